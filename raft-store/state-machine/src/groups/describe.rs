@@ -1,0 +1,99 @@
+//! The reading side of groups: what `describe_group` tells.
+
+use std::collections::BTreeMap;
+
+use super::{Group, Membership, existing, log_end};
+use crate::ids::{GroupId, MemberId, Millis, TopicName, TopicPartition};
+use crate::reply::{DescribedMember, DescribedOffset, Description, Outcome, Reply};
+use crate::state::State;
+
+const HOUR_MS: Millis = 3_600_000;
+
+pub(crate) fn describe(state: &State, id: &GroupId) -> Outcome {
+    let group = existing(state, id)?;
+    let since = state.now_ms().saturating_sub(HOUR_MS);
+    let members = members(group);
+    let last_hour = group.recent_rebalances.iter().filter(|at| **at >= since).count();
+    Ok(Reply::Described(Box::new(Description {
+        group: id.clone(),
+        kind: group.kind(),
+        state: group.state(),
+        strategy: group.strategy().cloned(),
+        generation: group.generation,
+        leader: None,
+        coordinator: state.coordinator(),
+        rebalances: group.rebalances,
+        rebalances_last_hour: u64::try_from(last_hour).unwrap_or(u64::MAX),
+        offsets: offsets(state, group, &members),
+        members,
+    })))
+}
+
+fn members(group: &Group) -> Vec<DescribedMember> {
+    match &group.membership {
+        Membership::Simple => Vec::new(),
+        Membership::Declared(declared) => {
+            let member = |(id, owned): (&MemberId, &Vec<u32>)| DescribedMember {
+                member_id: id.clone(),
+                instance_id: None,
+                topics: vec![declared.topic.clone()],
+                assignment: if owned.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![(declared.topic.clone(), owned.clone())]
+                },
+            };
+            declared.assignments.iter().map(member).collect()
+        }
+    }
+}
+
+fn offsets(state: &State, group: &Group, members: &[DescribedMember]) -> Vec<DescribedOffset> {
+    let mut owners: BTreeMap<TopicPartition, Option<MemberId>> = BTreeMap::new();
+    let committed = group.offsets.iter().flat_map(|(topic, of_topic)| {
+        of_topic.keys().map(|p| TopicPartition { topic: topic.clone(), partition: *p })
+    });
+    owners.extend(committed.map(|p| (p, None)));
+    for topic in members.iter().flat_map(|m| &m.topics) {
+        let count = state.topic(topic).map_or(0, |t| t.partition_count());
+        for partition in 0..count {
+            owners.entry(TopicPartition { topic: topic.clone(), partition }).or_insert(None);
+        }
+    }
+    for member in members {
+        for (topic, partitions) in &member.assignment {
+            for partition in partitions {
+                let partition = TopicPartition { topic: topic.clone(), partition: *partition };
+                owners.insert(partition, Some(member.member_id.clone()));
+            }
+        }
+    }
+    owners.into_iter().map(|(partition, owner)| offset(state, group, partition, owner)).collect()
+}
+
+fn offset(
+    state: &State,
+    group: &Group,
+    partition: TopicPartition,
+    member_id: Option<MemberId>,
+) -> DescribedOffset {
+    let committed = group.committed(&partition.topic, partition.partition);
+    DescribedOffset {
+        committed: committed.map(|c| c.offset),
+        position: None,
+        log_end_offset: log_end(state, &partition.topic, partition.partition),
+        metadata: committed.and_then(|c| c.metadata.clone()),
+        timestamp: committed.map(|c| c.timestamp),
+        member_id,
+        partition,
+    }
+}
+
+impl Group {
+    /// Whether a member subscribes to a topic. Declared consumers are not members.
+    pub fn subscribes_to(&self, _topic: &TopicName) -> bool {
+        match &self.membership {
+            Membership::Simple | Membership::Declared(_) => false,
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Partition logs: append-only lists of record batches.
+//!
+//! A log is a list of segments; all but the last are sealed and shared, so that a snapshot of the state is a
+//! clone of pointers and not of records. This module owns placement, offsets and the limits of one read. It
+//! never looks into the records' bytes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::command::Records;
+use crate::ids::{Millis, Offset};
+use crate::reply::StoredBatch;
+
+/// A segment is sealed when its records reach this many bytes. Small enough that copying the last one after
+/// a snapshot costs little, large enough that there are few.
+const SEGMENT_BYTES: usize = 64 * 1024;
+
+/// A reply carries at most this many bytes of records (but always one batch).
+pub const MAX_REPLY_BYTES: usize = 2 * 1024 * 1024;
+
+/// A poll of Maelstrom's logs gives at most this many messages a log.
+pub const MAX_LOG_POLL_MESSAGES: u32 = 1_000;
+
+/// Where one batch stands in its segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Slot {
+    base_offset: Offset,
+    count: u32,
+    timestamp: Millis,
+    /// One past its last byte.
+    end: u32,
+}
+
+/// A run of batches, their bytes side by side.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Segment {
+    slots: Vec<Slot>,
+    bytes: Vec<u8>,
+}
+
+impl Segment {
+    fn batch(&self, i: usize) -> StoredBatch {
+        let slot = &self.slots[i];
+        let start = if i == 0 { 0 } else { self.slots[i - 1].end as usize };
+        StoredBatch {
+            base_offset: slot.base_offset,
+            count: slot.count,
+            timestamp: slot.timestamp,
+            bytes: Bytes::copy_from_slice(&self.bytes[start..slot.end as usize]),
+        }
+    }
+}
+
+/// How much one reply may still carry.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadBudget {
+    bytes: usize,
+    started: bool,
+}
+
+impl Default for ReadBudget {
+    fn default() -> Self {
+        Self { bytes: MAX_REPLY_BYTES, started: false }
+    }
+}
+
+impl ReadBudget {
+    /// Takes `bytes` off the budget; refuses what goes over it, but never the first piece of a reply.
+    fn take(&mut self, bytes: usize) -> bool {
+        if bytes > self.bytes && self.started {
+            self.bytes = 0;
+            return false;
+        }
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.started = true;
+        true
+    }
+}
+
+/// One partition: offsets dense from 0, timestamps that never fall.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PartitionLog {
+    sealed: Vec<Arc<Segment>>,
+    tail: Arc<Segment>,
+    end: Offset,
+    timestamp: Millis,
+}
+
+impl PartitionLog {
+    /// The next offset to be written. Everything below it is replicated, so it is the high watermark too.
+    pub fn end_offset(&self) -> Offset {
+        self.end
+    }
+
+    /// The time that a batch appended at `now_ms` gets.
+    pub fn timestamp_at(&self, now_ms: Millis) -> Millis {
+        self.timestamp.max(now_ms)
+    }
+
+    /// How many bytes of records the log holds.
+    pub fn byte_len(&self) -> usize {
+        self.sealed.iter().chain([&self.tail]).map(|s| s.bytes.len()).sum()
+    }
+
+    /// Appends at [`end_offset`](Self::end_offset).
+    pub(crate) fn append(&mut self, records: &Records, timestamp: Millis) {
+        debug_assert!(timestamp >= self.timestamp, "timestamps never fall");
+        debug_assert!(records.count > 0, "a batch has records");
+        if self.tail.bytes.len() + records.bytes.len() > SEGMENT_BYTES && !self.tail.slots.is_empty() {
+            self.sealed.push(std::mem::take(&mut self.tail));
+        }
+        let tail = Arc::make_mut(&mut self.tail);
+        tail.bytes.extend_from_slice(&records.bytes);
+        let end = u32::try_from(tail.bytes.len()).expect("a segment is a few MiB at most");
+        tail.slots.push(Slot { base_offset: self.end, count: records.count, timestamp, end });
+        self.end += u64::from(records.count);
+        self.timestamp = timestamp;
+    }
+
+    /// The batches from the one that holds `offset` on, until `max_records` records or the budget is used.
+    /// The first batch may begin before `offset`.
+    pub fn read(&self, offset: Offset, max_records: u32, budget: &mut ReadBudget) -> Vec<StoredBatch> {
+        let mut found = Vec::new();
+        if offset >= self.end || max_records == 0 {
+            return found;
+        }
+        let stop = offset.saturating_add(u64::from(max_records));
+        // Segments are in the order of their first offset; the one before the first that begins later holds it.
+        let first = self.sealed.partition_point(|s| s.slots[0].base_offset <= offset).saturating_sub(1);
+        for segment in self.sealed[first..].iter().chain([&self.tail]) {
+            let skip = segment.slots.partition_point(|s| s.base_offset + u64::from(s.count) <= offset);
+            for i in skip..segment.slots.len() {
+                let batch = segment.batch(i);
+                if batch.base_offset >= stop || !budget.take(batch.bytes.len()) {
+                    return found;
+                }
+                found.push(batch);
+            }
+        }
+        found
+    }
+}
+
+/// Kafka's murmur2 hash of a record's key (`kafka-coordinator-facts`, section 6: 32 bits, seed 0x9747b28c).
+pub fn murmur2(key: &[u8]) -> i32 {
+    const M: u32 = 0x5bd1_e995;
+    const R: u32 = 24;
+    let mut h = 0x9747_b28c_u32 ^ key.len() as u32;
+    let mut chunks = key.chunks_exact(4);
+    for chunk in &mut chunks {
+        let mut k = u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
+        k = k.wrapping_mul(M);
+        k ^= k >> R;
+        h = h.wrapping_mul(M) ^ k.wrapping_mul(M);
+    }
+    let tail = chunks.remainder();
+    for (i, byte) in tail.iter().enumerate() {
+        h ^= u32::from(*byte) << (8 * i);
+    }
+    if !tail.is_empty() {
+        h = h.wrapping_mul(M);
+    }
+    h ^= h >> 13;
+    h = h.wrapping_mul(M);
+    h ^= h >> 15;
+    h as i32
+}
+
+/// The partition of a key by its [`murmur2`] hash, as Kafka's producers place it.
+pub fn partition_of(hash: i32, partitions: u32) -> u32 {
+    (hash as u32 & 0x7fff_ffff) % partitions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PartitionLog, ReadBudget, murmur2, partition_of};
+    use crate::command::Records;
+
+    /// Hash, and partition of 3 and of 10, by Kafka's own `Utils.murmur2`.
+    #[test]
+    fn keys_are_placed_as_by_kafkas_producers() {
+        let table: &[(&[u8], i32, u32, u32)] = &[
+            (b"", 275_646_681, 0, 1),
+            (b"a", -1_563_381_124, 1, 4),
+            (b"21", -973_932_308, 0, 0),
+            (b"abc", 479_470_107, 0, 7),
+            (b"foobar", -790_332_482, 0, 6),
+            (b"key-0", 29_210_041, 1, 1),
+            (b"order-1234567", -728_454_695, 0, 3),
+            (b"a-little-bit-long-string", -985_981_536, 2, 2),
+            (b"a-little-bit-longer-string", -1_486_304_829, 2, 9),
+            (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971, 2, 7),
+            (&[0], 375_494_588, 2, 8),
+            (&[0xff, 0xfe, 0x80], -160_726_397, 0, 1),
+            ("h\u{e9}llo".as_bytes(), 614_509_002, 0, 2),
+            (&[0, 0, 0, 7], -1_028_359_445, 0, 3),
+        ];
+        for (key, hash, of_3, of_10) in table {
+            assert_eq!(murmur2(key), *hash, "{key:?}");
+            assert_eq!(partition_of(*hash, 3), *of_3, "{key:?}");
+            assert_eq!(partition_of(*hash, 10), *of_10, "{key:?}");
+        }
+    }
+
+    fn log(batches: &[(u32, usize)]) -> PartitionLog {
+        let mut log = PartitionLog::default();
+        for (i, (count, len)) in batches.iter().enumerate() {
+            log.append(&Records { count: *count, bytes: vec![i as u8; *len].into() }, i as u64);
+        }
+        log
+    }
+
+    #[test]
+    fn a_read_from_any_offset_is_contiguous_across_segments() {
+        let log = log(&[(1, 30_000); 20]);
+        assert!(log.sealed.len() > 5, "the log has several segments");
+        for from in 0..20 {
+            let found = log.read(from, 7, &mut ReadBudget::default());
+            let offsets: Vec<_> = found.iter().map(|b| b.base_offset).collect();
+            assert_eq!(offsets, (from..(from + 7).min(20)).collect::<Vec<_>>());
+            assert!(found.iter().all(|b| b.bytes[..] == vec![b.base_offset as u8; 30_000][..]));
+        }
+        assert!(log.read(20, 7, &mut ReadBudget::default()).is_empty());
+    }
+
+    #[test]
+    fn a_read_inside_a_batch_gives_the_whole_batch() {
+        let log = log(&[(10, 10), (5, 10)]);
+        let found = log.read(7, 3, &mut ReadBudget::default());
+        assert_eq!(found.iter().map(|b| (b.base_offset, b.count)).collect::<Vec<_>>(), [(0, 10)]);
+        let found = log.read(7, 4, &mut ReadBudget::default());
+        assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn a_reply_has_a_budget_of_bytes_but_always_one_batch() {
+        let log = log(&[(1, 3 << 20), (1, 1), (1, 1)]);
+        assert_eq!(log.read(0, 10, &mut ReadBudget::default()).len(), 1);
+        assert_eq!(log.read(1, 10, &mut ReadBudget::default()).len(), 2);
+    }
+
+    #[test]
+    fn a_clone_shares_sealed_segments() {
+        let mut log = log(&[(1, 40_000); 10]);
+        let before = log.clone();
+        log.append(&Records { count: 1, bytes: vec![1].into() }, 100);
+        assert_eq!(before.end_offset(), 10);
+        assert!(std::sync::Arc::ptr_eq(&before.sealed[0], &log.sealed[0]));
+    }
+}
