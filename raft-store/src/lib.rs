@@ -1,1 +1,14 @@
-//! Placeholder.
+//! How the replicated state is kept: openraft's storage traits over [`state_machine`], the log, snapshots,
+//! the byte form of what is replicated, and the runtime that all of it runs on.
+//!
+//! The crate knows openraft and nothing of requests, doors or messages.
+
+pub mod codec;
+pub mod log_store;
+pub mod runtime;
+mod state_machine;
+mod types;
+
+pub use self::state_machine::{Riders, StateMachine};
+pub use log_store::MemoryLog;
+pub use types::{Applied, Proposal, Raft, RoundId, TypeConfig};

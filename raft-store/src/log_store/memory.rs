@@ -1,0 +1,216 @@
+//! The Raft log in memory: for nodes that never come back under their old id.
+//!
+//! Entries stand in one ring by index; clones of the store are handles to the same log. It is not durable,
+//! and says so nowhere: the node's incarnation keeps a process that lost its memory from being taken for
+//! the one that had it.
+
+use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use openraft::alias::{EntryOf, LogIdOf, VoteOf};
+use openraft::entry::RaftEntry;
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{EntryPayload, OptionalSend, RaftLogReader};
+
+use crate::types::TypeConfig;
+
+/// One read for replication gives at most about this many bytes of entries (but always one entry), so that
+/// what is sent to a follower in one message stays small.
+pub const MAX_READ_BYTES: usize = 1024 * 1024;
+
+/// An entry without a proposal takes about this much.
+const ENTRY_BYTES: usize = 64;
+
+#[derive(Debug, Default)]
+struct Log {
+    vote: Option<VoteOf<TypeConfig>>,
+    committed: Option<LogIdOf<TypeConfig>>,
+    purged: Option<LogIdOf<TypeConfig>>,
+    /// From the one after `purged` on, without gaps.
+    entries: VecDeque<EntryOf<TypeConfig>>,
+    /// About how many bytes the entries take.
+    bytes: usize,
+}
+
+impl Log {
+    /// The index of the first entry, or of the next to come.
+    fn first(&self) -> u64 {
+        self.entries.front().map_or_else(|| self.purged.map_or(0, |id| id.index() + 1), |e| e.index())
+    }
+
+    fn last_id(&self) -> Option<LogIdOf<TypeConfig>> {
+        self.entries.back().map(RaftEntry::log_id).or(self.purged)
+    }
+
+    fn push(&mut self, entry: EntryOf<TypeConfig>) -> io::Result<()> {
+        let next = self.first() + self.entries.len() as u64;
+        if entry.index() != next && !(self.entries.is_empty() && self.purged.is_none()) {
+            let problem = format!("entry {} was appended where {next} is next", entry.index());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+        self.bytes += weight(&entry);
+        self.entries.push_back(entry);
+        Ok(())
+    }
+
+    /// Keeps what is below `index`.
+    fn truncate_from(&mut self, index: u64) {
+        let keep = usize::try_from(index.saturating_sub(self.first())).unwrap_or(usize::MAX);
+        let dropped = self.entries.drain(keep.min(self.entries.len())..);
+        self.bytes -= dropped.map(|entry| weight(&entry)).sum::<usize>();
+    }
+
+    fn range<R: RangeBounds<u64>>(&self, range: &R) -> impl Iterator<Item = &EntryOf<TypeConfig>> {
+        let first = self.first();
+        let len = self.entries.len() as u64;
+        let start = match range.start_bound() {
+            Bound::Included(i) => *i,
+            Bound::Excluded(i) => i.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(i) => i.saturating_add(1),
+            Bound::Excluded(i) => *i,
+            Bound::Unbounded => u64::MAX,
+        };
+        let start = start.saturating_sub(first).min(len);
+        let end = end.saturating_sub(first).clamp(start, len);
+        self.entries.range(start as usize..end as usize)
+    }
+}
+
+fn weight(entry: &EntryOf<TypeConfig>) -> usize {
+    match &entry.payload {
+        EntryPayload::Normal(proposal) => proposal.weight() + ENTRY_BYTES,
+        EntryPayload::Blank | EntryPayload::Membership(_) => ENTRY_BYTES,
+    }
+}
+
+/// A handle to a log in memory.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryLog(Arc<Mutex<Log>>);
+
+impl MemoryLog {
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// About how many bytes the entries take.
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The index below which entries may go so that at most `entries` and about `bytes` are kept.
+    pub fn index_to_keep(&self, entries: usize, bytes: usize) -> u64 {
+        let log = self.lock();
+        let mut left = bytes;
+        let kept = log.entries.iter().rev().take(entries).take_while(|entry| {
+            let fits = weight(entry) <= left;
+            left = left.saturating_sub(weight(entry));
+            fits
+        });
+        log.first() + (log.entries.len() - kept.count()) as u64
+    }
+}
+
+impl RaftLogReader<TypeConfig> for MemoryLog {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> io::Result<Vec<EntryOf<TypeConfig>>> {
+        Ok(self.lock().range(&range).cloned().collect())
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<VoteOf<TypeConfig>>> {
+        Ok(self.lock().vote)
+    }
+
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> io::Result<Vec<EntryOf<TypeConfig>>> {
+        let log = self.lock();
+        let mut left = MAX_READ_BYTES;
+        let mut found = Vec::new();
+        for entry in log.range(&(start..end)) {
+            let weight = weight(entry);
+            if weight > left && !found.is_empty() {
+                break;
+            }
+            left = left.saturating_sub(weight);
+            found.push(entry.clone());
+        }
+        Ok(found)
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for MemoryLog {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+        let log = self.lock();
+        Ok(LogState { last_purged_log_id: log.purged, last_log_id: log.last_id() })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &VoteOf<TypeConfig>) -> io::Result<()> {
+        self.lock().vote = Some(*vote);
+        Ok(())
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogIdOf<TypeConfig>>) -> io::Result<()> {
+        self.lock().committed = committed;
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogIdOf<TypeConfig>>> {
+        Ok(self.lock().committed)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = EntryOf<TypeConfig>> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        {
+            let mut log = self.lock();
+            for entry in entries {
+                log.push(entry)?;
+            }
+        }
+        callback.io_completed(Ok(()));
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogIdOf<TypeConfig>>) -> io::Result<()> {
+        self.lock().truncate_from(last.map_or(0, |id| id.index() + 1));
+        Ok(())
+    }
+
+    async fn purge(&mut self, upto: LogIdOf<TypeConfig>) -> io::Result<()> {
+        let mut log = self.lock();
+        while log.entries.front().is_some_and(|entry| entry.index() <= upto.index()) {
+            let gone = log.entries.pop_front().map_or(0, |entry| weight(&entry));
+            log.bytes -= gone;
+        }
+        log.purged = log.purged.max(Some(upto));
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! openraft's view of the state machine: entries come in, answers go out, snapshots are cheap clones.
+//!
+//! It owns the replicated state and where in the log it stands. It decides nothing: that is
+//! [`state_machine`]'s. Reads that ride on a proposal of this node are answered between the writes around
+//! which they came in, so that they see exactly what a client would expect them to see.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::{Stream, TryStreamExt};
+use openraft::alias::{LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
+use openraft::entry::RaftEntry;
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use state_machine::State;
+use state_machine::command::Query;
+use state_machine::event::Event;
+
+use crate::types::{Applied, Proposal, RoundId, TypeConfig};
+
+/// Reads that ride on a proposal: how many writes come before each.
+pub type Riders = Vec<(usize, Query)>;
+
+#[derive(Debug, Default)]
+struct Machine {
+    state: State,
+    applied: Option<LogIdOf<TypeConfig>>,
+    membership: StoredMembershipOf<TypeConfig>,
+    snapshot: Option<SnapshotOf<TypeConfig, Arc<State>>>,
+    riders: BTreeMap<RoundId, Riders>,
+}
+
+/// A handle to the replicated state of one node. Clones are the same state.
+#[derive(Debug, Clone, Default)]
+pub struct StateMachine(Arc<Mutex<Machine>>);
+
+impl StateMachine {
+    fn lock(&self) -> MutexGuard<'_, Machine> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the state as far as this node has applied it. For a linearizable read, make sure first that it
+    /// has applied enough.
+    pub fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.lock().state)
+    }
+
+    /// The last entry that this node has applied.
+    pub fn applied(&self) -> Option<LogIdOf<TypeConfig>> {
+        self.lock().applied
+    }
+
+    /// Registers the reads of a round before it is proposed. They are answered when, and only when, its entry
+    /// is applied here.
+    pub fn ride(&self, round: RoundId, riders: Riders) {
+        self.lock().riders.insert(round, riders);
+    }
+
+    /// Forgets the reads of a round that will not be waited for.
+    pub fn forget_riders(&self) {
+        self.lock().riders.clear();
+    }
+}
+
+impl Machine {
+    fn apply(&mut self, proposal: &Proposal, answer: bool) -> Applied {
+        let batch = proposal.batch();
+        self.state.begin(batch);
+        let mut applied = Applied::default();
+        if !answer {
+            for write in &batch.writes {
+                // Nobody waits here: refusals are the same on the node that answers.
+                let _outcome = self.state.apply(write, None);
+            }
+            return applied;
+        }
+        let riders = self.riders.remove(&proposal.round()).unwrap_or_default();
+        let mut riders = riders.into_iter().peekable();
+        applied.outcomes.reserve(batch.writes.len());
+        for (i, write) in batch.writes.iter().enumerate() {
+            while let Some((_, query)) = riders.next_if(|(after, _)| *after <= i) {
+                applied.answers.push(self.state.query(&query));
+            }
+            let events = applied.events.len();
+            let mut outcome = self.state.apply(write, Some(&mut applied.events));
+            // Only what concerns groups is waited for; records would be held twice.
+            let mut at = events;
+            while at < applied.events.len() {
+                if matches!(applied.events[at], Event::Group { .. }) {
+                    at += 1;
+                } else {
+                    applied.events.remove(at);
+                }
+            }
+            self.state.fill(&mut outcome);
+            applied.outcomes.push(outcome);
+        }
+        applied.answers.extend(riders.map(|(_, query)| self.state.query(&query)));
+        applied
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = Arc<State>;
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(
+        &mut self,
+    ) -> io::Result<(Option<LogIdOf<TypeConfig>>, StoredMembershipOf<TypeConfig>)> {
+        let machine = self.lock();
+        Ok((machine.applied, machine.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let applied = {
+                let mut machine = self.lock();
+                let id = entry.log_id();
+                machine.applied = Some(id);
+                match entry.payload {
+                    EntryPayload::Blank => Applied::default(),
+                    EntryPayload::Membership(membership) => {
+                        machine.membership = StoredMembershipOf::<TypeConfig>::new(Some(id), membership);
+                        Applied::default()
+                    }
+                    EntryPayload::Normal(proposal) => machine.apply(&proposal, responder.is_some()),
+                }
+            };
+            if let Some(responder) = responder {
+                responder.send(applied);
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMetaOf<TypeConfig>,
+        snapshot: Arc<State>,
+    ) -> io::Result<()> {
+        let mut machine = self.lock();
+        machine.state = State::clone(&snapshot);
+        machine.applied = meta.last_log_id;
+        machine.membership = meta.last_membership.clone();
+        machine.snapshot = Some(SnapshotOf::<TypeConfig, _> { meta: meta.clone(), snapshot });
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, Arc<State>>>> {
+        Ok(self.lock().snapshot.clone())
+    }
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
+    type SnapshotData = Arc<State>;
+
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, Arc<State>>> {
+        let mut machine = self.lock();
+        let meta = SnapshotMetaOf::<TypeConfig> {
+            last_log_id: machine.applied,
+            last_membership: machine.membership.clone(),
+        };
+        let snapshot = SnapshotOf::<TypeConfig, _> { meta, snapshot: Arc::new(machine.state.clone()) };
+        machine.snapshot = Some(snapshot.clone());
+        Ok(snapshot)
+    }
+}
