@@ -24,17 +24,25 @@
 //! ```
 
 mod assignment;
+mod bits;
+mod cooperative;
 mod error;
 mod group;
+mod racks;
 mod range;
 mod roster;
 mod round_robin;
+mod sticky;
+mod uniform;
 
 pub use assignment::Assignment;
+pub use cooperative::CooperativeSticky;
 pub use error::AssignError;
 pub use group::{Group, Member, Topic, TopicId, TopicPartition};
-pub use range::Range;
+pub use range::{Range, RangeServer};
 pub use round_robin::RoundRobin;
+pub use sticky::Sticky;
+pub use uniform::UniformServer;
 
 /// A rule that decides who reads what.
 ///
@@ -49,7 +57,8 @@ pub trait Assignor: Send + Sync {
     fn assign(&self, group: &Group) -> Result<Assignment, AssignError>;
 }
 
-static ALL: [&dyn Assignor; 2] = [&Range, &RoundRobin];
+static ALL: [&dyn Assignor; 6] =
+    [&Range, &RoundRobin, &Sticky, &CooperativeSticky, &RangeServer, &UniformServer];
 
 /// All assignors, client-side ones first.
 pub fn all() -> &'static [&'static dyn Assignor] {

@@ -225,10 +225,8 @@ fn order_members(group: &Group, order: MemberOrder) -> Result<Vec<u32>, AssignEr
     if let Some(pair) = by_id.windows(2).find(|pair| member(&pair[0]).id == member(&pair[1]).id) {
         return Err(AssignError::DuplicateMember { member: Arc::clone(&member(&pair[0]).id) });
     }
-    let (mut seats, dynamic): (Vec<(&str, u32)>, Vec<(&str, u32)>) = (
-        by_id.iter().filter_map(|i| member(i).instance_id.as_deref().map(|id| (id, *i))).collect(),
-        by_id.iter().filter(|i| member(i).instance_id.is_none()).map(|i| ("", *i)).collect(),
-    );
+    let mut seats: Vec<(&str, u32)> =
+        by_id.iter().filter_map(|i| member(i).instance_id.as_deref().map(|id| (id, *i))).collect();
     // Stable, so that two members with one instance id are reported in the order of their ids.
     seats.sort_by(|a, b| java_cmp(a.0, b.0));
     if let Some(pair) = seats.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -240,7 +238,10 @@ fn order_members(group: &Group, order: MemberOrder) -> Result<Vec<u32>, AssignEr
     }
     Ok(match order {
         MemberOrder::ById => by_id,
-        MemberOrder::StaticFirst => seats.into_iter().chain(dynamic).map(|(_, index)| index).collect(),
+        MemberOrder::StaticFirst => {
+            let dynamic = by_id.iter().copied().filter(|index| member(index).instance_id.is_none());
+            seats.iter().map(|&(_, index)| index).chain(dynamic).collect()
+        }
     })
 }
 
