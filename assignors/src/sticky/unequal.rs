@@ -82,8 +82,7 @@ impl Board<'_> {
                 if owner == NOBODY {
                     continue;
                 }
-                let wanted = seen_in[owner as usize] == set
-                   ;
+                let wanted = seen_in[owner as usize] == set;
                 if wanted && !racks.is_some_and(|racks| racks.mismatch(owner, slot)) {
                     self.sizes[owner as usize] += 1;
                 } else {
