@@ -9,6 +9,8 @@ pub mod groups;
 pub mod kafka;
 pub mod lin_kv;
 pub mod offsets;
+pub mod spread;
+pub mod topics;
 
 use serde_json::Value;
 
