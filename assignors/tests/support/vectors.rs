@@ -5,6 +5,8 @@
 //! properties and expectations fail, and every case is also held to `valid` and `no-double`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io::Write;
 use std::sync::Arc;
 
 use assignors::{
@@ -65,6 +67,40 @@ pub struct Expect {
     pub _reference_assignment: serde_json::Value,
     #[serde(default, rename = "reference_transferring")]
     pub _reference_transferring: serde_json::Value,
+}
+
+/// The whole program of `examples/vectors.rs`: runs the cases of all files, writes a line for each that fails and the
+/// sums, and returns the exit code.
+pub fn run_files(files: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -> std::io::Result<u8> {
+    if files.is_empty() {
+        writeln!(
+            err,
+            "usage: vectors FILE…   (JSON files of the form of assignors/testdata/assignors.json)"
+        )?;
+        return Ok(2);
+    }
+    let (mut passed, mut failed) = (0, 0);
+    for file in files {
+        let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+        let cases = match text.and_then(|text| parse(&text)) {
+            Ok(cases) => cases,
+            Err(error) => {
+                writeln!(err, "{}: {error}", file.display())?;
+                return Ok(2);
+            }
+        };
+        for case in &cases {
+            match run(case) {
+                Ok(()) => passed += 1,
+                Err(reason) => {
+                    failed += 1;
+                    writeln!(out, "{} {}: {reason}", case.id, case.assignor)?;
+                }
+            }
+        }
+    }
+    writeln!(out, "{passed} passed, {failed} failed")?;
+    Ok(u8::from(failed > 0))
 }
 
 /// Reads a file's cases. The error says what is wrong with the text.
