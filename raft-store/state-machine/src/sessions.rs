@@ -77,6 +77,16 @@ impl Sessions {
         }
     }
 
+    /// A request that waited has its final answer. Nothing is remembered of a request that is over.
+    pub(crate) fn replace(&mut self, origin: &Origin, outcome: &Outcome) {
+        let Some(session) = self.sessions.get_mut(&(origin.node, origin.incarnation, origin.lane)) else {
+            return;
+        };
+        if let Ok(i) = session.answered.binary_search_by_key(&origin.seq, |(seq, _)| *seq) {
+            session.answered[i].1 = outcome.clone();
+        }
+    }
+
     pub(crate) fn forget_below(&mut self, floor: &Floor) {
         let session = self.sessions.entry((floor.node, floor.incarnation, floor.lane)).or_default();
         session.floor = session.floor.max(floor.below);
