@@ -25,41 +25,58 @@ fn arena(name: &str, plant: &str, args: &[&str]) -> (Option<i32>, String, PathBu
     (output.status.code(), format!("{text}\n{}", String::from_utf8_lossy(&output.stderr)), folder)
 }
 
-/// The planted fault is found, under this name.
-fn caught(workload: &str, plant: &str, seconds: &str, by: &str) {
-    let args = [workload, "--nodes", "3", "--seconds", seconds, "--seed", "11", "--nemesis", "none"];
-    let (code, text, _) = arena(&format!("{workload}-{plant}"), plant, &args);
-    assert_eq!(code, Some(1), "{plant} must be found:\n{text}");
-    let anomalies: Vec<&str> = text.lines().filter(|line| line.starts_with("ANOMALY")).collect();
-    assert!(anomalies.iter().any(|line| line.contains(by)) || text.contains(by), "{by} expected:\n{text}");
-    assert!(text.contains("repeat with scripts/arena"), "a failing run says how to repeat it:\n{text}");
+/// Runs with a planted fault; what is wrong with the outcome, if the fault is not found under its name.
+fn missed(plant: &str, by: &str, args: &[&str]) -> Option<String> {
+    let all = [args, &["--nodes", "3", "--seed", "11"]].concat();
+    let (code, text, _) = arena(&format!("{}-{plant}-{by}", args[0]), plant, &all);
+    let repeats = text.contains("repeat with scripts/arena");
+    let found = text.lines().any(|line| line.starts_with("ANOMALY") && line.contains(by))
+        || text.lines().any(|line| line.contains(&format!(" {by} by n")));
+    (code != Some(1) || !repeats || !found).then(|| {
+        format!("{plant}: found as `{by}`: {found}, tells how to repeat: {repeats}, status {code:?}\n{text}")
+    })
+}
+
+#[test]
+fn each_planted_fault_is_caught() {
+    let kafka = |seconds| vec!["kafka", "--nemesis", "none", "--seconds", seconds];
+    let lin_kv = |seconds| vec!["lin-kv", "--nemesis", "none", "--seconds", seconds];
+    let cases = [
+        ("lost-write", "lost-write", kafka("3")),
+        ("double-apply", "duplicate", kafka("3")),
+        ("false-refusal", "aborted-read", kafka("3")),
+        ("stale-read", "linearizable-register", lin_kv("3")),
+        ("late-reply", "late-reply", kafka("7")),
+        ("second-reply", "second-reply", kafka("1")),
+        ("bad-line", "malformed-line", lin_kv("1")),
+        ("die", "died", kafka("5")),
+        ("no-exit", "no-exit", kafka("1")),
+        ("bad-exit", "exit-status", lin_kv("1")),
+        ("mute", "no-recovery", kafka("4")),
+        // Nothing planted: the toy itself does not keep the order of what it passes on.
+        ("", "order", vec!["kafka", "--nemesis", "reorder", "--seconds", "3", "--pipeline", "4"]),
+    ];
+    // Mostly they wait; together they take no longer than the longest.
+    let missed: Vec<String> = std::thread::scope(|scope| {
+        let runs: Vec<_> =
+            cases.iter().map(|(plant, by, args)| scope.spawn(move || missed(plant, by, args))).collect();
+        runs.into_iter().filter_map(|run| run.join().expect("the run does not panic")).collect()
+    });
+    assert!(missed.is_empty(), "{}", missed.join("\n\n"));
 }
 
 #[test]
 fn a_right_node_is_valid_under_faults_and_its_history_checks_again() {
-    for workload in ["kafka", "lin-kv"] {
+    let nemeses = "partition,one-way,latency,loss,duplicate,reorder,pause,slow,clients";
+    for (workload, pipeline) in [("kafka", "1"), ("lin-kv", "4")] {
         let history = format!("{workload}.jsonl");
-        let args = [
-            workload,
-            "--nodes",
-            "3",
-            "--seconds",
-            "3",
-            "--seed",
-            "5",
-            "--latency",
-            "5",
-            "--pipeline",
-            "4",
-            "--nemesis",
-            "partition,one-way,latency,loss,duplicate,reorder,pause,slow,clients",
-            "--history",
-            &history,
-        ];
-        let (code, text, folder) = arena(&format!("{workload}-right"), "", &args);
+        let args = [workload, "--nodes", "3", "--seconds", "3", "--seed", "5", "--latency", "5"];
+        // The order of registers' replies is not kept by the toy either; without `reorder` the network keeps it.
+        let nemeses = if pipeline == "1" { nemeses } else { "partition,pause,slow,clients" };
+        let more = ["--pipeline", pipeline, "--nemesis", nemeses, "--history", &history];
+        let (code, text, folder) = arena(&format!("{workload}-right"), "", &[&args[..], &more].concat());
         assert_eq!(code, Some(0), "{text}");
-        let verdict = text.lines().filter(|line| line.starts_with("valid:")).count();
-        assert_eq!(verdict, 1, "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("valid:")).count(), 1, "{text}");
         let again = Command::new(env!("CARGO_BIN_EXE_arena"))
             .arg("check")
             .arg(folder.join(history))
@@ -67,61 +84,6 @@ fn a_right_node_is_valid_under_faults_and_its_history_checks_again() {
             .expect("the arena runs");
         assert_eq!(again.status.code(), Some(0));
     }
-}
-
-#[test]
-fn a_lost_write_is_caught() {
-    caught("kafka", "lost-write", "3", "lost-write");
-}
-
-#[test]
-fn a_message_stored_twice_is_caught() {
-    caught("kafka", "double-apply", "3", "duplicate");
-}
-
-#[test]
-fn a_refused_write_that_takes_effect_is_caught() {
-    caught("kafka", "false-refusal", "3", "aborted-read");
-}
-
-#[test]
-fn a_stale_read_is_caught() {
-    caught("lin-kv", "stale-read", "3", "linearizable-register");
-}
-
-#[test]
-fn a_late_reply_is_caught() {
-    caught("kafka", "late-reply", "7", "late-reply");
-}
-
-#[test]
-fn a_second_reply_is_caught() {
-    caught("kafka", "second-reply", "1", "second-reply");
-}
-
-#[test]
-fn a_line_that_is_no_message_is_caught() {
-    caught("lin-kv", "bad-line", "1", "malformed-line");
-}
-
-#[test]
-fn a_node_that_dies_is_caught() {
-    caught("kafka", "die", "5", "died");
-}
-
-#[test]
-fn a_node_that_stays_at_the_end_of_its_input_is_caught() {
-    caught("kafka", "no-exit", "1", "no-exit");
-}
-
-#[test]
-fn a_node_that_ends_with_an_error_is_caught() {
-    caught("kafka", "bad-exit", "1", "exit-status");
-}
-
-#[test]
-fn a_node_that_falls_silent_is_caught() {
-    caught("kafka", "mute", "4", "no-recovery");
 }
 
 #[test]

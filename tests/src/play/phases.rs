@@ -14,7 +14,7 @@ const INIT_US: Micros = 10_000_000;
 /// Without a fault every node has to serve within this time.
 const WARM_UP_US: Micros = 15_000_000;
 /// The final reads may take so long.
-const DRAIN_US: Micros = 30_000_000;
+const DRAIN_US: Micros = 20_000_000;
 /// Nodes may take so long to agree on their state when nobody writes any more.
 const AGREE_US: Micros = 6_000_000;
 /// A node has to end so long after the end of its input; half a second more is for a busy machine.
