@@ -301,3 +301,164 @@ pub fn least_loaded(group: &Group) -> Lists {
     }
     sorted(lists)
 }
+
+/// The sticky target for different subscriptions, with racks: place, then move.
+pub fn sticky_unequal(group: &Group) -> Lists {
+    let members = by_id(group);
+    let place_of = |member: usize| members.iter().position(|&other| other == member).unwrap();
+    let subscribers = |topic: u32| -> Vec<usize> {
+        members.iter().copied().filter(|&member| group.members[member].topics.contains(&topic)).collect()
+    };
+    let mut topics = topics_by_name(group);
+    topics.retain(|&topic| !subscribers(topic).is_empty());
+    topics.sort_by_key(|&topic| subscribers(topic).len());
+    let all: Vec<TopicPartition> = topics
+        .iter()
+        .flat_map(|&topic| {
+            (0..count(group, topic)).map(move |partition| TopicPartition::new(topic, partition))
+        })
+        .collect();
+    let aware = racks_matter(group, &members, &all);
+
+    let mut owner: BTreeMap<TopicPartition, usize> = BTreeMap::new();
+    let mut dropped = false;
+    for &partition in &all {
+        if let Some(member) = believed(group, partition) {
+            if subscribers(partition.topic).contains(&member) && (!aware || near(group, member, partition)) {
+                owner.insert(partition, member);
+            } else {
+                dropped = true;
+            }
+        }
+    }
+    let size = |owner: &BTreeMap<TopicPartition, usize>, member: usize| {
+        owner.values().filter(|&&other| other == member).count()
+    };
+    let from_nothing = owner.is_empty();
+    let free: Vec<TopicPartition> =
+        all.iter().copied().filter(|partition| !owner.contains_key(partition)).collect();
+    for racks_first in [true, false] {
+        for &partition in free.iter().filter(|_| aware || !racks_first) {
+            if owner.contains_key(&partition) {
+                continue;
+            }
+            let suits = |&member: &usize| !racks_first || near(group, member, partition);
+            let least =
+                subscribers(partition.topic).into_iter().filter(suits).min_by_key(|&m| size(&owner, m));
+            if let Some(member) = least {
+                owner.insert(partition, member);
+            }
+        }
+    }
+
+    // Who had a partition in an older generation.
+    let generation = |member: usize| group.members[member].generation.unwrap_or(-1);
+    let newest = members.iter().map(|&member| generation(member)).max().unwrap();
+    let earlier = |partition: TopicPartition| {
+        let mut had: Vec<usize> = members
+            .iter()
+            .copied()
+            .filter(|&m| generation(m) < newest && group.members[m].owned.contains(&partition))
+            .collect();
+        had.sort_by_key(|&member| (-generation(member), place_of(member)));
+        had.first().copied().filter(|member| subscribers(partition.topic).contains(member))
+    };
+    let shared = |partition: &&TopicPartition| subscribers(partition.topic).len() >= 2;
+    let before = owner.clone();
+    let mut origin: BTreeMap<TopicPartition, usize> = BTreeMap::new();
+    let mut walk = |owner: &mut BTreeMap<TopicPartition, usize>, list: &[TopicPartition]| {
+        let mut any = false;
+        for &partition in list.iter().filter(shared) {
+            let from = owner[&partition];
+            let least = subscribers(partition.topic).into_iter().min_by_key(|&m| size(owner, m)).unwrap();
+            if size(owner, from) <= size(owner, least) + 1 {
+                continue;
+            }
+            let helps = |to: usize| size(owner, from) > size(owner, to) + 1;
+            let to = earlier(partition).filter(|&member| helps(member)).unwrap_or(least);
+            let first = origin.get(&partition).copied().unwrap_or(from);
+            let undo = all.iter().copied().find(|other| {
+                other.topic == partition.topic && origin.get(other) == Some(&to) && owner[other] == first
+            });
+            let moved = undo.filter(|_| size(owner, first) > size(owner, to) + 1).unwrap_or(partition);
+            let came_from = *origin.entry(moved).or_insert(owner[&moved]);
+            if came_from == to {
+                origin.remove(&moved);
+            }
+            owner.insert(moved, to);
+            any = true;
+        }
+        any
+    };
+    if !dropped {
+        while walk(&mut owner, &free) {}
+    }
+    let mut improved = false;
+    while walk(&mut owner, &all) {
+        improved = true;
+    }
+    // Members that can neither get nor lose anything do not count.
+    let counted: Vec<usize> = members
+        .iter()
+        .copied()
+        .filter(|&member| {
+            let wanted: u32 = group.members[member].topics.iter().map(|&topic| count(group, topic)).sum();
+            let mut has = before.iter().filter(|&(_, &other)| other == member);
+            size(&before, member) < wanted as usize || has.any(|(partition, _)| shared(&partition))
+        })
+        .collect();
+    let score = |owner: &BTreeMap<TopicPartition, usize>| -> usize {
+        let pairs = counted.iter().flat_map(|&a| counted.iter().map(move |&b| (a, b)));
+        pairs.map(|(a, b)| size(owner, a).abs_diff(size(owner, b))).sum()
+    };
+    if !from_nothing && improved && score(&owner) >= score(&before) {
+        owner = before;
+    }
+    let mut lists: Lists = vec![Vec::new(); members.len()];
+    for (partition, member) in owner {
+        lists[member].push(partition);
+    }
+    sorted(lists)
+}
+
+/// The server-side uniform target for equal subscriptions, topics dealt out by name.
+pub fn uniform_equal(group: &Group) -> Lists {
+    let members = by_id(group);
+    let all: Vec<TopicPartition> = topics_by_name(group)
+        .into_iter()
+        .filter(|topic| group.members[0].topics.contains(topic))
+        .flat_map(|topic| {
+            (0..count(group, topic)).map(move |partition| TopicPartition::new(topic, partition))
+        })
+        .collect();
+    let (low, mut larger) = (all.len() / members.len(), all.len() % members.len());
+    let mut lists: Lists = vec![Vec::new(); members.len()];
+    let mut free = all.clone();
+    let (mut revoked, mut unfilled) = (Vec::new(), Vec::new());
+    for &member in &members {
+        let mut had: Vec<TopicPartition> = all
+            .iter()
+            .copied()
+            .filter(|partition| group.members[member].owned.contains(partition) && free.contains(partition))
+            .collect();
+        free.retain(|partition| !had.contains(partition));
+        let keeps_larger = had.len() > low && larger > 0;
+        if keeps_larger {
+            larger -= 1;
+        } else {
+            unfilled.push(member);
+        }
+        let quota = (low + usize::from(keeps_larger)).min(had.len());
+        revoked.extend(had.drain(quota..));
+        lists[member] = had;
+    }
+    free.extend(revoked);
+    let mut free = free.into_iter();
+    for (place, &member) in unfilled.iter().enumerate() {
+        let quota = low + usize::from(unfilled.len() - place <= larger);
+        while lists[member].len() < quota {
+            lists[member].push(free.next().unwrap());
+        }
+    }
+    sorted(lists)
+}
