@@ -65,6 +65,21 @@ impl Sessions {
         self.len() == 0
     }
 
+    /// What does not hold that should: numbers ascend, and nothing is remembered below a floor.
+    pub(crate) fn violations(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for ((node, incarnation, lane), session) in &self.sessions {
+            let name = format!("requests of node {node}.{incarnation:x} {lane:?}");
+            if !session.answered.iter().map(|(seq, _)| seq).is_sorted_by(|a, b| a < b) {
+                found.push(format!("{name} are out of order"));
+            }
+            if session.answered.front().is_some_and(|(seq, _)| *seq < session.floor) {
+                found.push(format!("{name} are remembered below {}", session.floor));
+            }
+        }
+        found
+    }
+
     pub(crate) fn remember(&mut self, origin: &Origin, outcome: Outcome) {
         let session = self.sessions.entry((origin.node, origin.incarnation, origin.lane)).or_default();
         match session.answered.back() {
