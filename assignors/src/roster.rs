@@ -307,3 +307,33 @@ fn check_owned(group: &Group) -> Result<(), AssignError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::java_cmp;
+
+    #[test]
+    fn strings_stand_as_in_java() {
+        let strings = [
+            "",
+            "a",
+            "a\u{7f}",
+            "ab",
+            "b",
+            "é",
+            "\u{d7ff}",
+            "😀",
+            "😀a",
+            "\u{10ffff}",
+            "\u{e000}",
+            "\u{ffff}",
+        ];
+        for a in strings {
+            for b in strings {
+                assert_eq!(java_cmp(a, b), a.encode_utf16().cmp(b.encode_utf16()), "{a:?} {b:?}");
+            }
+        }
+        // Both orders occur: in UTF-8 the emoji is the greater one.
+        assert!(java_cmp("😀", "\u{e000}").is_lt() && "😀" > "\u{e000}");
+    }
+}

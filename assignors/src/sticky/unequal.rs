@@ -3,8 +3,9 @@
 //! Topics with few subscribers come first, since they leave the least choice. Members keep what they owned and
 //! still want; each free partition goes to its least loaded subscriber. Then partitions are moved, one at a time, from
 //! a member to the least loaded subscriber that has at least two fewer: back to an earlier owner if that helps as
-//! well, and rather by undoing an earlier move than by making a second one in the opposite direction. If all that
-//! does not improve the balance over what the first step gave, it is undone.
+//! well, and rather by undoing an earlier move than by making a second one in the opposite direction. Each move
+//! makes the members' loads more equal, so the walks end, and there is never a reason to undo them all (Kafka, which
+//! moves without looking in one corner case, compares with the state before and may go back to it).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -38,8 +39,7 @@ pub(super) fn assign(
     topics.sort_by_key(|&topic| subscribers.of(topic).len());
     let mut board =
         Board { roster, subscribers, topics, owners: claims.owner, sizes: vec![0; roster.seats()] };
-    let wanted_back = board.keep(racks);
-    let from_nothing = board.sizes.iter().all(|&size| size == 0);
+    let dropped = board.keep(racks);
     let mut free = Bits::new(roster.slots);
     for slot in board.slots().filter(|&slot| board.owners[slot as usize] == NOBODY) {
         free.set(slot);
@@ -48,7 +48,7 @@ pub(super) fn assign(
         board.place_near(racks);
     }
     board.place();
-    board.balance(&free, !wanted_back, from_nothing);
+    board.balance(&free, !dropped);
     Solution { owners: board.owners, sizes: board.sizes, moved: None }
 }
 
@@ -148,63 +148,21 @@ impl Board<'_> {
     }
 
     /// Moves partitions while that improves the balance: first the `free` ones alone if `gently`, then all.
-    fn balance(&mut self, free: &Bits, gently: bool, from_nothing: bool) {
+    fn balance(&mut self, free: &Bits, gently: bool) {
         let shared: Vec<u32> =
             self.topics.iter().copied().filter(|&topic| self.subscribers.of(topic).len() >= 2).collect();
         if shared.is_empty() {
             return;
         }
-        let movable = self.movable(&shared);
         let mut mover = Mover::new(self);
         if mover.is_level() {
             return;
         }
-        let before = (mover.board.owners.clone(), mover.board.sizes.clone());
         if gently {
             while mover.pass(&shared, |slot| free.has(slot)) {}
         }
-        let mut improved = false;
-        while mover.pass(&shared, |_| true) {
-            improved = true;
-        }
-        if !from_nothing && improved && imbalance(&self.sizes, &movable) >= imbalance(&before.1, &movable) {
-            (self.owners, self.sizes) = before;
-        }
+        while mover.pass(&shared, |_| true) {}
     }
-
-    /// The members that could get or lose a partition, by seat.
-    fn movable(&self, shared: &[u32]) -> Vec<bool> {
-        let potential: Vec<u64> = self
-            .roster
-            .classes
-            .iter()
-            .map(|topics| topics.iter().map(|&topic| u64::from(self.roster.counts[topic as usize])).sum())
-            .collect();
-        let mut movable: Vec<bool> = (0..self.roster.seats())
-            .map(|seat| u64::from(self.sizes[seat]) < potential[self.roster.class_of[seat] as usize])
-            .collect();
-        for &topic in shared {
-            for slot in self.slots_of(topic) {
-                movable[self.owners[slot as usize] as usize] = true;
-            }
-        }
-        movable
-    }
-}
-
-/// The sum of the differences in size over all pairs of members: 0 is perfect.
-fn imbalance(sizes: &[u32], counted: &[bool]) -> u128 {
-    let mut sizes: Vec<u32> =
-        sizes.iter().zip(counted).filter(|&(_, &counted)| counted).map(|(&size, _)| size).collect();
-    sizes.sort_unstable();
-    // The i-th smallest is above i others.
-    let mut below: u128 = 0;
-    let mut sum: u128 = 0;
-    for (index, &size) in sizes.iter().enumerate() {
-        sum += u128::from(size) * index as u128 - below;
-        below += u128::from(size);
-    }
-    sum
 }
 
 /// Loads with their classes, least first.
