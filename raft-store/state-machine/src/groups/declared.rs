@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::event::GroupEvent;
 use super::{emit, text};
 use crate::apply::Transition;
-use crate::ids::{GroupId, MemberId, PartitionId, ProtocolName, TopicName};
+use crate::ids::{Generation, GroupId, MemberId, PartitionId, ProtocolName, TopicName};
 use crate::reply::{Outcome, Rejection, Reply};
 
 /// What a one-shot group remembers.
@@ -58,6 +58,10 @@ pub(crate) fn declare(
         assignments: assignments.clone(),
     };
     emit(tx, id, event);
+    if !consumers.is_empty() {
+        let generation = tx.state().group(id).map_or_else(Generation::default, |g| g.generation);
+        emit(tx, id, GroupEvent::RebalanceCompleted { generation });
+    }
     Ok(Reply::Declared { assignments, revoked })
 }
 

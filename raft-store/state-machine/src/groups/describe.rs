@@ -48,7 +48,7 @@ fn members(group: &Group) -> Vec<DescribedMember> {
                 member_id: id.clone(),
                 instance_id: m.instance_id.clone(),
                 topics: m.topics.clone(),
-                assignment: m.assignment(),
+                assignment: thin.described_assignment(m),
             };
             thin.members.iter().map(member).collect()
         }
@@ -109,6 +109,6 @@ fn offset(
 /// Where a thin consumer will read on in a partition that it holds. What other members have read, only they
 /// know.
 fn position(group: &Group, owner: &MemberId, partition: &TopicPartition) -> Option<Offset> {
-    let position = group.membership.thin()?.members.get(owner)?.assigned.get(partition)?;
-    Some(position.unwrap_or_else(|| group.start(partition)))
+    let reader = group.membership.thin()?.members.get(owner)?;
+    Some(reader.assigned.get(partition).copied().flatten().unwrap_or_else(|| group.start(partition)))
 }

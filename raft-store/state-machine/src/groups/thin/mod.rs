@@ -126,6 +126,12 @@ impl Thin {
         }
     }
 
+    /// What a description says that a member reads: in a Stable group what it shall read, which it may not have
+    /// been told yet, as nobody else can; while partitions move, what it holds.
+    pub(super) fn described_assignment(&self, member: &ThinMember) -> TopicPartitions {
+        if self.rebalance.is_none() { member.target.clone() } else { member.assignment() }
+    }
+
     fn stranger(&self, id: &GroupId, member: &MemberId) -> Rejection {
         match self.fenced.iter().find(|(name, _)| name == member) {
             Some((_, instance_id)) => Rejection::FencedInstance {

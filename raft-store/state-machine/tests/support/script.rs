@@ -1,0 +1,153 @@
+//! A state with its clock, to which the lines of a trace are said. Invariants are checked after every one.
+
+use std::fmt::Write as _;
+
+use state_machine::State;
+use state_machine::command::{Batch, Command, Deadline, Origin, Query, Stamp, Write};
+use state_machine::event::Event;
+use state_machine::invariants::{check, check_step};
+use state_machine::reply::{Outcome, Reply};
+
+use super::show;
+use super::words::{Ask, ExpireWhat, Line};
+
+#[derive(Default)]
+pub struct World {
+    pub state: State,
+    pub stamp: Stamp,
+}
+
+impl World {
+    /// Runs a trace: blocks of comments and commands, each followed by `---` and what it printed; a blank line
+    /// ends a block. The result is the same trace with the output as it is now.
+    pub fn run(trace: &str) -> String {
+        let mut world = Self::default();
+        let mut out = String::new();
+        for block in trace.split("\n\n").map(|b| b.trim_matches('\n')).filter(|b| !b.is_empty()) {
+            let commands: Vec<&str> = block.lines().take_while(|line| *line != "---").collect();
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            let mut printed = String::new();
+            for line in &commands {
+                writeln!(out, "{line}").expect("a string");
+                printed.push_str(&world.say(line));
+            }
+            if commands.iter().any(|line| !line.starts_with('#')) {
+                writeln!(out, "---\n{}", printed.trim_end()).expect("a string");
+            }
+        }
+        out
+    }
+
+    /// One line; what it prints.
+    pub fn say(&mut self, line: &str) -> String {
+        let line = line.split(" #").next().expect("has a first part").trim();
+        if line.is_empty() || line.starts_with('#') {
+            return String::new();
+        }
+        if let Some(muted) = line.strip_prefix('(') {
+            let muted = muted.strip_suffix(')').unwrap_or_else(|| panic!("`{line}`: no closing bracket"));
+            let printed = self.say(muted);
+            assert!(!printed.contains("refused"), "set-up was refused:\n{printed}");
+            return String::new();
+        }
+        let Line { at_ms, origin, ask } = Line::parse(line);
+        if let Some(at_ms) = at_ms {
+            self.stamp.now_ms = at_ms;
+        }
+        let printed = self.answer(origin, ask);
+        if printed.is_empty() {
+            return String::new();
+        }
+        format!("> {line}\n{printed}\n")
+    }
+
+    fn answer(&mut self, origin: Option<Origin>, ask: Ask) -> String {
+        match ask {
+            Ask::Command(command) => self.command(origin, command),
+            Ask::Query(query) => format!("    reply  {}", show::outcome(&self.state.query(&query))),
+            Ask::ThinHeartbeat(group, member) => {
+                let query = Query::ThinHeartbeat { group: group.clone(), member: member.clone() };
+                match self.state.query(&query) {
+                    Ok(Reply::NeedsCommand) => self.command(origin, Command::ThinHeartbeat { group, member }),
+                    told => format!("    reply  {}", show::outcome(&told)),
+                }
+            }
+            Ask::Expire(group, what) => {
+                let found = self.state.group(&group);
+                let epoch = found.map_or(0, |g| g.epoch);
+                let generation = found.map_or_else(Default::default, |g| g.generation);
+                let deadline = match what {
+                    ExpireWhat::Deadline(deadline) => deadline,
+                    ExpireWhat::Rebalance => Deadline::Rebalance { epoch },
+                    ExpireWhat::InitialDelay => Deadline::InitialDelay { epoch },
+                    ExpireWhat::Sync => Deadline::Sync { generation },
+                    ExpireWhat::Revocation(member) => Deadline::Revocation { member, generation },
+                };
+                self.command(origin, Command::Expire { group, deadline })
+            }
+            Ask::Floor(floor) => {
+                self.state.begin(&Batch { stamp: self.stamp, floors: vec![floor], writes: Vec::new() });
+                self.check();
+                String::new()
+            }
+            Ask::Limits { max_size, initial_delay_ms } => {
+                let limits = &mut self.stamp.limits;
+                limits.max_size = max_size.unwrap_or(limits.max_size);
+                limits.initial_rebalance_delay_ms =
+                    initial_delay_ms.unwrap_or(limits.initial_rebalance_delay_ms);
+                String::new()
+            }
+            Ask::Nothing => String::new(),
+            Ask::ShowGroup(id) => match self.state.group(&id) {
+                Some(group) => format!("    state  {}", show::group(id.as_str(), group)),
+                None => "    state  no such group".to_owned(),
+            },
+            Ask::ShowDeadlines(id) => {
+                let all = self.state.group(&id).map_or_else(Vec::new, |g| g.deadlines());
+                let one = |(d, ms): &(Deadline, u64)| {
+                    format!("    armed  {} after {}", show::deadline(d), show::time(*ms))
+                };
+                let all: Vec<_> = all.iter().map(one).collect();
+                if all.is_empty() { "    armed  nothing".to_owned() } else { all.join("\n") }
+            }
+            Ask::ShowSessions => format!("    remembered answers: {}", self.state.sessions().len()),
+            Ask::Restore => {
+                let bytes = postcard::to_stdvec(&self.state).expect("a state is written");
+                let restored: State = postcard::from_bytes(&bytes).expect("and read");
+                assert_eq!(restored, self.state, "a snapshot keeps everything");
+                self.state = restored;
+                "    restored from a snapshot".to_owned()
+            }
+        }
+    }
+
+    fn command(&mut self, origin: Option<Origin>, command: Command) -> String {
+        let mut events = Vec::new();
+        let outcome = self.apply(Write { origin, command }, &mut events);
+        let mut out = String::new();
+        for event in &events {
+            writeln!(out, "    event  {}", show::event(event)).expect("a string");
+        }
+        write!(out, "    reply  {}", show::outcome(&outcome)).expect("a string");
+        out
+    }
+
+    /// Applies one write as a batch of its own.
+    pub fn apply(&mut self, write: Write, events: &mut Vec<Event>) -> Outcome {
+        let before = self.state.clone();
+        let batch = Batch { stamp: self.stamp, floors: Vec::new(), writes: vec![write] };
+        self.state.begin(&batch);
+        let outcome = self.state.apply(&batch.writes[0], Some(events));
+        let broken = check_step(&before, &self.state);
+        assert!(broken.is_empty(), "{:?} broke {broken:?}", batch.writes[0]);
+        self.check();
+        outcome
+    }
+
+    fn check(&self) {
+        let broken = check(&self.state);
+        assert!(broken.is_empty(), "{broken:?}");
+    }
+}

@@ -1,0 +1,358 @@
+//! Events, replies and groups as a trace prints them.
+
+use std::fmt::Write as _;
+
+use state_machine::command::{Deadline, Origin};
+use state_machine::event::Event;
+use state_machine::groups::classic::{Phase, WaitingRequest};
+use state_machine::groups::event::{GroupEvent, RebalanceReason, RemovalReason};
+use state_machine::groups::{Group, Membership};
+use state_machine::ids::TopicPartition;
+use state_machine::reply::{Description, Outcome, Rejection, Reply, StoredBatch, ThinView, TopicPartitions};
+
+pub fn time(ms: u64) -> String {
+    if ms.is_multiple_of(1_000) { format!("{}s", ms / 1_000) } else { format!("{ms}ms") }
+}
+
+fn numbers(numbers: &[u32]) -> String {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for n in numbers {
+        match runs.last_mut() {
+            Some((_, to)) if *to + 1 == *n => *to = *n,
+            _ => runs.push((*n, *n)),
+        }
+    }
+    let run = |(from, to): &(u32, u32)| match to - from {
+        0 => from.to_string(),
+        1 => format!("{from},{to}"),
+        _ => format!("{from}..{to}"),
+    };
+    runs.iter().map(run).collect::<Vec<_>>().join(",")
+}
+
+pub fn partitions(list: &TopicPartitions) -> String {
+    if list.is_empty() {
+        return "-".to_owned();
+    }
+    let topic = |(topic, of_topic): &(_, Vec<u32>)| format!("{topic}:{}", numbers(of_topic));
+    list.iter().map(topic).collect::<Vec<_>>().join("+")
+}
+
+fn list<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<_> = items.into_iter().map(|i| i.to_string()).collect();
+    if items.is_empty() { "-".to_owned() } else { items.join(",") }
+}
+
+fn option<T: std::fmt::Display>(item: Option<T>) -> String {
+    item.map_or_else(|| "-".to_owned(), |i| i.to_string())
+}
+
+fn origin(origin: Option<&Origin>) -> String {
+    option(origin.map(|o| format!("n{}#{}", o.node, o.seq)))
+}
+
+fn reason(reason: &RebalanceReason) -> String {
+    match reason {
+        RebalanceReason::MemberJoined(member) => format!("member_joined({member})"),
+        RebalanceReason::MemberRejoined(member) => format!("member_rejoined({member})"),
+        RebalanceReason::MemberRemoved(member) => format!("member_removed({member})"),
+        RebalanceReason::TopicChanged(topic) => format!("topic_changed({topic})"),
+        RebalanceReason::SyncTimedOut => "sync_timed_out".to_owned(),
+    }
+}
+
+fn removal(reason: RemovalReason) -> &'static str {
+    match reason {
+        RemovalReason::Left => "left",
+        RemovalReason::SessionExpired => "session_expired",
+        RemovalReason::PolledTooSlowly => "polled_too_slowly",
+        RemovalReason::MissedRebalance => "missed_rebalance",
+        RemovalReason::MissedSync => "missed_sync",
+        RemovalReason::ChangedSeat => "changed_seat",
+        RemovalReason::GroupFull => "group_full",
+    }
+}
+
+/// Only what a reader wants to see: lengths and metadata are in the commands.
+pub fn event(event: &Event) -> String {
+    match event {
+        Event::LogAppended { key, offset, timestamp, .. } => {
+            format!("appended {key} {offset} at={timestamp}")
+        }
+        Event::LogCommitted { key, offset } => format!("committed {key} {offset}"),
+        Event::TopicCreated { topic, partitions } => format!("topic_created {topic} partitions={partitions}"),
+        Event::TopicGrown { topic, partitions } => format!("topic_grown {topic} partitions={partitions}"),
+        Event::TopicDeleted { topic } => format!("topic_deleted {topic}"),
+        Event::Appended { topic, partition, offset, timestamp, .. } => {
+            format!("appended {topic}-{partition} {offset} at={timestamp}")
+        }
+        Event::OffsetCommitted { group, topic, partition, committed } => {
+            format!("offset_committed {group} {topic}-{partition} {}", committed.offset)
+        }
+        Event::OffsetRemoved { group, topic, partition } => {
+            format!("offset_removed {group} {topic}-{partition}")
+        }
+        Event::RegisterWritten { key, value } => format!("register_written {key} {}", value.text),
+        Event::CoordinatorChanged { node } => format!("coordinator_changed n{node}"),
+        Event::Group { group, event } => group_event(group.as_str(), event),
+    }
+}
+
+fn group_event(group: &str, event: &GroupEvent) -> String {
+    match event {
+        GroupEvent::Declared { strategy, assignments, .. } => {
+            format!("declared {group} strategy={strategy} {}", declared(assignments))
+        }
+        GroupEvent::Subscribed { member, subscription } => {
+            let instance = subscription.instance_id.as_ref().map(|i| format!(" instance={i}"));
+            let topics = list(&subscription.topics);
+            format!("subscribed {group}/{member} topics={topics}{}", instance.unwrap_or_default())
+        }
+        GroupEvent::Joined { member, info, waits } => {
+            let offers = list(info.protocols.iter().map(|p| format!("{}({})", p.name, list(&p.topics))));
+            let waits = if waits.is_some() { " waits" } else { "" };
+            format!("joined {group}/{member} offers={offers}{waits}")
+        }
+        GroupEvent::SeatTaken { instance_id, from, to } => {
+            format!("seat_taken {group} instance={instance_id} {from} -> {to}")
+        }
+        GroupEvent::SeatKept { member } => format!("seat_kept {group}/{member}"),
+        GroupEvent::MemberRemoved { member, reason } => {
+            format!("member_removed {group}/{member} reason={}", removal(*reason))
+        }
+        GroupEvent::RebalanceStarted { reason: why, timeout_ms, initial } => {
+            let initial = initial.map(|i| format!(" initial_delay={}", time(i.delay_ms.into())));
+            let (why, timeout) = (reason(why), time((*timeout_ms).into()));
+            format!("rebalance_started {group} {why} timeout={timeout}{}", initial.unwrap_or_default())
+        }
+        GroupEvent::RebalanceExtended { timeout_ms, initial } => match initial {
+            Some(initial) => {
+                format!("rebalance_extended {group} initial_delay={}", time(initial.delay_ms.into()))
+            }
+            None => format!("rebalance_extended {group} timeout={}", time((*timeout_ms).into())),
+        },
+        GroupEvent::JoinCompleted { generation, protocol, leader } => {
+            format!("join_completed {group} generation={generation} protocol={protocol} leader={leader}")
+        }
+        GroupEvent::Emptied { generation } => format!("emptied {group} generation={generation}"),
+        GroupEvent::SyncWaits { member, .. } => format!("sync_waits {group}/{member}"),
+        GroupEvent::SyncFetched { member } => format!("sync_fetched {group}/{member}"),
+        GroupEvent::Assigned { generation, targets } => {
+            let targets = targets.iter().map(|(id, t)| format!(" {id}>{}", partitions(t)));
+            format!("assigned {group} generation={generation}{}", targets.collect::<String>())
+        }
+        GroupEvent::Reconciled { member, generation, revoked, assigned } => {
+            let (gave, got) = (partitions(revoked), partitions(assigned));
+            format!("reconciled {group}/{member} generation={generation} gave_up={gave} got={got}")
+        }
+        GroupEvent::RebalanceCompleted { generation } => {
+            format!("rebalance_completed {group} generation={generation}")
+        }
+        GroupEvent::Polled { member, spans } => {
+            let spans = spans.iter().map(|s| format!("{} {}..{}", s.partition, s.from, s.to));
+            format!("polled {group}/{member} {}", list(spans))
+        }
+        GroupEvent::TopicDropped { topic } => format!("topic_dropped {group} {topic}"),
+        GroupEvent::Answered { member, origin: whose, outcome: answer } => {
+            format!("answered {group}/{member} {} {}", origin(whose.as_ref()), outcome(answer))
+        }
+        GroupEvent::Removed => format!("group_removed {group}"),
+    }
+}
+
+fn declared<I: std::fmt::Display>(assignments: &[(I, Vec<u32>)]) -> String {
+    let one = |(id, owned): &(I, Vec<u32>)| {
+        format!("{id}>{}", if owned.is_empty() { "-".to_owned() } else { numbers(owned) })
+    };
+    let all = assignments.iter().map(one).collect::<Vec<_>>().join(" ");
+    if all.is_empty() { "-".to_owned() } else { all }
+}
+
+fn view(view: &ThinView) -> String {
+    let ThinView { generation, state, assignment } = view;
+    format!("generation={generation} {} {}", state.name(), partitions(assignment))
+}
+
+fn batches(batches: &[StoredBatch]) -> String {
+    let batch = |b: &StoredBatch| format!("{}:{}", b.base_offset, String::from_utf8_lossy(&b.bytes));
+    list(batches.iter().map(batch))
+}
+
+pub fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Ok(found) => reply(found),
+        Err(rejection) => format!("refused {} ({rejection})", error_name(rejection)),
+    }
+}
+
+fn reply(reply: &Reply) -> String {
+    match reply {
+        Reply::Done => "ok".to_owned(),
+        Reply::Appended { partition, offset } => format!("appended partition={partition} offset={offset}"),
+        Reply::LogMessages(logs) => {
+            list(logs.iter().map(|(key, found)| format!("{key} [{}]", batches(found))))
+        }
+        Reply::LogCommitted(offsets) => list(offsets.iter().map(|(key, offset)| format!("{key}={offset}"))),
+        Reply::Topics(topics) => list(topics.iter().map(|(name, n)| format!("{name}={n}"))),
+        Reply::Fetched { batches: found, high_watermark } => {
+            format!("[{}] high_watermark={high_watermark}", batches(found))
+        }
+        Reply::Committed { offset, metadata } => {
+            let metadata = metadata.as_ref().map(|m| format!(" metadata={m}"));
+            format!("committed {offset}{}", metadata.unwrap_or_default())
+        }
+        Reply::Register(value) => value.to_string(),
+        Reply::Declared { assignments, revoked } => {
+            let revoked = revoked.as_ref().map(|r| format!(" revoked {}", declared(r)));
+            format!("{}{}", declared(assignments), revoked.unwrap_or_default())
+        }
+        Reply::Thin(told) => view(told),
+        Reply::Polled { view: told, spans, .. } => {
+            let spans = spans.iter().map(|s| format!("{} {}..{}", s.partition, s.from, s.to));
+            format!("{} records {}", view(told), list(spans))
+        }
+        Reply::NeedsCommand => "needs a command".to_owned(),
+        Reply::Parked { member } => format!("waits as {member}"),
+        Reply::Joined { generation, protocol, leader, member_id, members } => {
+            let members = members.iter().map(|m| {
+                let instance = m.instance_id.as_ref().map(|i| format!("[{i}]")).unwrap_or_default();
+                format!("{}{instance}({})", m.member_id, list(&m.topics))
+            });
+            let members = list(members);
+            format!("joined {member_id} generation={generation} {protocol} leader={leader} members={members}")
+        }
+        Reply::Synced { assignment } => format!("synced {}", partitions(assignment)),
+        Reply::Groups(groups) => {
+            list(groups.iter().map(|(id, kind, state)| format!("{id}({} {})", kind.name(), state.name())))
+        }
+        Reply::Described(description) => described(description),
+    }
+}
+
+/// Kafka's names, by the contract's table.
+fn error_name(rejection: &Rejection) -> &'static str {
+    match rejection {
+        Rejection::UnknownTopic(_) | Rejection::UnknownPartition { .. } => "UNKNOWN_TOPIC_OR_PARTITION",
+        Rejection::TopicAlreadyExists(_) => "TOPIC_ALREADY_EXISTS",
+        Rejection::TopicCannotShrink { .. }
+        | Rejection::OffsetBeyondEnd { .. }
+        | Rejection::InvalidAssignment { .. }
+        | Rejection::AssignorFailed { .. } => "INVALID_REQUEST",
+        Rejection::KeyNotFound(_) => "KEY_NOT_FOUND",
+        Rejection::PreconditionFailed { .. } => "PRECONDITION_FAILED",
+        Rejection::GroupNotFound(_) => "GROUP_ID_NOT_FOUND",
+        Rejection::UnknownMember { .. } | Rejection::MemberNotNamed(_) => "UNKNOWN_MEMBER_ID",
+        Rejection::IllegalGeneration { .. } => "ILLEGAL_GENERATION",
+        Rejection::RebalanceInProgress(_) | Rejection::NotAssigned { .. } => "REBALANCE_IN_PROGRESS",
+        Rejection::FencedInstance { .. } => "FENCED_INSTANCE_ID",
+        Rejection::InconsistentProtocol { .. } => "INCONSISTENT_GROUP_PROTOCOL",
+        Rejection::GroupFull { .. } => "GROUP_MAX_SIZE_REACHED",
+        Rejection::NonEmptyGroup(_) => "NON_EMPTY_GROUP",
+        Rejection::GroupSubscribedToTopic { .. } => "GROUP_SUBSCRIBED_TO_TOPIC",
+        Rejection::UnsupportedAssignor(_) => "UNSUPPORTED_ASSIGNOR",
+        Rejection::OriginOver => "REQUEST_TIMED_OUT",
+    }
+}
+
+fn described(d: &Description) -> String {
+    let mut out = format!(
+        "{} {} {} strategy={} generation={} leader={} coordinator={} rebalances={} last_hour={}",
+        d.group,
+        d.kind.name(),
+        d.state.name(),
+        option(d.strategy.as_ref()),
+        d.generation,
+        option(d.leader.as_ref()),
+        option(d.coordinator.map(|n| format!("n{n}"))),
+        d.rebalances,
+        d.rebalances_last_hour,
+    );
+    for m in &d.members {
+        let instance = m.instance_id.as_ref().map(|i| format!(" instance={i}")).unwrap_or_default();
+        let (topics, assignment) = (list(&m.topics), partitions(&m.assignment));
+        write!(out, "\n           member {}{instance} topics={topics} {assignment}", m.member_id).expect("a string");
+    }
+    for o in &d.offsets {
+        let metadata = o.metadata.as_ref().map(|m| format!(" metadata={m}")).unwrap_or_default();
+        write!(
+            out,
+            "\n           offset {} committed={} position={} end={} lag={} {:.1}% owner={}{metadata}",
+            o.partition,
+            option(o.committed),
+            option(o.position),
+            o.log_end_offset,
+            o.lag(),
+            o.lag_percent(),
+            option(o.member_id.as_ref()),
+        )
+        .expect("a string");
+    }
+    out
+}
+
+pub fn deadline(deadline: &Deadline) -> String {
+    match deadline {
+        Deadline::Session { member } => format!("session {member}"),
+        Deadline::PollInterval { member } => format!("poll-interval {member}"),
+        Deadline::Rebalance { epoch } => format!("rebalance epoch={epoch}"),
+        Deadline::Sync { generation } => format!("sync generation={generation}"),
+        Deadline::Revocation { member, generation } => format!("revocation {member} generation={generation}"),
+        Deadline::InitialDelay { epoch } => format!("initial-delay epoch={epoch}"),
+    }
+}
+
+pub fn group(name: &str, group: &Group) -> String {
+    let mut out = format!(
+        "{name} {} {} strategy={} generation={} epoch={}",
+        group.kind().name(),
+        group.state().name(),
+        option(group.strategy()),
+        group.generation,
+        group.epoch,
+    );
+    match &group.membership {
+        Membership::Simple => {}
+        Membership::Declared(declared) => {
+            for (id, owned) in &declared.assignments {
+                write!(out, "\n           {id} {}", numbers(owned)).expect("a string");
+            }
+        }
+        Membership::Thin(thin) => {
+            if let Some(rebalance) = thin.rebalance.as_ref().filter(|r| !r.holding.is_empty()) {
+                write!(out, " waits_for={}", list(&rebalance.holding)).expect("a string");
+            }
+            for (id, m) in &thin.members {
+                let position = |(p, at): (&TopicPartition, &Option<u64>)| format!("{p}@{}", option(*at));
+                let holds = list(m.assigned.iter().map(position));
+                write!(out, "\n           {id} generation={} holds {holds}", m.generation).expect("a string");
+                if m.assignment() != m.target {
+                    write!(out, " target {}", partitions(&m.target)).expect("a string");
+                }
+                if let Some(instance_id) = &m.instance_id {
+                    write!(out, " instance={instance_id}").expect("a string");
+                }
+                if m.away {
+                    out.push_str(" away");
+                }
+            }
+        }
+        Membership::Classic(classic) => {
+            write!(out, " leader={}", option(classic.leader.as_ref())).expect("a string");
+            if let Phase::Preparing { initial: Some(initial), .. } = classic.phase {
+                write!(out, " initial_delay={}", time(initial.delay.delay_ms.into())).expect("a string");
+            }
+            for (id, m) in &classic.members {
+                write!(out, "\n           {id} reads {}", partitions(&m.assignment)).expect("a string");
+                match m.waits.as_ref().map(|w| (w.request, origin(w.origin.as_ref()))) {
+                    Some((WaitingRequest::Join, whose)) => write!(out, " join waits {whose}"),
+                    Some((WaitingRequest::Sync, whose)) => write!(out, " sync waits {whose}"),
+                    None if classic.pending_sync.contains(id) => write!(out, " has to sync"),
+                    None if classic.away.contains(id) => write!(out, " away"),
+                    None => Ok(()),
+                }
+                .expect("a string");
+            }
+        }
+    }
+    out
+}

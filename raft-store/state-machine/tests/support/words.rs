@@ -1,0 +1,394 @@
+//! The words of a trace: one line becomes one request.
+//!
+//! A line is `[at TIME] [nN#SEQ] VERB WORDS… NAME=VALUE…`. `nN#SEQ` is the request's origin, so that the same
+//! one twice is a retry. Members are written `group/member`, partitions `topic-0`, lists with commas, ranges
+//! `0..5` (both included), times `10s`, `5m`, `1h`, `250` (ms).
+
+use std::collections::BTreeMap;
+
+use state_machine::command::{
+    Command, Deadline, Fence, Floor, Lane, OffsetCommit, Origin, Placement, Protocol, Query, Records,
+    RegisterValue, Subscription,
+};
+use state_machine::ids::{Generation, GroupId, MemberId, PartitionId, TopicName, TopicPartition};
+use state_machine::partitions::murmur2;
+use state_machine::reply::TopicPartitions;
+
+/// What a line asks for.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    Command(Command),
+    Query(Query),
+    /// A thin heartbeat: a query, and a command where that is not enough.
+    ThinHeartbeat(GroupId, MemberId),
+    /// `expire`, with the group's own epoch or generation filled in where the line has none.
+    Expire(GroupId, ExpireWhat),
+    Floor(Floor),
+    Limits {
+        max_size: Option<u32>,
+        initial_delay_ms: Option<u32>,
+    },
+    /// Time passes.
+    Nothing,
+    ShowGroup(GroupId),
+    ShowDeadlines(GroupId),
+    ShowSessions,
+    /// All that a snapshot holds goes through bytes and comes back.
+    Restore,
+}
+
+#[derive(Debug, Clone)]
+pub enum ExpireWhat {
+    Deadline(Deadline),
+    Rebalance,
+    InitialDelay,
+    Sync,
+    Revocation(MemberId),
+}
+
+/// A line, taken apart.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub at_ms: Option<u64>,
+    pub origin: Option<Origin>,
+    pub ask: Ask,
+}
+
+struct Words<'a> {
+    line: &'a str,
+    plain: Vec<&'a str>,
+    named: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Words<'a> {
+    fn new(line: &'a str) -> Self {
+        let (named, plain): (Vec<&str>, Vec<&str>) = line.split_whitespace().partition(|w| w.contains('='));
+        let named = named.into_iter().map(|w| w.split_once('=').expect("was checked")).collect();
+        Self { line, plain, named }
+    }
+
+    fn plain(&self, i: usize) -> &'a str {
+        self.plain.get(i).unwrap_or_else(|| panic!("`{}`: word {i} is missing", self.line))
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.plain.contains(&word)
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+        let text = self.named.get(name)?;
+        Some(text.parse().unwrap_or_else(|_| panic!("`{}`: {name} is no number", self.line)))
+    }
+
+    fn time(&self, name: &str, default_ms: u64) -> u32 {
+        let ms = self.named.get(name).map_or(default_ms, |t| time(t));
+        u32::try_from(ms).expect("a time-out")
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.named.get(name).copied()
+    }
+
+    fn member(&self, i: usize) -> (GroupId, MemberId) {
+        let (group, member) = self.plain(i).split_once('/').unwrap_or_else(|| {
+            panic!("`{}`: `{}` is not group/member", self.line, self.plain(i));
+        });
+        (group.into(), member.into())
+    }
+}
+
+pub fn time(text: &str) -> u64 {
+    let units = [("ms", 1.0), ("h", 3_600_000.0), ("m", 60_000.0), ("s", 1_000.0)];
+    let unit = units.iter().find_map(|(unit, ms)| Some((text.strip_suffix(unit)?, ms)));
+    let (number, ms) = unit.unwrap_or((text, &1.0));
+    (number.parse::<f64>().unwrap_or_else(|_| panic!("`{text}` is no time")) * ms).round() as u64
+}
+
+fn partition(text: &str) -> TopicPartition {
+    let (topic, partition) = text.rsplit_once('-').unwrap_or_else(|| panic!("`{text}` is not topic-0"));
+    TopicPartition { topic: topic.into(), partition: partition.parse().expect("a partition's number") }
+}
+
+fn numbers(text: &str) -> Vec<PartitionId> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let one = |text: &str| text.parse::<u32>().expect("a number");
+    text.split(',')
+        .flat_map(|part| match part.split_once("..") {
+            Some((from, to)) => one(from)..=one(to),
+            None => one(part)..=one(part),
+        })
+        .collect()
+}
+
+fn names<T: for<'a> From<&'a str>>(text: &str) -> Vec<T> {
+    text.split(',').filter(|name| !name.is_empty()).map(T::from).collect()
+}
+
+/// `t:0,1+u:2` are t-0, t-1, u-2; `-` is none.
+fn by_topic(text: &str) -> TopicPartitions {
+    if text == "-" {
+        return Vec::new();
+    }
+    let topic = |part: &str| {
+        let (topic, of_topic) = part.split_once(':').expect("topic:partitions");
+        (TopicName::from(topic), numbers(of_topic))
+    };
+    text.split('+').map(topic).collect()
+}
+
+fn records(message: &str, count: u32) -> Records {
+    Records { count, bytes: message.as_bytes().to_vec().into() }
+}
+
+/// `range(t,u);sticky(t)@t:0,1@3` is range for t and u, and sticky for t, where t-0 and t-1 were owned in
+/// generation 3.
+fn protocols(text: &str) -> Vec<Protocol> {
+    let protocol = |part: &str| {
+        let mut parts = part.split('@');
+        let (name, topics) = parts.next().and_then(|p| p.split_once('(')).expect("name(topics)");
+        Protocol {
+            name: name.into(),
+            topics: names(topics.strip_suffix(')').expect("name(topics)")),
+            owned: parts.next().map_or_else(Vec::new, by_topic),
+            generation: parts.next().map(|g| Generation(g.parse().expect("a generation"))),
+        }
+    };
+    text.split(';').filter(|part| !part.is_empty()).map(protocol).collect()
+}
+
+fn register(text: &str) -> RegisterValue {
+    RegisterValue { text: text.into(), canonical: text.into() }
+}
+
+impl Line {
+    pub fn parse(line: &str) -> Self {
+        let mut rest = line.trim();
+        let mut at_ms = None;
+        let mut origin = None;
+        if let Some(after) = rest.strip_prefix("at ") {
+            let (when, after) = after.trim_start().split_once(' ').unwrap_or((after, "wait"));
+            at_ms = Some(time(when));
+            rest = after.trim_start();
+        }
+        let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
+        if let Some((node, seq)) = first.strip_prefix('n').and_then(|w| w.split_once('#')) {
+            let verb = after.split_whitespace().next().unwrap_or("");
+            let lane = if matches!(verb, "join" | "sync") { Lane::Waiting } else { Lane::Prompt };
+            let (node, seq) = (node.parse().expect("a node"), seq.parse().expect("a request's number"));
+            origin = Some(Origin { node, incarnation: 0xa, lane, seq });
+            rest = after;
+        }
+        Self { at_ms, origin, ask: ask(&Words::new(rest)) }
+    }
+}
+
+fn ask(w: &Words<'_>) -> Ask {
+    let command = Ask::Command;
+    match w.plain(0) {
+        "topic" => command(Command::CreateTopic {
+            topic: w.plain(1).into(),
+            partitions: w.number("partitions").unwrap_or(1),
+        }),
+        "grow" => command(Command::CreatePartitions {
+            topic: w.plain(1).into(),
+            partitions: w.number("partitions").expect("partitions="),
+        }),
+        "delete-topic" => command(Command::DeleteTopic { topic: w.plain(1).into() }),
+        "topics" => Ask::Query(Query::ListTopics),
+        "send" => command(Command::Produce {
+            topic: w.plain(1).into(),
+            placement: match (w.number("partition"), w.text("key")) {
+                (Some(partition), _) => Placement::Partition(partition),
+                (None, Some(key)) => Placement::Key(murmur2(key.as_bytes())),
+                (None, None) => Placement::Next,
+            },
+            new_topic_partitions: w.number("new_topic_partitions").unwrap_or(6),
+            records: records(w.plain(2), w.number("count").unwrap_or(1)),
+        }),
+        "fetch" => {
+            let TopicPartition { topic, partition } = partition(w.plain(1));
+            let (offset, max_messages) = (w.number("from").unwrap_or(0), w.number("max").unwrap_or(10));
+            Ask::Query(Query::Fetch { topic, partition, offset, max_messages })
+        }
+        "log-send" => command(Command::LogSend { key: w.plain(1).into(), records: records(w.plain(2), 1) }),
+        "log-poll" => Ask::Query(Query::LogPoll { offsets: offsets(w) }),
+        "log-commit" => command(Command::LogCommit { offsets: offsets(w) }),
+        "log-committed" => Ask::Query(Query::LogCommitted { keys: names(w.plain(1)) }),
+        "write" => command(Command::RegisterWrite { key: w.plain(1).into(), value: register(w.plain(2)) }),
+        "cas" => command(Command::RegisterCas {
+            key: w.plain(1).into(),
+            from: w.plain(2).into(),
+            to: register(w.plain(3)),
+            create_if_not_exists: w.has("create"),
+        }),
+        "read" => Ask::Query(Query::RegisterRead { key: w.plain(1).into() }),
+        "coordinator" => command(Command::NewCoordinator {
+            node: w.plain(1).trim_start_matches('n').parse().expect("a node"),
+        }),
+        "floor" => Ask::Floor(Floor {
+            node: w.plain(1).trim_start_matches('n').parse().expect("a node"),
+            incarnation: 0xa,
+            lane: if w.has("waiting") { Lane::Waiting } else { Lane::Prompt },
+            below: w.number("below").expect("below="),
+        }),
+        "limits" => Ask::Limits {
+            max_size: w.number("max_size"),
+            initial_delay_ms: w.text("initial_delay").map(|t| u32::try_from(time(t)).expect("a delay")),
+        },
+        "wait" => Ask::Nothing,
+        "restore" => Ask::Restore,
+        "show" => Ask::ShowGroup(w.plain(1).into()),
+        "deadlines" => Ask::ShowDeadlines(w.plain(1).into()),
+        "sessions" => Ask::ShowSessions,
+        _ => of_groups(w),
+    }
+}
+
+fn offsets<K: for<'a> From<&'a str>>(w: &Words<'_>) -> Vec<(K, u64)> {
+    w.named.iter().map(|(key, offset)| (K::from(key), offset.parse().expect("an offset"))).collect()
+}
+
+fn commit(w: &Words<'_>, group: GroupId) -> OffsetCommit {
+    let (at, offset) = w
+        .named
+        .iter()
+        .find(|(name, _)| name.contains('-'))
+        .unwrap_or_else(|| panic!("`{}`: topic-0=offset is missing", w.line));
+    let TopicPartition { topic, partition } = partition(at);
+    let offset = offset.parse().expect("an offset");
+    OffsetCommit { group, topic, partition, offset, metadata: w.text("metadata").map(Into::into) }
+}
+
+fn of_groups(w: &Words<'_>) -> Ask {
+    let command = Ask::Command;
+    let generation = || w.number("generation").map(Generation);
+    let instance_id = || w.text("instance").map(Into::into);
+    match w.plain(0) {
+        "commit" => {
+            let commit = commit(w, w.plain(1).into());
+            let member_id = w.text("member").map(MemberId::from);
+            let is_fenced = member_id.is_some() || generation().is_some();
+            let fence = is_fenced.then(|| Fence { member_id, generation: generation() });
+            command(Command::CommitOffset { commit, fence })
+        }
+        "thin-commit" => {
+            let (group, member) = w.member(1);
+            command(Command::ThinCommit { commit: commit(w, group), member, generation: generation() })
+        }
+        "fetch-offset" => {
+            let TopicPartition { topic, partition } = partition(w.plain(2));
+            Ask::Query(Query::FetchOffset { group: w.plain(1).into(), topic, partition })
+        }
+        "declare" => command(Command::DeclareGroup {
+            group: w.plain(1).into(),
+            topic: w.text("topic").unwrap_or("default").into(),
+            consumers: names(w.text("consumers").unwrap_or("")),
+            partitions: numbers(w.text("partitions").unwrap_or("")),
+            strategy: w.text("strategy").unwrap_or("range").into(),
+        }),
+        "subscribe" => {
+            let (group, member) = w.member(1);
+            let subscription = Subscription {
+                topics: names(w.text("topics").unwrap_or("t")),
+                strategy: w.text("strategy").unwrap_or("range").into(),
+                instance_id: instance_id(),
+                session_timeout_ms: w.time("session", 45_000),
+                rebalance_timeout_ms: w.time("rebalance", 300_000),
+            };
+            command(Command::Subscribe { group, member, subscription })
+        }
+        "poll" => {
+            let (group, member) = w.member(1);
+            command(Command::Poll { group, member, max_messages: w.number("max").unwrap_or(10) })
+        }
+        "heartbeat" => {
+            let (group, member) = w.member(1);
+            match generation() {
+                None => Ask::ThinHeartbeat(group, member),
+                Some(generation) => {
+                    Ask::Query(Query::Heartbeat { group, member, instance_id: instance_id(), generation })
+                }
+            }
+        }
+        "unsubscribe" => {
+            let (group, member) = w.member(1);
+            command(Command::Unsubscribe { group, member, permanent: w.has("permanent") })
+        }
+        "join" => {
+            let (group, member) = match w.plain(1).split_once('/') {
+                Some((group, member)) => (group.into(), Some(member.into())),
+                None => (w.plain(1).into(), None),
+            };
+            command(Command::JoinGroup {
+                group,
+                member,
+                instance_id: instance_id(),
+                session_timeout_ms: w.time("session", 45_000),
+                rebalance_timeout_ms: w.time("rebalance", 300_000),
+                protocols: protocols(w.text("offers").unwrap_or("range(t)")),
+            })
+        }
+        "sync" => {
+            let (group, member) = w.member(1);
+            let one = |part: &str| {
+                let (member, owned) = part.split_once('>').expect("member>partitions");
+                (MemberId::from(member), by_topic(owned))
+            };
+            command(Command::SyncGroup {
+                group,
+                member,
+                instance_id: instance_id(),
+                generation: generation().expect("generation="),
+                assignments: w.text("assign").map(|text| text.split(';').map(one).collect()),
+            })
+        }
+        "leave" => {
+            let (group, member) = w.member(1);
+            let permanent = w.has("permanent");
+            command(Command::LeaveGroup { group, member, instance_id: instance_id(), permanent })
+        }
+        "expire" => expire(w),
+        "list" => Ask::Query(Query::ListGroups),
+        "describe" => Ask::Query(Query::DescribeGroup { group: w.plain(1).into() }),
+        "delete-group" => command(Command::DeleteGroup { group: w.plain(1).into() }),
+        "delete-offsets" => command(Command::DeleteOffsets {
+            group: w.plain(1).into(),
+            topic: w.plain(2).into(),
+            partitions: w.text("partitions").map(numbers),
+        }),
+        "expire-offsets" => {
+            command(Command::ExpireOffsets { retention_ms: time(w.text("retention").expect("retention=")) })
+        }
+        other => panic!("`{}`: unknown verb `{other}`", w.line),
+    }
+}
+
+fn expire(w: &Words<'_>) -> Ask {
+    let what = match w.plain(2) {
+        "session" => ExpireWhat::Deadline(Deadline::Session { member: w.plain(3).into() }),
+        "poll-interval" => ExpireWhat::Deadline(Deadline::PollInterval { member: w.plain(3).into() }),
+        "rebalance" => match w.number("epoch") {
+            Some(epoch) => ExpireWhat::Deadline(Deadline::Rebalance { epoch }),
+            None => ExpireWhat::Rebalance,
+        },
+        "initial-delay" => match w.number("epoch") {
+            Some(epoch) => ExpireWhat::Deadline(Deadline::InitialDelay { epoch }),
+            None => ExpireWhat::InitialDelay,
+        },
+        "sync" => match w.number("generation") {
+            Some(g) => ExpireWhat::Deadline(Deadline::Sync { generation: Generation(g) }),
+            None => ExpireWhat::Sync,
+        },
+        "revocation" => match w.number("generation") {
+            Some(g) => ExpireWhat::Deadline(Deadline::Revocation {
+                member: w.plain(3).into(),
+                generation: Generation(g),
+            }),
+            None => ExpireWhat::Revocation(w.plain(3).into()),
+        },
+        other => panic!("`{}`: unknown deadline `{other}`", w.line),
+    };
+    Ask::Expire(w.plain(1).into(), what)
+}
