@@ -57,8 +57,14 @@ pub trait Assignor: Send + Sync {
     fn assign(&self, group: &Group) -> Result<Assignment, AssignError>;
 }
 
-static ALL: [&dyn Assignor; 6] =
-    [&Range, &RoundRobin, &Sticky, &CooperativeSticky, &RangeServer, &UniformServer];
+static ALL: [&dyn Assignor; 6] = [
+    &Range,
+    &RoundRobin,
+    &Sticky,
+    &CooperativeSticky,
+    &RangeServer,
+    &UniformServer { always_general: false },
+];
 
 /// All assignors, client-side ones first.
 pub fn all() -> &'static [&'static dyn Assignor] {

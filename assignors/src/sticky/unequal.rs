@@ -82,8 +82,7 @@ impl Board<'_> {
                 if owner == NOBODY {
                     continue;
                 }
-                let wanted = seen_in[owner as usize] == set
-                   ;
+                let wanted = seen_in[owner as usize] == set;
                 if wanted && !racks.is_some_and(|racks| racks.mismatch(owner, slot)) {
                     self.sizes[owner as usize] += 1;
                 } else {
@@ -208,6 +207,9 @@ fn imbalance(sizes: &[u32], counted: &[bool]) -> u128 {
     sum
 }
 
+/// Loads with their classes, least first.
+type FrontRunners = BinaryHeap<Reverse<(Load, u32)>>;
+
 /// Moves partitions and remembers the moves, so that no topic moves both ways between two members.
 struct Mover<'b, 'a> {
     board: &'b mut Board<'a>,
@@ -252,17 +254,31 @@ impl<'b, 'a> Mover<'b, 'a> {
         least.zip(most).is_none_or(|(least, most)| most - least <= 1)
     }
 
-    fn least_loaded(&self, set: u32) -> Load {
+    /// The least loaded member of each class that subscribes, least first. Goes stale as loads change: see
+    /// [`least_loaded`](Self::least_loaded).
+    fn front_runners(&self, set: u32) -> FrontRunners {
         let classes = self.classes_of[set as usize].iter();
-        *classes.filter_map(|&class| self.loads[class as usize].first()).min().expect("a subscribed topic")
+        classes.filter_map(|&class| Some(Reverse((*self.loads[class as usize].first()?, class)))).collect()
+    }
+
+    fn least_loaded(&self, front: &mut FrontRunners) -> Load {
+        loop {
+            let &Reverse((load, class)) = front.peek().expect("a subscribed topic");
+            let first = *self.loads[class as usize].first().expect("a class has members");
+            if first == load {
+                return load;
+            }
+            front.pop();
+            front.push(Reverse((first, class)));
+        }
     }
 
     /// One walk over the partitions of `topics` that `eligible` admits. True if anything moved.
     fn pass(&mut self, topics: &[u32], eligible: impl Fn(u32) -> bool) -> bool {
         let mut any = false;
         for &topic in topics {
-            let set = self.board.subscribers.set_of[topic as usize];
-            let mut least = self.least_loaded(set);
+            let mut front = self.front_runners(self.board.subscribers.set_of[topic as usize]);
+            let mut least = self.least_loaded(&mut front);
             for slot in self.board.slots_of(topic) {
                 let owner = self.board.owners[slot as usize];
                 let size = self.board.sizes[owner as usize];
@@ -275,9 +291,13 @@ impl<'b, 'a> Mover<'b, 'a> {
                 });
                 let target = back.unwrap_or(least.1);
                 let slot = self.rather(topic, slot, owner, target);
-                self.apply(topic, slot, target);
+                let giver = self.apply(topic, slot, target);
                 any = true;
-                least = self.least_loaded(set);
+                // A class whose first member has got lighter must not hide behind its stale entry.
+                let class = self.board.roster.class_of[giver as usize];
+                let first = *self.loads[class as usize].first().expect("a class has members");
+                front.push(Reverse((first, class)));
+                least = self.least_loaded(&mut front);
             }
         }
         any
@@ -296,7 +316,8 @@ impl<'b, 'a> Mover<'b, 'a> {
         }
     }
 
-    fn apply(&mut self, topic: u32, slot: u32, target: u32) {
+    /// Moves the partition and returns who gave it up.
+    fn apply(&mut self, topic: u32, slot: u32, target: u32) -> u32 {
         let from = std::mem::replace(&mut self.board.owners[slot as usize], target);
         let origin = match self.moves.remove(&slot) {
             None => from,
@@ -321,6 +342,7 @@ impl<'b, 'a> Mover<'b, 'a> {
             loads.insert((size, seat));
             self.board.sizes[seat as usize] = size;
         }
+        from
     }
 }
 

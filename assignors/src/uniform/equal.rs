@@ -3,7 +3,8 @@
 //! With `P` partitions and `M` members, `P mod M` members get `P / M + 1`, the others `P / M`. A member that already
 //! has the larger share keeps it, as long as there are any (KAFKA-18688); what remains of the larger shares goes
 //! to the last of the members that are not full. So a balanced group is left alone. Free partitions are first those
-//! nobody had, by topic, then those taken from members, in the order of these members.
+//! nobody had, by topic, then those taken from members, in the order of these members. A member with too many keeps
+//! those of the first topics by name.
 
 use crate::bits::Bits;
 use crate::roster::Roster;
@@ -11,7 +12,7 @@ use crate::{Assignment, TopicPartition};
 
 pub(super) fn assign(roster: &Roster<'_>) -> Assignment {
     let group = roster.group;
-    // Partitions are dealt out in this order, which also decides what a member with too many keeps.
+    // Partitions are dealt out in this order.
     let mut topics: Vec<u32> = roster.classes[0].to_vec();
     let mut place = vec![u32::MAX; group.topics.len()];
     for (position, &topic) in roster.by_name.iter().enumerate() {
@@ -43,7 +44,7 @@ pub(super) fn assign(roster: &Roster<'_>) -> Assignment {
         if has > low {
             let quota = low + u32::from(larger > 0);
             if has > quota {
-                list.sort_unstable_by_key(|partition| (place[partition.topic as usize], partition.partition));
+                list.sort_unstable_by_key(|&partition| roster.slot(partition));
                 revoked.extend(list.drain(quota as usize..));
             }
             if larger > 0 {

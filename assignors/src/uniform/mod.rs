@@ -12,7 +12,11 @@ use crate::{AssignError, Assignment, Assignor, Group};
 
 /// The server-side uniform assignor of Kafka, here called `uniform-server`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct UniformServer;
+pub struct UniformServer {
+    /// Take the way for different subscriptions even if all are equal. Both ways balance and stick; they differ
+    /// in who keeps what. Kafka's coordinator, and [`by_name`](crate::by_name), leave it false.
+    pub always_general: bool,
+}
 
 impl Assignor for UniformServer {
     fn name(&self) -> &'static str {
@@ -24,7 +28,7 @@ impl Assignor for UniformServer {
         roster.require_topics()?;
         Ok(match roster.classes.len() {
             0 => Assignment::default(),
-            1 => equal::assign(&roster),
+            1 if !self.always_general => equal::assign(&roster),
             _ => unequal::assign(&roster, &Subscribers::new(&roster)),
         })
     }

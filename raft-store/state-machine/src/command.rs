@@ -13,6 +13,7 @@ use crate::ids::{
     Generation, GroupId, InstanceId, LogKey, MemberId, Millis, NodeId, Offset, PartitionId, ProtocolName,
     TopicName,
 };
+use crate::reply::TopicPartitions;
 
 /// What the leader knows and apply may not look up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -172,7 +173,7 @@ pub struct Protocol {
     /// The topics the member subscribes to under it; sorted, each once.
     pub topics: Vec<TopicName>,
     /// What the member owned when it joined.
-    pub owned: Vec<(TopicName, Vec<PartitionId>)>,
+    pub owned: TopicPartitions,
     /// The generation in which it owned that.
     pub generation: Option<Generation>,
 }
@@ -335,7 +336,7 @@ pub enum Command {
         /// The generation it joined.
         generation: Generation,
         /// From the group's leader.
-        assignments: Option<Vec<(MemberId, Vec<(TopicName, Vec<PartitionId>)>)>>,
+        assignments: Option<Vec<(MemberId, TopicPartitions)>>,
     },
     /// A classic member leaves.
     LeaveGroup {

@@ -25,6 +25,13 @@ macro_rules! name {
             }
         }
 
+        impl Default for $name {
+            /// The empty name, which nothing has.
+            fn default() -> Self {
+                Self("".into())
+            }
+        }
+
         impl From<&str> for $name {
             fn from(text: &str) -> Self {
                 Self(text.into())

@@ -11,6 +11,7 @@ pub mod event;
 pub mod groups;
 pub mod ids;
 pub mod invariants;
+pub mod life;
 pub mod offsets;
 pub mod partitions;
 mod registers;

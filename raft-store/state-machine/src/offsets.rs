@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::apply::Transition;
 use crate::command::{Fence, OffsetCommit};
 use crate::event::Event;
-use crate::ids::{GroupId, MemberId, Millis, Offset, PartitionId, TopicName};
+use crate::ids::{GroupId, MemberId, Millis, Offset, PartitionId, TopicName, TopicPartition};
 use crate::reply::{Outcome, Rejection, Reply};
 use crate::state::State;
 
@@ -29,7 +29,8 @@ pub struct CommittedOffset {
 /// Commits as an administrator, or fenced as a member (Kafka's `OffsetCommit`).
 pub(crate) fn commit(tx: &mut Transition<'_>, commit: &OffsetCommit, fence: Option<&Fence>) -> Outcome {
     if let Some(group) = tx.state().group(&commit.group) {
-        group.may_commit(&commit.group, fence, &commit.topic, commit.partition)?;
+        let partition = TopicPartition { topic: commit.topic.clone(), partition: commit.partition };
+        group.may_commit(&commit.group, fence, &partition)?;
     } else if let Some(fence) = fence {
         let member = fence.member_id.clone().unwrap_or_else(|| MemberId::from(""));
         return Err(Rejection::UnknownMember { group: commit.group.clone(), member });

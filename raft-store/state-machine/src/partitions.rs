@@ -41,14 +41,19 @@ struct Segment {
 }
 
 impl Segment {
+    /// Where a batch's bytes are.
+    fn range(&self, i: usize) -> std::ops::Range<usize> {
+        let start = if i == 0 { 0 } else { self.slots[i - 1].end as usize };
+        start..self.slots[i].end as usize
+    }
+
     fn batch(&self, i: usize) -> StoredBatch {
         let slot = &self.slots[i];
-        let start = if i == 0 { 0 } else { self.slots[i - 1].end as usize };
         StoredBatch {
             base_offset: slot.base_offset,
             count: slot.count,
             timestamp: slot.timestamp,
-            bytes: Bytes::copy_from_slice(&self.bytes[start..slot.end as usize]),
+            bytes: Bytes::copy_from_slice(&self.bytes[self.range(i)]),
         }
     }
 }
@@ -67,6 +72,11 @@ impl Default for ReadBudget {
 }
 
 impl ReadBudget {
+    /// Whether nothing more fits.
+    pub fn is_used_up(&self) -> bool {
+        self.bytes == 0
+    }
+
     /// Takes `bytes` off the budget; refuses what goes over it, but never the first piece of a reply.
     fn take(&mut self, bytes: usize) -> bool {
         if bytes > self.bytes && self.started {
@@ -123,8 +133,31 @@ impl PartitionLog {
     /// The first batch may begin before `offset`.
     pub fn read(&self, offset: Offset, max_records: u32, budget: &mut ReadBudget) -> Vec<StoredBatch> {
         let mut found = Vec::new();
+        self.walk(offset, max_records, budget, |segment, i| found.push(segment.batch(i)));
+        found
+    }
+
+    /// One past the last offset of what [`read`](Self::read) with the same arguments would give out, at most
+    /// `max_records` from `offset`; `offset` itself if that is nothing. Copies no records.
+    pub fn readable_to(&self, offset: Offset, max_records: u32, budget: &mut ReadBudget) -> Offset {
+        let mut to = offset;
+        let stop = offset.saturating_add(u64::from(max_records));
+        self.walk(offset, max_records, budget, |segment, i| {
+            let slot = &segment.slots[i];
+            to = (slot.base_offset + u64::from(slot.count)).min(stop);
+        });
+        to
+    }
+
+    fn walk(
+        &self,
+        offset: Offset,
+        max_records: u32,
+        budget: &mut ReadBudget,
+        mut visit: impl FnMut(&Segment, usize),
+    ) {
         if offset >= self.end || max_records == 0 {
-            return found;
+            return;
         }
         let stop = offset.saturating_add(u64::from(max_records));
         // Segments are in the order of their first offset; the one before the first that begins later holds it.
@@ -132,14 +165,12 @@ impl PartitionLog {
         for segment in self.sealed[first..].iter().chain([&self.tail]) {
             let skip = segment.slots.partition_point(|s| s.base_offset + u64::from(s.count) <= offset);
             for i in skip..segment.slots.len() {
-                let batch = segment.batch(i);
-                if batch.base_offset >= stop || !budget.take(batch.bytes.len()) {
-                    return found;
+                if segment.slots[i].base_offset >= stop || !budget.take(segment.range(i).len()) {
+                    return;
                 }
-                found.push(batch);
+                visit(segment, i);
             }
         }
-        found
     }
 }
 

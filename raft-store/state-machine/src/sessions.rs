@@ -65,6 +65,21 @@ impl Sessions {
         self.len() == 0
     }
 
+    /// What does not hold that should: numbers ascend, and nothing is remembered below a floor.
+    pub(crate) fn violations(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for ((node, incarnation, lane), session) in &self.sessions {
+            let name = format!("requests of node {node}.{incarnation:x} {lane:?}");
+            if !session.answered.iter().map(|(seq, _)| seq).is_sorted_by(|a, b| a < b) {
+                found.push(format!("{name} are out of order"));
+            }
+            if session.answered.front().is_some_and(|(seq, _)| *seq < session.floor) {
+                found.push(format!("{name} are remembered below {}", session.floor));
+            }
+        }
+        found
+    }
+
     pub(crate) fn remember(&mut self, origin: &Origin, outcome: Outcome) {
         let session = self.sessions.entry((origin.node, origin.incarnation, origin.lane)).or_default();
         match session.answered.back() {
@@ -74,6 +89,16 @@ impl Sessions {
                 session.answered.insert(at, (origin.seq, outcome));
             }
             _ => session.answered.push_back((origin.seq, outcome)),
+        }
+    }
+
+    /// A request that waited has its final answer. Nothing is remembered of a request that is over.
+    pub(crate) fn replace(&mut self, origin: &Origin, outcome: &Outcome) {
+        let Some(session) = self.sessions.get_mut(&(origin.node, origin.incarnation, origin.lane)) else {
+            return;
+        };
+        if let Ok(i) = session.answered.binary_search_by_key(&origin.seq, |(seq, _)| *seq) {
+            session.answered[i].1 = outcome.clone();
         }
     }
 

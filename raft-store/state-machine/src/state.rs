@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{Floor, GroupLimits, Origin, RegisterValue, Stamp};
 use crate::event::Event;
-use crate::groups::Group;
+use crate::groups::event::GroupEvent;
+use crate::groups::{Group, Membership};
 use crate::ids::{GroupId, LogKey, Millis, NodeId, Offset, PartitionId, TopicName};
 use crate::partitions::PartitionLog;
 use crate::reply::Outcome;
@@ -163,8 +164,18 @@ impl State {
             Event::RegisterWritten { key, value } => {
                 self.registers.insert(key.clone(), value.clone());
             }
-            Event::CoordinatorChanged { node } => self.coordinator = Some(*node),
+            Event::CoordinatorChanged { node } => {
+                self.coordinator = Some(*node);
+                for group in self.groups.values_mut() {
+                    if let Membership::Thin(_) = &group.membership {
+                        Arc::make_mut(group).forget_positions();
+                    }
+                }
+            }
             Event::Group { group, event } => {
+                if let GroupEvent::Answered { origin: Some(origin), outcome, .. } = event {
+                    self.sessions.replace(origin, outcome);
+                }
                 if event.removes_group() {
                     self.groups.remove(group);
                 } else {

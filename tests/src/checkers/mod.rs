@@ -1,4 +1,27 @@
-//! Properties that a run must have, one a file. This module owns what a checker is and the list of all.
+//! Properties that a run must have, one a file.
+//!
+//! This module owns what a checker is and the list of all of them. The checkers are grouped by what they look
+//! at: [`logs`] (records and their offsets), [`linear`] (registers), [`groups`] (members, generations, ownership,
+//! committed offsets), and [`state`] (what only a simulator can see). A checker reads a finished history and
+//! knows nothing of workloads, stages or the nodes' code.
+//!
+//! Two rules hold for every one of them. It is **sound**: what it reports cannot have happened in any lawful
+//! run, whatever became of requests without an answer; where the history leaves room for doubt, the doubt
+//! is in the node's favour. And it **says what it did not judge**: a history without the facts that a
+//! property needs gives [`Verdict::NotJudged`] with the reason, never a silent [`Verdict::Valid`].
+//!
+//! `docs/checkers.md` has the table of all checkers with their sources and limits.
+
+pub mod canonical;
+pub mod clock;
+pub mod groups;
+pub mod judge;
+pub mod linear;
+pub mod logs;
+pub mod offsets;
+pub mod state;
+
+pub use judge::{Judgement, judge};
 
 use crate::history::History;
 
@@ -16,6 +39,47 @@ pub enum Verdict {
     NotJudged(String),
 }
 
+impl Verdict {
+    /// How many violations a verdict keeps: a broken log breaks thousands of times in the same way.
+    pub const KEPT: usize = 50;
+
+    /// The verdict on `judged` facts: [`Verdict::Violated`] if there are violations, [`Verdict::NotJudged`] with
+    /// the given reason if there was nothing to judge, else [`Verdict::Valid`].
+    #[must_use]
+    pub fn of(judged: usize, mut violations: Vec<Violation>, nothing: &str) -> Self {
+        if !violations.is_empty() {
+            violations.sort_by(|a, b| a.shortness().cmp(&b.shortness()));
+            violations.dedup();
+            violations.truncate(Self::KEPT);
+            Self::Violated(violations)
+        } else if judged == 0 {
+            Self::NotJudged(nothing.to_owned())
+        } else {
+            Self::Valid { judged }
+        }
+    }
+
+    /// The same verdict, or [`Verdict::NotJudged`] with a better reason if there was nothing of that kind at all.
+    fn unless_empty(self, empty: bool, reason: &str) -> Self {
+        match self {
+            Self::NotJudged(_) if empty => Self::NotJudged(reason.to_owned()),
+            verdict => verdict,
+        }
+    }
+
+    /// Whether the property was found broken.
+    #[must_use]
+    pub fn is_violated(&self) -> bool {
+        matches!(self, Self::Violated(_))
+    }
+
+    /// Whether the property was found to hold.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        matches!(self, Self::Valid { .. })
+    }
+}
+
 /// One breach of a property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -25,10 +89,41 @@ pub struct Violation {
     pub ops: Vec<u64>,
 }
 
+impl Violation {
+    /// A violation shown by `ops`, each named once and in the order of invocation.
+    #[must_use]
+    pub fn new(account: String, ops: impl IntoIterator<Item = u64>) -> Self {
+        let mut ops: Vec<u64> = ops.into_iter().collect();
+        ops.sort_unstable();
+        ops.dedup();
+        Self { account, ops }
+    }
+
+    /// Orders violations so that the easiest to read comes first, and equally easy ones by their time.
+    fn shortness(&self) -> (usize, Option<&u64>, &str) {
+        (self.ops.len(), self.ops.first(), &self.account)
+    }
+}
+
 /// A property that a history can be checked for.
 pub trait Checker: Sync {
     /// A short name in kebab-case: `lost-write`, `double-ownership`.
     fn name(&self) -> &'static str;
     /// Judges a history.
     fn check(&self, history: &History) -> Verdict;
+}
+
+/// Every checker of histories, in the order in which verdicts are told: logs, registers, groups.
+#[must_use]
+pub fn all() -> Vec<&'static dyn Checker> {
+    let mut all = logs::all();
+    all.extend(linear::all());
+    all.extend(groups::all());
+    all
+}
+
+/// Judges a history by every checker.
+#[must_use]
+pub fn check_all(history: &History) -> Vec<(&'static str, Verdict)> {
+    all().into_iter().map(|checker| (checker.name(), checker.check(history))).collect()
 }

@@ -1,10 +1,11 @@
 //! What administrators do to groups of any kind: remove them, and remove offsets, by hand or by age.
 
 use super::event::GroupEvent;
-use super::{Group, emit, existing};
+use super::{Group, Membership, emit, existing};
 use crate::apply::Transition;
 use crate::event::Event;
 use crate::ids::{GroupId, PartitionId, TopicName};
+use crate::offsets::CommittedOffset;
 use crate::reply::{GroupState, Outcome, Rejection, Reply};
 
 /// Removes a group that has no members.
@@ -36,22 +37,29 @@ pub(crate) fn delete_offsets(
     Ok(Reply::Done)
 }
 
-/// Forgets the offsets of groups without members that were committed `retention_ms` ago or earlier, and the
-/// groups that have nothing left.
+/// Forgets offsets that were committed `retention_ms` ago or earlier, and empty groups that have nothing left
+/// (Kafka's `offsets.retention.minutes`, KIP-211). A group without members counts from when it became empty,
+/// one that is Stable keeps the offsets of the topics that it reads, and one that rebalances keeps all.
 pub(crate) fn expire_offsets(tx: &mut Transition<'_>, retention_ms: u64) -> Outcome {
     let now_ms = tx.state().now_ms();
     let is_over = |since: u64| now_ms.saturating_sub(since) >= retention_ms;
     let mut removed = Vec::new();
     let mut emptied = Vec::new();
-    for (id, group) in tx.state().groups().filter(|(_, g)| g.state() == GroupState::Empty) {
-        let old = group.offsets.iter().flat_map(|(topic, of_topic)| {
-            let old = of_topic.iter().filter(|(_, c)| is_over(c.timestamp.max(group.emptied_ms)));
-            old.map(|(partition, _)| (id.clone(), topic.clone(), *partition))
-        });
+    for (id, group) in tx.state().groups() {
         let before = removed.len();
-        removed.extend(old);
+        for (topic, of_topic) in group.offsets.iter().filter(|(topic, _)| group.may_forget(topic)) {
+            let since = |c: &CommittedOffset| match group.state() {
+                GroupState::Empty => c.timestamp.max(group.emptied_ms),
+                GroupState::PreparingRebalance
+                | GroupState::CompletingRebalance
+                | GroupState::Stable
+                | GroupState::Dead => c.timestamp,
+            };
+            let old = of_topic.iter().filter(|(_, c)| is_over(since(c)));
+            removed.extend(old.map(|(partition, _)| (id.clone(), topic.clone(), *partition)));
+        }
         let kept = group.offset_count() - (removed.len() - before);
-        if kept == 0 && is_over(group.emptied_ms) {
+        if kept == 0 && group.state() == GroupState::Empty && is_over(group.emptied_ms) {
             emptied.push(id.clone());
         }
     }
@@ -68,5 +76,16 @@ impl Group {
     /// How many committed offsets it has.
     pub fn offset_count(&self) -> usize {
         self.offsets.values().map(|of_topic| of_topic.len()).sum()
+    }
+
+    /// Whether offsets of a topic may grow too old.
+    fn may_forget(&self, topic: &TopicName) -> bool {
+        match (&self.membership, self.state()) {
+            (_, GroupState::Empty) => true,
+            // Its consumers are not members: nobody says when they are done.
+            (Membership::Declared(_), _) => false,
+            (Membership::Thin(_) | Membership::Classic(_), GroupState::Stable) => !self.subscribes_to(topic),
+            (Membership::Simple | Membership::Thin(_) | Membership::Classic(_), _) => false,
+        }
     }
 }

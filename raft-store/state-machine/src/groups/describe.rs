@@ -1,13 +1,11 @@
 //! The reading side of groups: what `describe_group` tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Group, Membership, existing, log_end};
-use crate::ids::{GroupId, MemberId, Millis, TopicName, TopicPartition};
+use super::{ClassicMember, Group, HOUR_MS, Membership, ThinMember, existing, log_end};
+use crate::ids::{GroupId, MemberId, Offset, TopicName, TopicPartition};
 use crate::reply::{DescribedMember, DescribedOffset, Description, Outcome, Reply};
 use crate::state::State;
-
-const HOUR_MS: Millis = 3_600_000;
 
 pub(crate) fn describe(state: &State, id: &GroupId) -> Outcome {
     let group = existing(state, id)?;
@@ -20,7 +18,7 @@ pub(crate) fn describe(state: &State, id: &GroupId) -> Outcome {
         state: group.state(),
         strategy: group.strategy().cloned(),
         generation: group.generation,
-        leader: None,
+        leader: group.membership.classic().and_then(|c| c.leader.clone()),
         coordinator: state.coordinator(),
         rebalances: group.rebalances,
         rebalances_last_hour: u64::try_from(last_hour).unwrap_or(u64::MAX),
@@ -45,6 +43,24 @@ fn members(group: &Group) -> Vec<DescribedMember> {
             };
             declared.assignments.iter().map(member).collect()
         }
+        Membership::Thin(thin) => {
+            let member = |(id, m): (&MemberId, &ThinMember)| DescribedMember {
+                member_id: id.clone(),
+                instance_id: m.instance_id.clone(),
+                topics: m.topics.clone(),
+                assignment: m.assignment(),
+            };
+            thin.members.iter().map(member).collect()
+        }
+        Membership::Classic(classic) => {
+            let member = |(id, m): (&MemberId, &ClassicMember)| DescribedMember {
+                member_id: id.clone(),
+                instance_id: m.instance_id.clone(),
+                topics: classic.topics_of(m),
+                assignment: m.assignment.clone(),
+            };
+            classic.members.iter().map(member).collect()
+        }
     }
 }
 
@@ -54,7 +70,8 @@ fn offsets(state: &State, group: &Group, members: &[DescribedMember]) -> Vec<Des
         of_topic.keys().map(|p| TopicPartition { topic: topic.clone(), partition: *p })
     });
     owners.extend(committed.map(|p| (p, None)));
-    for topic in members.iter().flat_map(|m| &m.topics) {
+    let subscribed: BTreeSet<&TopicName> = members.iter().flat_map(|m| &m.topics).collect();
+    for topic in subscribed {
         let count = state.topic(topic).map_or(0, |t| t.partition_count());
         for partition in 0..count {
             owners.entry(TopicPartition { topic: topic.clone(), partition }).or_insert(None);
@@ -80,7 +97,7 @@ fn offset(
     let committed = group.committed(&partition.topic, partition.partition);
     DescribedOffset {
         committed: committed.map(|c| c.offset),
-        position: None,
+        position: member_id.as_ref().and_then(|owner| position(group, owner, &partition)),
         log_end_offset: log_end(state, &partition.topic, partition.partition),
         metadata: committed.and_then(|c| c.metadata.clone()),
         timestamp: committed.map(|c| c.timestamp),
@@ -89,11 +106,9 @@ fn offset(
     }
 }
 
-impl Group {
-    /// Whether a member subscribes to a topic. Declared consumers are not members.
-    pub fn subscribes_to(&self, _topic: &TopicName) -> bool {
-        match &self.membership {
-            Membership::Simple | Membership::Declared(_) => false,
-        }
-    }
+/// Where a thin consumer will read on in a partition that it holds. What other members have read, only they
+/// know.
+fn position(group: &Group, owner: &MemberId, partition: &TopicPartition) -> Option<Offset> {
+    let position = group.membership.thin()?.members.get(owner)?.assigned.get(partition)?;
+    Some(position.unwrap_or_else(|| group.start(partition)))
 }

@@ -1,7 +1,10 @@
 //! Consumer groups: what they are, and who decides what about them.
 //!
 //! A group is a set of committed offsets, a generation, and one of four kinds of membership. This module
-//! owns the group itself and what holds for all kinds; each kind's own rules are in a file of its own.
+//! owns the group itself and what holds for all kinds; each kind's own rules are in a folder or file of its
+//! own ([`thin`], [`classic`], [`declared`]), and so is each decision about groups of all kinds: who may
+//! commit (`commit`), what ran out (`expire`, `deadlines`), what a topic's change means (`topic`), what is
+//! told (`describe`), what administrators do (`admin`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,33 +12,53 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::apply::Transition;
-use crate::command::{Command, Fence, Query};
+use crate::command::{Command, Origin, Query};
 use crate::event::Event;
-use crate::ids::{Generation, GroupId, Millis, Offset, PartitionId, ProtocolName, TopicName};
+use crate::ids::{Generation, GroupId, MemberId, Millis, Offset, PartitionId, ProtocolName, TopicName};
 use crate::offsets::CommittedOffset;
 use crate::reply::{GroupKind, GroupState, Outcome, Rejection, Reply};
 use crate::state::State;
 
 mod admin;
+mod assign;
+pub mod classic;
+mod commit;
+mod deadlines;
 mod declared;
 mod describe;
 pub mod event;
+mod evolve;
+mod expire;
+pub mod thin;
+mod topic;
+mod violations;
 
+pub use classic::{Classic, ClassicMember};
 pub use declared::Declared;
 use event::GroupEvent;
+pub use thin::{Thin, ThinMember};
+pub(crate) use topic::topic_changed;
+
+/// So many times of completed rebalances are kept at most; older ones are forgotten first.
+pub const MAX_RECENT_REBALANCES: usize = 4_096;
+
+/// An hour, in ms.
+pub(crate) const HOUR_MS: Millis = 3_600_000;
 
 /// A consumer group.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Group {
     /// Its generation; it only grows while the group exists.
     pub generation: Generation,
-    /// Counts the beginnings of rebalances, so that a deadline armed for one cannot end another.
+    /// Counts the beginnings of rebalances, and of the waits within one, so that a deadline armed for one
+    /// cannot end another.
     pub epoch: u64,
     /// Committed offsets by topic and partition.
     pub offsets: BTreeMap<TopicName, BTreeMap<PartitionId, CommittedOffset>>,
-    /// How many rebalances it has completed.
+    /// How many rebalances it has completed: how often it became Stable by one.
     pub rebalances: u64,
-    /// When each of those of the last hour was completed.
+    /// When each of those of the hour before the last one was completed, oldest first; at most
+    /// [`MAX_RECENT_REBALANCES`].
     pub recent_rebalances: Vec<Millis>,
     /// When it last became empty of members, or was made; 0 before anything happened to it.
     pub emptied_ms: Millis,
@@ -51,13 +74,33 @@ pub enum Membership {
     Simple,
     /// Consumers that were declared as a whole.
     Declared(Declared),
+    /// Thin consumers; the coordinator assigns.
+    Thin(Thin),
+    /// Kafka's classic protocol; the group's leader assigns.
+    Classic(Classic),
 }
 
 impl Membership {
     pub(crate) fn declared(&self) -> Option<&Declared> {
         match self {
             Self::Declared(declared) => Some(declared),
-            Self::Simple => None,
+            Self::Simple | Self::Thin(_) | Self::Classic(_) => None,
+        }
+    }
+
+    /// The members of a thin group.
+    pub fn thin(&self) -> Option<&Thin> {
+        match self {
+            Self::Thin(thin) => Some(thin),
+            Self::Simple | Self::Declared(_) | Self::Classic(_) => None,
+        }
+    }
+
+    /// The members of a classic group.
+    pub fn classic(&self) -> Option<&Classic> {
+        match self {
+            Self::Classic(classic) => Some(classic),
+            Self::Simple | Self::Declared(_) | Self::Thin(_) => None,
         }
     }
 }
@@ -79,6 +122,8 @@ impl Group {
         match &self.membership {
             Membership::Simple => None,
             Membership::Declared(declared) => Some(&declared.strategy),
+            Membership::Thin(thin) => Some(&thin.strategy),
+            Membership::Classic(classic) => classic.protocol.as_ref(),
         }
     }
 
@@ -87,6 +132,8 @@ impl Group {
         match &self.membership {
             Membership::Simple => GroupKind::Simple,
             Membership::Declared(_) => GroupKind::Declared,
+            Membership::Thin(_) => GroupKind::Thin,
+            Membership::Classic(_) => GroupKind::Classic,
         }
     }
 
@@ -96,6 +143,8 @@ impl Group {
             Membership::Simple => GroupState::Empty,
             Membership::Declared(declared) if declared.assignments.is_empty() => GroupState::Empty,
             Membership::Declared(_) => GroupState::Stable,
+            Membership::Thin(thin) => thin.state(),
+            Membership::Classic(classic) => classic.state(),
         }
     }
 
@@ -103,59 +152,14 @@ impl Group {
     pub fn has_members(&self) -> bool {
         match &self.membership {
             Membership::Simple | Membership::Declared(_) => false,
+            Membership::Thin(thin) => !thin.members.is_empty(),
+            Membership::Classic(classic) => !classic.members.is_empty(),
         }
     }
 
     /// A committed offset.
     pub fn committed(&self, topic: &TopicName, partition: PartitionId) -> Option<&CommittedOffset> {
         self.offsets.get(topic)?.get(&partition)
-    }
-
-    /// Whether an offset of a partition may be committed. The one place that knows.
-    pub(crate) fn may_commit(
-        &self,
-        id: &GroupId,
-        fence: Option<&Fence>,
-        _topic: &TopicName,
-        _partition: PartitionId,
-    ) -> Result<(), Rejection> {
-        match (&self.membership, fence) {
-            (Membership::Simple | Membership::Declared(_), None) => Ok(()),
-            (Membership::Simple | Membership::Declared(_), Some(fence)) => {
-                let member = fence.member_id.clone().unwrap_or_else(|| "".into());
-                Err(Rejection::UnknownMember { group: id.clone(), member })
-            }
-        }
-    }
-
-    /// What does not hold of the group that should.
-    pub(crate) fn violations(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        if let Membership::Declared(declared) = &self.membership {
-            let mut all: Vec<_> = declared.assignments.values().flatten().collect();
-            let count = all.len();
-            all.sort_unstable();
-            all.dedup();
-            if all.len() != count {
-                found.push("a partition is assigned to two declared consumers".to_owned());
-            }
-        }
-        found
-    }
-
-    pub(crate) fn evolve(&mut self, event: &GroupEvent, now_ms: Millis) {
-        match event {
-            GroupEvent::Declared { strategy, topic, assignments } => {
-                self.generation = self.generation.next();
-                self.emptied_ms = now_ms;
-                self.membership = Membership::Declared(Declared {
-                    strategy: strategy.clone(),
-                    topic: topic.clone(),
-                    assignments: assignments.iter().cloned().collect(),
-                });
-            }
-            GroupEvent::Removed => unreachable!("the state removes the group"),
-        }
     }
 }
 
@@ -165,6 +169,40 @@ pub(crate) fn decide(tx: &mut Transition<'_>, command: &Command) -> Outcome {
         Command::DeclareGroup { group, topic, consumers, partitions, strategy } => {
             declared::declare(tx, group, topic, consumers, partitions, strategy)
         }
+        Command::Subscribe { group, member, subscription } => {
+            thin::subscribe::subscribe(tx, group, member, subscription)
+        }
+        Command::Poll { group, member, max_messages } => thin::poll::poll(tx, group, member, *max_messages),
+        Command::ThinHeartbeat { group, member } => thin::heartbeat::heartbeat(tx, group, member),
+        Command::ThinCommit { commit, member, generation } => {
+            commit::thin_commit(tx, commit, member, *generation)
+        }
+        Command::Unsubscribe { group, member, permanent } => {
+            thin::unsubscribe::unsubscribe(tx, group, member, *permanent)
+        }
+        Command::JoinGroup {
+            group,
+            member,
+            instance_id,
+            session_timeout_ms,
+            rebalance_timeout_ms,
+            protocols,
+        } => {
+            let info = event::JoinInfo {
+                instance_id: instance_id.clone(),
+                session_timeout_ms: *session_timeout_ms,
+                rebalance_timeout_ms: *rebalance_timeout_ms,
+                protocols: protocols.clone(),
+            };
+            classic::join::join(tx, group, member.as_ref(), info)
+        }
+        Command::SyncGroup { group, member, instance_id, generation, assignments } => {
+            classic::sync::sync(tx, group, member, instance_id.as_ref(), *generation, assignments.as_deref())
+        }
+        Command::LeaveGroup { group, member, instance_id, permanent } => {
+            classic::leave::leave(tx, group, member, instance_id.as_ref(), *permanent)
+        }
+        Command::Expire { group, deadline } => expire::expire(tx, group, deadline),
         Command::DeleteGroup { group } => admin::delete_group(tx, group),
         Command::DeleteOffsets { group, topic, partitions } => {
             admin::delete_offsets(tx, group, topic, partitions.as_deref())
@@ -174,7 +212,15 @@ pub(crate) fn decide(tx: &mut Transition<'_>, command: &Command) -> Outcome {
             tx.emit(Event::CoordinatorChanged { node: *node });
             Ok(Reply::Done)
         }
-        other => unreachable!("not a command about groups: {other:?}"),
+        Command::LogSend { .. }
+        | Command::LogCommit { .. }
+        | Command::CreateTopic { .. }
+        | Command::CreatePartitions { .. }
+        | Command::DeleteTopic { .. }
+        | Command::Produce { .. }
+        | Command::CommitOffset { .. }
+        | Command::RegisterWrite { .. }
+        | Command::RegisterCas { .. } => unreachable!("not a command about groups: {command:?}"),
     }
 }
 
@@ -186,15 +232,33 @@ pub(crate) fn query(state: &State, query: &Query) -> Outcome {
             Ok(Reply::Groups(groups.collect()))
         }
         Query::DescribeGroup { group } => describe::describe(state, group),
-        other => unreachable!("not a query about groups: {other:?}"),
+        Query::ThinHeartbeat { group, member } => thin::heartbeat::query(state, group, member),
+        Query::Heartbeat { group, member, instance_id, generation } => {
+            classic::heartbeat::query(state, group, member, instance_id.as_ref(), *generation)
+        }
+        Query::LogPoll { .. }
+        | Query::LogCommitted { .. }
+        | Query::ListTopics
+        | Query::Fetch { .. }
+        | Query::FetchOffset { .. }
+        | Query::RegisterRead { .. } => unreachable!("not a query about groups: {query:?}"),
     }
 }
 
-/// A topic was made, grew or was removed: groups that subscribe to it have to rebalance.
-pub(crate) fn topic_changed(_tx: &mut Transition<'_>, _topic: &TopicName) {}
-
 fn existing<'a>(state: &'a State, group: &GroupId) -> Result<&'a Group, Rejection> {
     state.group(group).ok_or_else(|| Rejection::GroupNotFound(group.clone()))
+}
+
+/// The members of a thin group, for a request of one of them.
+fn thin_of<'a>(state: &'a State, group: &GroupId, member: &MemberId) -> Result<&'a Thin, Rejection> {
+    let found = state.group(group).and_then(|g| g.membership.thin());
+    found.ok_or_else(|| classic::unknown(group, member))
+}
+
+/// The members of a classic group, for a request of one of them.
+fn classic_of<'a>(state: &'a State, group: &GroupId, member: &MemberId) -> Result<&'a Classic, Rejection> {
+    let found = state.group(group).and_then(|g| g.membership.classic());
+    found.ok_or_else(|| classic::unknown(group, member))
 }
 
 /// The next offset of a partition, 0 where it does not exist.
@@ -205,6 +269,17 @@ fn log_end(state: &State, topic: &TopicName, partition: PartitionId) -> Offset {
 
 fn emit(tx: &mut Transition<'_>, group: &GroupId, event: GroupEvent) {
     tx.emit(Event::Group { group: group.clone(), event });
+}
+
+/// Answers a request that waited.
+fn answer(
+    tx: &mut Transition<'_>,
+    group: &GroupId,
+    member: &MemberId,
+    origin: Option<Origin>,
+    outcome: Outcome,
+) {
+    emit(tx, group, GroupEvent::Answered { member: member.clone(), origin, outcome });
 }
 
 fn text(text: impl Into<String>) -> Arc<str> {

@@ -1,0 +1,147 @@
+//! A classic member joins or rejoins (Kafka's JoinGroup).
+
+use super::rebalance::{classic, joined, joins_may_finish, maybe_finish, prepare};
+use super::{Classic, ClassicMember, Phase, WaitingRequest, leave, replace, unknown};
+use crate::apply::Transition;
+use crate::groups::event::{GroupEvent, JoinInfo, RebalanceReason, RemovalReason};
+use crate::groups::{Group, answer, emit};
+use crate::ids::{GroupId, MemberId};
+use crate::reply::{Outcome, Rejection, Reply};
+
+/// Order of checks, as in Kafka: group exists or the member is new; group of another kind; size; protocols;
+/// static identity; member. A member that comes too late into a group that has become too large is removed,
+/// which is the one refusal that changes something.
+pub(in crate::groups) fn join(
+    tx: &mut Transition<'_>,
+    id: &GroupId,
+    member: Option<&MemberId>,
+    info: JoinInfo,
+) -> Outcome {
+    let nobody = Group::default();
+    let group = tx.state().group(id).unwrap_or(&nobody);
+    if group.membership.thin().is_some() && group.has_members() {
+        return Err(group.inconsistent(id, "join_group needs a group without thin members"));
+    }
+    let empty = Classic::default();
+    let members = group.membership.classic().unwrap_or(&empty);
+    if let (Some(member), None) = (member, tx.state().group(id)) {
+        return Err(unknown(id, member));
+    }
+    let seat = info.instance_id.as_ref().and_then(|i| members.instances.get(i)).cloned();
+    let limit = tx.state().limits().max_size;
+    if !accepts(members, member.or(seat.as_ref()), limit) {
+        if let Some(member) = member.filter(|m| members.members.contains_key(*m)) {
+            leave::remove(tx, id, member, RemovalReason::GroupFull);
+        }
+        return Err(Rejection::GroupFull { group: id.clone(), limit });
+    }
+    if info.protocols.is_empty() {
+        return Err(group.inconsistent(id, "a member has to offer a protocol"));
+    }
+    let supported = |name| members.offered.get(name).is_some_and(|n| *n as usize == members.members.len());
+    if !members.members.is_empty() && !info.protocols.iter().any(|p| supported(&p.name)) {
+        return Err(group.inconsistent(id, "not all members support one of the protocols offered"));
+    }
+    match (member, seat) {
+        (None, None) => add(tx, id, info),
+        (None, Some(seat)) => replace::replace(tx, id, &seat, info),
+        (Some(member), _) => {
+            members.known(id, member, info.instance_id.as_ref())?;
+            rejoin(tx, id, member, info)
+        }
+    }
+}
+
+/// Kafka's `acceptJoiningMember`; a static member that takes its seat is no additional one.
+fn accepts(members: &Classic, member: Option<&MemberId>, limit: u32) -> bool {
+    let limit = limit as usize;
+    match members.phase {
+        Phase::Empty => true,
+        Phase::Preparing { .. } => {
+            member.is_some_and(|m| members.joining.contains(m)) || members.joining.len() < limit
+        }
+        Phase::Completing | Phase::Stable => {
+            member.is_some_and(|m| members.members.contains_key(m)) || members.members.len() < limit
+        }
+    }
+}
+
+fn add(tx: &mut Transition<'_>, id: &GroupId, info: JoinInfo) -> Outcome {
+    let member = new_id(tx, id, &info);
+    park(tx, id, &member, info);
+    match classic(tx.state(), id).1.phase {
+        Phase::Preparing { .. } => finish_if_last(tx, id, &member),
+        Phase::Empty | Phase::Completing | Phase::Stable => {
+            prepare(tx, id, RebalanceReason::MemberJoined(member.clone()), Some(&member));
+        }
+    }
+    Ok(outcome(tx, id, &member))
+}
+
+fn rejoin(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinInfo) -> Outcome {
+    let members = classic(tx.state(), id).1;
+    let unchanged = members.members[member].protocols == info.protocols;
+    let is_away = members.away.contains(member);
+    let leads = members.leader.as_ref() == Some(member);
+    let rebalances = match members.phase {
+        Phase::Empty => unreachable!("a known member is in a group that is not empty"),
+        Phase::Preparing { .. } => {
+            park(tx, id, member, info);
+            finish_if_last(tx, id, member);
+            return Ok(outcome(tx, id, member));
+        }
+        Phase::Completing => !unchanged || is_away,
+        // The leader joins again because it wants another assignment.
+        Phase::Stable => !unchanged || leads,
+    };
+    if rebalances {
+        park(tx, id, member, info);
+        prepare(tx, id, RebalanceReason::MemberRejoined(member.clone()), Some(member));
+    } else if is_away {
+        emit(tx, id, GroupEvent::Joined { member: member.clone(), info, waits: None });
+    }
+    Ok(outcome(tx, id, member))
+}
+
+/// Makes a member wait for the end of the join phase. A request of its that waits already is over.
+pub(super) fn park(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinInfo) {
+    let waits = classic_member(tx, id, member).and_then(|m| m.waits.clone());
+    if let Some(waits) = waits {
+        answer(tx, id, member, waits.origin, Err(Rejection::RebalanceInProgress(id.clone())));
+    }
+    let origin = tx.origin();
+    emit(tx, id, GroupEvent::Joined { member: member.clone(), info, waits: Some(origin) });
+}
+
+pub(super) fn finish_if_last(tx: &mut Transition<'_>, id: &GroupId, own: &MemberId) {
+    if joins_may_finish(classic(tx.state(), id).1) {
+        maybe_finish(tx, id, Some(own));
+    }
+}
+
+/// The outcome of a join as things stand: the answer, or that it waits.
+pub(super) fn outcome(tx: &Transition<'_>, id: &GroupId, member: &MemberId) -> Reply {
+    let waits = classic_member(tx, id, member).and_then(|m| m.waits.as_ref());
+    match waits.map(|w| w.request) {
+        Some(WaitingRequest::Join) => Reply::Parked { member: member.clone() },
+        Some(WaitingRequest::Sync) | None => joined(tx.state(), id, member),
+    }
+}
+
+fn classic_member<'a>(tx: &'a Transition<'_>, id: &GroupId, member: &MemberId) -> Option<&'a ClassicMember> {
+    tx.state().group(id)?.membership.classic()?.members.get(member)
+}
+
+/// A new member's id, made from its request so that a retry makes the same: the static identity or
+/// `consumer`, then the node, its life and the request's number. Without an origin: the first free number.
+pub(super) fn new_id(tx: &Transition<'_>, id: &GroupId, info: &JoinInfo) -> MemberId {
+    let base = info.instance_id.as_ref().map_or("consumer", |i| i.as_str());
+    match tx.origin() {
+        Some(origin) => format!("{base}-{}-{:x}-{}", origin.node, origin.incarnation, origin.seq).into(),
+        None => {
+            let is_free = |name: &MemberId| classic_member(tx, id, name).is_none();
+            let names = (1_u64..).map(|n| MemberId::from(format!("{base}-{n}")));
+            names.into_iter().find(is_free).expect("some number is free")
+        }
+    }
+}

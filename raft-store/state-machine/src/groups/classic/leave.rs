@@ -1,0 +1,69 @@
+//! A classic member goes: it says so, or its session is over.
+
+use super::rebalance::{classic, joins_may_finish, maybe_finish, prepare};
+use super::{Phase, unknown};
+use crate::apply::Transition;
+use crate::groups::event::{GroupEvent, RebalanceReason, RemovalReason};
+use crate::groups::{answer, classic_of, emit};
+use crate::ids::{GroupId, InstanceId, MemberId};
+use crate::reply::{Outcome, Rejection, Reply};
+
+/// A dynamic member is gone at once. A static one keeps its seat until its session ends, unless it leaves for
+/// good; that may also be said of a member that is away.
+pub(in crate::groups) fn leave(
+    tx: &mut Transition<'_>,
+    id: &GroupId,
+    member: &MemberId,
+    instance_id: Option<&InstanceId>,
+    permanent: bool,
+) -> Outcome {
+    let members = classic_of(tx.state(), id, member)?;
+    let found = members.known(id, member, instance_id)?;
+    if found.instance_id.is_none() || permanent {
+        remove(tx, id, member, RemovalReason::Left);
+        return Ok(Reply::Done);
+    }
+    members.present(id, member, instance_id)?;
+    stop_waiting(tx, id, member);
+    emit(tx, id, GroupEvent::SeatKept { member: member.clone() });
+    let members = classic(tx.state(), id).1;
+    match members.phase {
+        Phase::Preparing { .. } if joins_may_finish(members) => maybe_finish(tx, id, None),
+        // Nobody else would assign.
+        Phase::Completing if members.leader.as_ref() == Some(member) => {
+            prepare(tx, id, RebalanceReason::MemberRemoved(member.clone()), None);
+        }
+        Phase::Empty | Phase::Preparing { .. } | Phase::Completing | Phase::Stable => {}
+    }
+    Ok(Reply::Done)
+}
+
+/// A member goes, and its seat with it.
+pub(in crate::groups) fn remove(
+    tx: &mut Transition<'_>,
+    id: &GroupId,
+    member: &MemberId,
+    reason: RemovalReason,
+) {
+    stop_waiting(tx, id, member);
+    emit(tx, id, GroupEvent::MemberRemoved { member: member.clone(), reason });
+    let members = classic(tx.state(), id).1;
+    match members.phase {
+        Phase::Stable | Phase::Completing => {
+            prepare(tx, id, RebalanceReason::MemberRemoved(member.clone()), None);
+        }
+        // As in Kafka, one who leaves does not cut short the wait of a group that was empty.
+        Phase::Preparing { .. } if joins_may_finish(members) || reason != RemovalReason::Left => {
+            maybe_finish(tx, id, None);
+        }
+        Phase::Preparing { .. } | Phase::Empty => {}
+    }
+}
+
+fn stop_waiting(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId) {
+    let waits = classic(tx.state(), id).1.members.get(member).and_then(|m| m.waits.clone());
+    if let Some(waits) = waits {
+        let outcome: Result<_, Rejection> = Err(unknown(id, member));
+        answer(tx, id, member, waits.origin, outcome);
+    }
+}

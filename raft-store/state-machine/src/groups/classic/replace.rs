@@ -1,0 +1,53 @@
+//! A static member comes back under a new id (KIP-345).
+
+use super::join::{finish_if_last, new_id, outcome, park};
+use super::rebalance::{classic, elect, prepare};
+use super::{Classic, Phase};
+use crate::apply::Transition;
+use crate::groups::event::{GroupEvent, JoinInfo, RebalanceReason};
+use crate::groups::{answer, emit};
+use crate::ids::{GroupId, MemberId};
+use crate::reply::{Outcome, Rejection};
+
+/// Moves the seat to a new id and fences the old one. In a Stable group whose elected protocol stays, and
+/// where the member reads the same topics under it, nothing is rebalanced.
+pub(super) fn replace(tx: &mut Transition<'_>, id: &GroupId, from: &MemberId, info: JoinInfo) -> Outcome {
+    let instance_id = info.instance_id.clone().expect("a seat is found by its static identity");
+    let to = new_id(tx, id, &info);
+    let members = classic(tx.state(), id).1;
+    let keeps = keeps_assignment(members, from, &info);
+    let phase = members.phase;
+    if let Some(waits) = members.members[from].waits.clone() {
+        let fenced = Rejection::FencedInstance {
+            group: id.clone(),
+            instance_id: instance_id.clone(),
+            member: from.clone(),
+        };
+        answer(tx, id, from, waits.origin, Err(fenced));
+    }
+    emit(tx, id, GroupEvent::SeatTaken { instance_id, from: from.clone(), to: to.clone() });
+    match phase {
+        Phase::Stable if keeps => {
+            emit(tx, id, GroupEvent::Joined { member: to.clone(), info, waits: None });
+        }
+        Phase::Stable | Phase::Completing => {
+            park(tx, id, &to, info);
+            prepare(tx, id, RebalanceReason::MemberRejoined(to.clone()), Some(&to));
+        }
+        Phase::Preparing { .. } => {
+            park(tx, id, &to, info);
+            finish_if_last(tx, id, &to);
+        }
+        Phase::Empty => unreachable!("a seat is in a group that is not empty"),
+    }
+    Ok(outcome(tx, id, &to))
+}
+
+fn keeps_assignment(members: &Classic, from: &MemberId, info: &JoinInfo) -> bool {
+    let elected = elect(members, Some((from, &info.protocols)));
+    if members.protocol.as_ref() != Some(&elected) {
+        return false;
+    }
+    let now = info.protocols.iter().find(|p| p.name == elected).map(|p| &p.topics);
+    members.members[from].protocol(&elected).map(|p| &p.topics) == now
+}

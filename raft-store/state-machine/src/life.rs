@@ -1,0 +1,135 @@
+//! Signs of life: which member a request proves alive.
+//!
+//! Sessions are the coordinator's soft state: a heartbeat writes nothing. Whoever keeps the time (the node
+//! that leads) asks here whose request it just answered, and whether the answer lets it count.
+
+use crate::command::{Command, Query};
+use crate::ids::{GroupId, MemberId};
+use crate::reply::{Outcome, Rejection, Reply};
+
+/// Whose request it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignOfLife<'a> {
+    /// The group.
+    pub group: &'a GroupId,
+    /// The member; `None` where its id is made when the command is applied: then the outcome tells it
+    /// ([`Reply::member`]).
+    pub member: Option<&'a MemberId>,
+    /// Whether it extends the poll interval too, and not only the session.
+    pub polled: bool,
+}
+
+impl Command {
+    /// Whose sign of life it is, if it is one and [counts](counts). `subscribe` begins the poll interval anew,
+    /// as it begins everything anew for a consumer that restarts.
+    pub fn sign_of_life(&self) -> Option<SignOfLife<'_>> {
+        let sign = |group, member, polled| Some(SignOfLife { group, member, polled });
+        match self {
+            Self::Subscribe { group, member, .. } | Self::Poll { group, member, .. } => {
+                sign(group, Some(member), true)
+            }
+            Self::ThinHeartbeat { group, member }
+            | Self::Unsubscribe { group, member, .. }
+            | Self::SyncGroup { group, member, .. }
+            | Self::LeaveGroup { group, member, .. } => sign(group, Some(member), false),
+            Self::ThinCommit { commit, member, .. } => sign(&commit.group, Some(member), false),
+            Self::CommitOffset { commit, fence } => {
+                let member = fence.as_ref()?.member_id.as_ref()?;
+                sign(&commit.group, Some(member), false)
+            }
+            Self::JoinGroup { group, member, .. } => sign(group, member.as_ref(), false),
+            Self::LogSend { .. }
+            | Self::LogCommit { .. }
+            | Self::CreateTopic { .. }
+            | Self::CreatePartitions { .. }
+            | Self::DeleteTopic { .. }
+            | Self::Produce { .. }
+            | Self::DeclareGroup { .. }
+            | Self::RegisterWrite { .. }
+            | Self::RegisterCas { .. }
+            | Self::NewCoordinator { .. }
+            | Self::Expire { .. }
+            | Self::DeleteGroup { .. }
+            | Self::DeleteOffsets { .. }
+            | Self::ExpireOffsets { .. } => None,
+        }
+    }
+}
+
+impl Query {
+    /// Whose sign of life it is, if it is one and [counts](counts).
+    pub fn sign_of_life(&self) -> Option<SignOfLife<'_>> {
+        match self {
+            Self::ThinHeartbeat { group, member } | Self::Heartbeat { group, member, .. } => {
+                Some(SignOfLife { group, member: Some(member), polled: false })
+            }
+            Self::LogPoll { .. }
+            | Self::LogCommitted { .. }
+            | Self::ListTopics
+            | Self::Fetch { .. }
+            | Self::FetchOffset { .. }
+            | Self::RegisterRead { .. }
+            | Self::ListGroups
+            | Self::DescribeGroup { .. } => None,
+        }
+    }
+}
+
+impl Reply {
+    /// The member that a reply names as the one it is for.
+    pub fn member(&self) -> Option<&MemberId> {
+        match self {
+            Self::Parked { member } | Self::Joined { member_id: member, .. } => Some(member),
+            Self::Done
+            | Self::Appended { .. }
+            | Self::LogMessages(_)
+            | Self::LogCommitted(_)
+            | Self::Topics(_)
+            | Self::Fetched { .. }
+            | Self::Committed { .. }
+            | Self::Register(_)
+            | Self::Declared { .. }
+            | Self::Thin(_)
+            | Self::Polled { .. }
+            | Self::NeedsCommand
+            | Self::Synced { .. }
+            | Self::Groups(_)
+            | Self::Described(_) => None,
+        }
+    }
+}
+
+/// Whether a request with this outcome proves its member alive: it was taken, or refused for a reason that
+/// only a member in its right generation can meet. As in Kafka, a heartbeat answered REBALANCE_IN_PROGRESS
+/// counts, one answered UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID or ILLEGAL_GENERATION does not.
+pub fn counts(outcome: &Outcome) -> bool {
+    match outcome {
+        Ok(_) => true,
+        Err(
+            Rejection::RebalanceInProgress(_)
+            | Rejection::NotAssigned { .. }
+            | Rejection::OffsetBeyondEnd { .. }
+            | Rejection::InvalidAssignment { .. }
+            | Rejection::AssignorFailed { .. },
+        ) => true,
+        Err(
+            Rejection::UnknownTopic(_)
+            | Rejection::UnknownPartition { .. }
+            | Rejection::TopicAlreadyExists(_)
+            | Rejection::TopicCannotShrink { .. }
+            | Rejection::KeyNotFound(_)
+            | Rejection::PreconditionFailed { .. }
+            | Rejection::GroupNotFound(_)
+            | Rejection::UnknownMember { .. }
+            | Rejection::MemberNotNamed(_)
+            | Rejection::IllegalGeneration { .. }
+            | Rejection::FencedInstance { .. }
+            | Rejection::InconsistentProtocol { .. }
+            | Rejection::GroupFull { .. }
+            | Rejection::NonEmptyGroup(_)
+            | Rejection::GroupSubscribedToTopic { .. }
+            | Rejection::UnsupportedAssignor(_)
+            | Rejection::OriginOver,
+        ) => false,
+    }
+}

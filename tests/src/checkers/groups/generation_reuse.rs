@@ -1,0 +1,184 @@
+//! **generation-reuse** (G4): a group's generation went back, or one generation had two assignments.
+//!
+//! Judged on what each member was told in requests that followed each other, and on descriptions of the group.
+//! Two assignments of one generation: in eager and classic groups, a member was told two different ones; in all
+//! groups, two descriptions of a stable group differ; in classic groups, two members were made leader. In the
+//! simulator [`crate::checkers::state`] judges the order of the log itself.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::view::{Assignment, Description, Group, Groups, Partition, Telling};
+use crate::checkers::clock::span;
+use crate::checkers::logs::name;
+use crate::checkers::{Checker, Verdict, Violation};
+use crate::history::{History, Op};
+
+/// A generation used twice.
+#[derive(Debug)]
+pub struct GenerationReuse;
+
+impl Checker for GenerationReuse {
+    fn name(&self) -> &'static str {
+        "generation-reuse"
+    }
+
+    fn check(&self, history: &History) -> Verdict {
+        let groups = Groups::of(history);
+        let (mut judged, mut violations) = (0, Vec::new());
+        for group in groups.groups.values() {
+            judged += falls(group, &mut violations);
+            judged += two_assignments(group, &mut violations);
+            judged += two_descriptions(group, &mut violations);
+            judged += two_leaders(group, &mut violations);
+        }
+        Verdict::of(judged, violations, Groups::NONE)
+    }
+}
+
+/// Generations in the order in which one observer was told them: each with its request.
+fn falls_of(who: &str, group: &Group<'_>, told: &mut [(i64, &Op)], violations: &mut Vec<Violation>) {
+    // By completion on the one side and invocation on the other: only requests that followed each other are ordered.
+    let mut done: Vec<(u64, i64, &Op)> =
+        told.iter().filter_map(|(generation, op)| Some((op.complete_us?, *generation, *op))).collect();
+    done.sort_by_key(|(complete, _, op)| (*complete, op.id));
+    told.sort_by_key(|(_, op)| (op.invoke_us, op.id));
+    let mut done = done.into_iter().peekable();
+    let mut highest: Option<(i64, &Op)> = None;
+    for (generation, op) in told.iter() {
+        while let Some((_, before, earlier)) = done.next_if(|(complete, ..)| *complete < op.invoke_us) {
+            if highest.is_none_or(|(highest, _)| before > highest) {
+                highest = Some((before, earlier));
+            }
+        }
+        if let Some((before, earlier)) = highest.filter(|(before, _)| before > generation) {
+            violations.push(Violation::new(
+                format!(
+                    "group {}: {who} was told generation {generation} in {}, after generation {before} in {}",
+                    group.name,
+                    span(op),
+                    span(earlier)
+                ),
+                [earlier.id, op.id],
+            ));
+        }
+    }
+}
+
+fn falls(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
+    let mut by_member: BTreeMap<&str, Vec<(i64, &Op)>> = BTreeMap::new();
+    for telling in &group.tellings {
+        // A member that waits for its first assignment has no generation yet, which some tell as 0.
+        let waits = telling.generation <= 0 && telling.assignment.as_ref().is_some_and(Assignment::is_empty);
+        if !waits {
+            by_member.entry(telling.member).or_default().push((telling.generation, telling.op));
+        }
+    }
+    let mut judged = 0;
+    for (member, mut told) in by_member {
+        judged += told.len();
+        falls_of(member, group, &mut told, violations);
+    }
+    let mut described: Vec<(i64, &Op)> =
+        group.descriptions.iter().map(|description| (description.generation, description.op)).collect();
+    falls_of("who described it", group, &mut described, violations);
+    judged + described.len()
+}
+
+fn two_assignments(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
+    if group.thin && group.cooperative {
+        return 0;
+    }
+    let mut first: BTreeMap<(&str, i64), &Telling<'_>> = BTreeMap::new();
+    let mut judged = 0;
+    for telling in &group.tellings {
+        // A thin consumer that has given up all it held is told nothing, in the generation that ends.
+        let Some(assignment) = telling.assignment.as_ref().filter(|a| !group.thin || !a.is_empty()) else {
+            continue;
+        };
+        judged += 1;
+        let before = *first.entry((telling.member, telling.generation)).or_insert(telling);
+        if before.assignment.as_ref() != Some(assignment) {
+            violations.push(Violation::new(
+                format!(
+                    "group {}: {} was told two assignments in generation {}: {} and {}",
+                    group.name,
+                    telling.member,
+                    telling.generation,
+                    text(before.assignment.iter().flatten()),
+                    text(assignment.iter())
+                ),
+                [before.op.id, telling.op.id],
+            ));
+        }
+    }
+    judged
+}
+
+fn text<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
+    let names: Vec<String> = partitions.map(super::view::partition_text).collect();
+    format!("[{}]", names.join(", "))
+}
+
+fn two_descriptions(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
+    let mut first: BTreeMap<i64, &Description<'_>> = BTreeMap::new();
+    let mut judged = 0;
+    for description in group.descriptions.iter().filter(|description| description.state == "Stable") {
+        judged += 1;
+        let before = *first.entry(description.generation).or_insert(description);
+        let (old, new) = (owners(before), owners(description));
+        let moved = old.iter().chain(&new).map(|(partition, _)| *partition).find(|partition| {
+            match (old.get(partition), new.get(partition)) {
+                (Some(a), Some(b)) => !group.same_seat(a, b),
+                (None, None) => false,
+                _ => true,
+            }
+        });
+        if let Some(moved) = moved {
+            let owner = |owners: &BTreeMap<&Partition, &str>| {
+                owners.get(moved).copied().unwrap_or("nobody").to_owned()
+            };
+            violations.push(Violation::new(
+                format!(
+                    "group {}: described twice as stable in generation {}, with {} owned by {} and by {}",
+                    group.name,
+                    description.generation,
+                    super::view::partition_text(moved),
+                    owner(&old),
+                    owner(&new)
+                ),
+                [before.op.id, description.op.id],
+            ));
+        }
+    }
+    judged
+}
+
+fn owners<'a, 'h>(description: &'a Description<'h>) -> BTreeMap<&'a Partition, &'h str> {
+    let members = description.members.iter();
+    members.flat_map(|member| member.assignment.iter().map(move |partition| (partition, member.id))).collect()
+}
+
+fn two_leaders(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
+    let mut leaders: BTreeMap<i64, (&str, &Op)> = BTreeMap::new();
+    let mut judged = 0;
+    for telling in group.tellings.iter().filter(|telling| telling.op.f == "join_group") {
+        let leader = telling.op.result.as_ref().and_then(|reply: &Value| name(reply, "leader"));
+        if leader != Some(telling.member) {
+            continue;
+        }
+        judged += 1;
+        let (before, shown) = *leaders.entry(telling.generation).or_insert((telling.member, telling.op));
+        if !group.same_seat(before, telling.member) {
+            violations.push(Violation::new(
+                format!(
+                    "group {}: both {before} and {} were made leader of generation {}",
+                    group.name, telling.member, telling.generation
+                ),
+                [shown.id, telling.op.id],
+            ));
+        }
+    }
+    judged
+}

@@ -1,0 +1,109 @@
+//! **no-convergence** (G8): after the faults and all changes of membership, a group did not come to rest.
+//!
+//! Judged on the descriptions of the final phase, where [`settle`](super::settle) says that the group must be stable:
+//! its state must be `Stable` (`Empty` without members), every live member must be in it, each one's last reply must carry
+//! the same generation and assignment, and any two descriptions must agree. If none was answered though the
+//! faults were long over, that is an anomaly too.
+
+use super::settle::{Settled, settled};
+use super::view::{Description, Group, Groups};
+use crate::checkers::clock::{LIVENESS_SLACK, at, span};
+use crate::checkers::{Checker, Verdict, Violation};
+use crate::history::{History, Micros};
+
+/// A group that does not come to rest.
+#[derive(Debug)]
+pub struct NoConvergence;
+
+impl Checker for NoConvergence {
+    fn name(&self) -> &'static str {
+        "no-convergence"
+    }
+
+    fn check(&self, history: &History) -> Verdict {
+        let groups = Groups::of(history);
+        let Some(heal) = history.header.heal_us else {
+            return Verdict::NotJudged("the history has no final phase (`heal_us`)".to_owned());
+        };
+        let (mut judged, mut violations, mut reasons) = (0, Vec::new(), Vec::new());
+        for group in groups.groups.values() {
+            violations.extend(unanswered(group, heal));
+            let mut reason = None;
+            for description in
+                group.descriptions.iter().filter(|description| description.op.invoke_us >= heal)
+            {
+                match settled(&groups, group, description.op.invoke_us) {
+                    Ok(settled) => {
+                        judged += 1;
+                        let found = unsettled(group, description, &settled);
+                        violations.extend(found.map(|(why, shown)| {
+                            Violation::new(
+                                format!(
+                                    "group {}: {why} in {}, at rest since {}",
+                                    group.name,
+                                    span(description.op),
+                                    at(settled.since)
+                                ),
+                                shown.into_iter().chain([description.op.id]),
+                            )
+                        }));
+                    }
+                    Err(why) => reason = Some(why),
+                }
+            }
+            reasons.extend(reason.map(|why| format!("group {}: {why}", group.name)));
+        }
+        let reason = reasons.first().map_or("no group was described in the final phase", String::as_str);
+        Verdict::of(judged, violations, reason)
+    }
+}
+
+fn unsettled(
+    group: &Group<'_>,
+    description: &Description<'_>,
+    settled: &Settled<'_>,
+) -> Option<(String, Option<u64>)> {
+    let expected = if settled.live.is_empty() { "Empty" } else { "Stable" };
+    if description.state != expected && !(settled.live.is_empty() && description.state == "Dead") {
+        return Some((format!("state {} instead of {expected}", description.state), None));
+    }
+    for live in &settled.live {
+        let Some(member) = description.members.iter().find(|member| member.id == *live) else {
+            return Some((format!("live member {live} is missing"), None));
+        };
+        let told =
+            group.tellings.iter().filter(|t| t.member == *live && t.complete < description.op.invoke_us);
+        let last = told.filter(|telling| telling.invoke > settled.since).max_by_key(|t| (t.invoke, t.op.id));
+        let Some(last) = last else { continue };
+        if last.generation != description.generation {
+            let why = format!(
+                "generation {}, while {live} was last told {}",
+                description.generation, last.generation
+            );
+            return Some((why, Some(last.op.id)));
+        }
+        if last.assignment.as_ref().is_some_and(|told| *told != member.assignment) {
+            return Some((format!("{live} owns other partitions than it was last told"), Some(last.op.id)));
+        }
+    }
+    None
+}
+
+/// Descriptions that were asked for long after the faults, if not one was answered.
+fn unanswered(group: &Group<'_>, heal: Micros) -> Option<Violation> {
+    let late = |op: &&&crate::history::Op| {
+        op.invoke_us >= heal.saturating_add(LIVENESS_SLACK) && op.complete_us.is_some()
+    };
+    let asked: Vec<_> = group.describes.iter().filter(late).collect();
+    let silent = !asked.is_empty() && asked.iter().all(|op| super::no_progress::is_silence(op));
+    silent.then(|| {
+        Violation::new(
+            format!(
+                "group {}: no description was answered, though the faults were over at {}",
+                group.name,
+                at(heal)
+            ),
+            asked.iter().map(|op| op.id),
+        )
+    })
+}

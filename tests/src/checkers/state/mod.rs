@@ -1,0 +1,70 @@
+//! Properties of the replicated state itself, which only a simulator can see.
+//!
+//! This module owns the facts that such checkers need ([`StateTrace`]) and the list of them. It knows no state
+//! machine and no Raft: a simulator writes the facts down, in its own words and hashes. Where a predicate of groups has a
+//! checker of histories too, both have the same name.
+
+mod commit_beyond_end;
+mod dead_member_kept;
+mod double_ownership;
+mod early_eviction;
+mod fenced_commit;
+mod generation_reuse;
+mod lost_member;
+mod not_covering;
+mod one_entry_per_index;
+mod one_leader_per_term;
+mod outside_subscription;
+mod rebalance_storm;
+mod replicas;
+mod served_after_removal;
+mod stale_leader;
+pub mod trace;
+mod twice_applied;
+
+pub use trace::StateTrace;
+
+use super::{Verdict, Violation};
+
+/// A property that a trace of states can be checked for.
+pub trait StateChecker: Sync {
+    /// A short name in kebab-case, the same as that of the checker of histories if there is one.
+    fn name(&self) -> &'static str;
+    /// Judges a trace.
+    fn check(&self, trace: &StateTrace) -> Verdict;
+}
+
+/// Every checker of traces: Raft's own properties first, then G1 to G23.
+#[must_use]
+pub fn all() -> Vec<&'static dyn StateChecker> {
+    vec![
+        &one_leader_per_term::OneLeaderPerTerm,
+        &one_entry_per_index::OneEntryPerIndex,
+        &double_ownership::DoubleOwnership,
+        &generation_reuse::GenerationReuse,
+        &not_covering::NotCovering,
+        &outside_subscription::OutsideSubscription,
+        &rebalance_storm::RebalanceStorm,
+        &commit_beyond_end::CommitBeyondEnd,
+        &fenced_commit::FencedCommit,
+        &served_after_removal::ServedAfterRemoval,
+        &early_eviction::EarlyEviction,
+        &dead_member_kept::DeadMemberKept,
+        &stale_leader::StaleLeader,
+        &lost_member::LostMember,
+        &replicas::ReplicaDivergence,
+        &replicas::NondeterministicApply,
+        &twice_applied::TwiceApplied,
+    ]
+}
+
+/// Judges a trace by every checker of traces.
+#[must_use]
+pub fn check_all(trace: &StateTrace) -> Vec<(&'static str, Verdict)> {
+    all().into_iter().map(|checker| (checker.name(), checker.check(trace))).collect()
+}
+
+/// A violation that no operation of a history shows.
+fn violation(account: String) -> Violation {
+    Violation::new(account, [])
+}

@@ -1,0 +1,210 @@
+//! The facts that a simulator tells of the states that its nodes went through.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::history::Micros;
+
+/// What a simulator saw of its nodes' states.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateTrace {
+    /// Every entry that every node applied, in the order of time.
+    pub applied: Vec<Applied>,
+    /// Who became leader, in the order of time.
+    pub leaders: Vec<Leader>,
+    /// Hashes of states that came from applying the log anew to a fresh state machine.
+    pub replayed: Vec<Replayed>,
+    /// Groups after each entry that changed them, in the order of the log.
+    pub groups: Vec<GroupState>,
+    /// Members that came and went, in the order of the log.
+    pub members: Vec<MemberChange>,
+    /// Commits of offsets that were accepted, in the order of the log.
+    pub commits: Vec<Commit>,
+    /// Requests by which members showed the coordinator that they live, in the order of time.
+    pub lives: Vec<SignOfLife>,
+    /// Requests of members that were answered without an entry of their own.
+    pub served: Vec<Served>,
+    /// Answers with the term of the leader that decided them.
+    pub answers: Vec<Answer>,
+    /// When the trace ended.
+    pub end_us: Micros,
+}
+
+/// One node applied one entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The node.
+    pub node: String,
+    /// Which life of the node it was, from 0; a restart begins the next.
+    pub incarnation: u32,
+    /// The entry's index.
+    pub index: u64,
+    /// The term in which it was proposed.
+    pub term: u64,
+    /// A hash of its payload.
+    pub entry: u64,
+    /// A hash of the state after it, where one was taken.
+    pub state: Option<u64>,
+    /// Where the request came from, if retries of it are to be recognised.
+    pub origin: Option<String>,
+    /// Whether it changed the state; a recognised retry does not.
+    pub effective: bool,
+}
+
+/// A node became leader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leader {
+    /// The node.
+    pub node: String,
+    /// Its term.
+    pub term: u64,
+    /// When, on the simulator's clock.
+    pub at_us: Micros,
+    /// When, on the node's own clock.
+    pub clock_us: Micros,
+}
+
+/// The state after an index, from a replay of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replayed {
+    /// The index.
+    pub index: u64,
+    /// A hash of the state.
+    pub state: u64,
+}
+
+/// A group after an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupState {
+    /// The entry's index.
+    pub index: u64,
+    /// The group.
+    pub group: String,
+    /// `Empty`, `PreparingRebalance`, …
+    pub state: String,
+    /// Its generation.
+    pub generation: i64,
+    /// Whether partitions move cooperatively.
+    pub cooperative: bool,
+    /// Whether being stable means that everything is handed out (not where a client computes the assignment).
+    pub hands_out_all: bool,
+    /// Its members by id.
+    pub members: BTreeMap<String, MemberState>,
+    /// How many partitions the subscribed topics have.
+    pub topics: BTreeMap<String, i64>,
+}
+
+/// A member of a group after an entry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberState {
+    /// What it subscribes to.
+    pub topics: BTreeSet<String>,
+    /// What it owns.
+    pub assignment: BTreeSet<(String, i64)>,
+    /// Its session time-out.
+    pub session_us: Micros,
+}
+
+/// Why a member came or went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It joined.
+    Joined,
+    /// It left by its own request.
+    Left,
+    /// Its session ran out.
+    SessionExpired,
+    /// It did not take part in a rebalance in time, or did not poll.
+    TimedOut,
+    /// Another one took its static seat.
+    Replaced,
+}
+
+/// A member came or went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberChange {
+    /// The entry's index.
+    pub index: u64,
+    /// The group.
+    pub group: String,
+    /// The member.
+    pub member: String,
+    /// What happened.
+    pub change: Change,
+    /// The request's origin.
+    pub origin: Option<String>,
+    /// The leader that proposed the entry.
+    pub leader: String,
+    /// When it was proposed, on that leader's own clock.
+    pub clock_us: Micros,
+    /// The member's session time-out.
+    pub session_us: Micros,
+}
+
+/// An accepted commit of an offset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The entry's index.
+    pub index: u64,
+    /// The group.
+    pub group: String,
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i64,
+    /// The offset.
+    pub offset: i64,
+    /// The log's end when it was applied; `None` if the partition does not exist.
+    pub log_end: Option<i64>,
+    /// The member that committed; `None` for an administrator.
+    pub member: Option<String>,
+    /// The generation that the request named.
+    pub named: Option<i64>,
+    /// The member's generation when it was applied; `None` if it was no member.
+    pub generation: Option<i64>,
+    /// Whether the coordinator checks such commits against the log (those of thin consumers).
+    pub bounded: bool,
+}
+
+/// A member showed the coordinator that it lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignOfLife {
+    /// The group.
+    pub group: String,
+    /// The member.
+    pub member: String,
+    /// The leader that took it in.
+    pub leader: String,
+    /// When, on the simulator's clock.
+    pub at_us: Micros,
+    /// When, on that leader's own clock.
+    pub clock_us: Micros,
+}
+
+/// A member's request was accepted by what a node had applied, without an entry of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// The group.
+    pub group: String,
+    /// The member.
+    pub member: String,
+    /// The node that decided it.
+    pub node: String,
+    /// The last index applied there then.
+    pub applied: u64,
+}
+
+/// An answer to a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The node that decided it.
+    pub node: String,
+    /// Its term.
+    pub term: u64,
+    /// When the request was sent.
+    pub invoke_us: Micros,
+    /// When the answer came.
+    pub complete_us: Micros,
+}

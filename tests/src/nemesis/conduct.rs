@@ -1,0 +1,347 @@
+//! Carries a schedule of faults out, and takes every fault back at its end.
+//!
+//! Owns which faults are on, and what to undo. Effects go to the network, to the lives of nodes and out as actions;
+//! which clients fail is handed back to the play, which owns them.
+
+use std::collections::VecDeque;
+
+use crate::history::{Fault, Micros};
+use crate::play::lives::{Lives, State};
+use crate::router::net::Network;
+use crate::schedule::{ClientFault, Schedule, Scheduled, Shape, Target, What};
+use crate::stage::Action;
+
+/// What faults act upon.
+#[derive(Debug)]
+pub struct World<'a> {
+    /// The links between nodes.
+    pub net: &'a mut Network,
+    /// The nodes' lives.
+    pub lives: &'a mut Lives,
+    /// Who leads, as far as the arena knows.
+    pub leader: Option<usize>,
+    /// The latency outside of faults.
+    pub base_latency_us: Micros,
+    /// What the stage must do.
+    pub actions: &'a mut Vec<Action>,
+}
+
+/// What a step asks of the play.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// These clients fail now, until the given time.
+    Clients {
+        /// How.
+        how: ClientFault,
+        /// Which.
+        slots: Vec<usize>,
+        /// When the fault ends.
+        until_us: Micros,
+    },
+    /// Tell people.
+    Tell(String),
+}
+
+#[derive(Debug)]
+enum Undo {
+    Nothing,
+    Mend(Vec<(usize, usize)>),
+    Resume(usize),
+    Slow { node: usize, run_us: Micros, stop_us: Micros, stopped: bool, toggle_us: Micros },
+    Latency,
+    Loss,
+    Duplicate,
+    Reorder,
+    Clock(usize),
+}
+
+#[derive(Debug)]
+struct Active {
+    until_us: Micros,
+    undo: Undo,
+    /// Its place among the recorded faults.
+    record: usize,
+}
+
+/// Carries out one schedule.
+#[derive(Debug)]
+pub struct Conductor {
+    waiting: VecDeque<Scheduled>,
+    active: Vec<Active>,
+    /// Every fault that began, for the history.
+    record: Vec<Fault>,
+    begun_us: Option<Micros>,
+}
+
+impl Conductor {
+    /// Without the faults that begin with the run itself ([`What::Late`]), which the play sees to.
+    pub fn new(schedule: &Schedule) -> Self {
+        let mut waiting: Vec<Scheduled> =
+            schedule.faults.iter().filter(|f| !matches!(f.what, What::Late { .. })).cloned().collect();
+        waiting.sort_by_key(|fault| fault.at_us);
+        Self { waiting: waiting.into(), active: Vec::new(), record: Vec::new(), begun_us: None }
+    }
+
+    /// The fault phase begins.
+    pub fn begin(&mut self, now_us: Micros) {
+        self.begun_us = Some(now_us);
+    }
+
+    /// When there is something to do next.
+    pub fn next_due(&self) -> Option<Micros> {
+        let begun_us = self.begun_us?;
+        let next = self.waiting.front().map(|fault| begun_us + fault.at_us);
+        let ends = self.active.iter().map(|active| match active.undo {
+            Undo::Slow { toggle_us, .. } => toggle_us.min(active.until_us),
+            _ => active.until_us,
+        });
+        ends.chain(next).min()
+    }
+
+    /// All faults that began so far.
+    pub fn faults(&self) -> &[Fault] {
+        &self.record
+    }
+
+    /// Adds a fault that the play itself made.
+    pub fn note(&mut self, fault: Fault) {
+        self.record.push(fault);
+    }
+
+    /// Begins and ends what is due.
+    pub fn step(&mut self, now_us: Micros, world: &mut World<'_>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let Some(begun_us) = self.begun_us else { return effects };
+        self.end(now_us, world, &mut effects, |active| active.until_us <= now_us);
+        for active in &mut self.active {
+            if let Undo::Slow { node, run_us, stop_us, stopped, toggle_us } = &mut active.undo
+                && *toggle_us <= now_us
+            {
+                if *stopped {
+                    world.lives.resume(*node, now_us, world.actions);
+                } else {
+                    world.lives.pause(*node, now_us, world.actions);
+                }
+                *stopped = !*stopped;
+                *toggle_us = now_us + if *stopped { *stop_us } else { *run_us };
+            }
+        }
+        while self.waiting.front().is_some_and(|fault| begun_us + fault.at_us <= now_us) {
+            if let Some(fault) = self.waiting.pop_front() {
+                self.start(now_us, &fault, world, &mut effects);
+            }
+        }
+        effects
+    }
+
+    /// Ends every fault, begins no more.
+    pub fn heal(&mut self, now_us: Micros, world: &mut World<'_>) -> Vec<Effect> {
+        self.waiting.clear();
+        let mut effects = Vec::new();
+        self.end(now_us, world, &mut effects, |_| true);
+        effects
+    }
+
+    fn end(
+        &mut self,
+        now_us: Micros,
+        world: &mut World<'_>,
+        effects: &mut Vec<Effect>,
+        over: impl Fn(&Active) -> bool,
+    ) {
+        let all = std::mem::take(&mut self.active);
+        let (ended, active): (Vec<_>, Vec<_>) = all.into_iter().partition(over);
+        self.active = active;
+        for mut fault in ended {
+            fault.undo.apply(now_us, world);
+            let record = &mut self.record[fault.record];
+            record.to_us = Some(now_us);
+            effects.push(Effect::Tell(format!("end of {}: {}", record.fault, record.detail)));
+        }
+    }
+
+    fn start(&mut self, now_us: Micros, fault: &Scheduled, world: &mut World<'_>, effects: &mut Vec<Effect>) {
+        let until_us = now_us + fault.for_us;
+        let name = fault.what.name();
+        let Some((detail, undo)) = apply(now_us, until_us, &fault.what, world, effects) else {
+            effects.push(Effect::Tell(format!("{name} skipped: there is nobody to do it to")));
+            return;
+        };
+        effects.push(Effect::Tell(format!("{name}: {detail}")));
+        let lasts = matches!(fault.what, What::Kill { .. });
+        self.record.push(Fault { fault: name.to_owned(), detail, from_us: now_us, to_us: None });
+        if !lasts {
+            self.active.push(Active { until_us, undo, record: self.record.len() - 1 });
+        }
+    }
+}
+
+impl Undo {
+    fn apply(&mut self, now_us: Micros, world: &mut World<'_>) {
+        match self {
+            Self::Nothing => {}
+            Self::Mend(links) => links.iter().for_each(|(from, to)| world.net.mend(*from, *to)),
+            Self::Resume(node) => world.lives.resume(*node, now_us, world.actions),
+            Self::Slow { node, stopped, .. } => {
+                if *stopped {
+                    world.lives.resume(*node, now_us, world.actions);
+                }
+            }
+            Self::Latency => world.net.latency_us = world.base_latency_us,
+            Self::Loss => world.net.loss_ppm = 0,
+            Self::Duplicate => world.net.duplicate_ppm = 0,
+            Self::Reorder => world.net.reorder_ppm = 0,
+            Self::Clock(node) => {
+                world.actions.push(Action::SetClock { node: *node, rate_ppm: 0, jump_us: 0 });
+            }
+        }
+    }
+}
+
+/// Begins a fault: what it is called, and how to take it back. `None` where it cannot be done now.
+fn apply(
+    now_us: Micros,
+    until_us: Micros,
+    what: &What,
+    world: &mut World<'_>,
+    effects: &mut Vec<Effect>,
+) -> Option<(String, Undo)> {
+    let percent = |ppm: u32| f64::from(ppm) / 10_000.0;
+    Some(match what {
+        What::Partition { shape } => {
+            let (detail, links) = links_of(shape, world)?;
+            (detail, cut(links, world))
+        }
+        What::OneWay { from, to } => {
+            let links = from.iter().flat_map(|from| to.iter().map(|to| (*from, *to))).collect();
+            (format!("lines from {} to {} are lost", names(from), names(to)), cut(links, world))
+        }
+        What::Latency { mean_us } => {
+            world.net.latency_us = *mean_us;
+            (format!("{} ms between nodes", mean_us / 1000), Undo::Latency)
+        }
+        What::Loss { ppm } => {
+            world.net.loss_ppm = *ppm;
+            (format!("{}% of lines between nodes", percent(*ppm)), Undo::Loss)
+        }
+        What::Duplicate { ppm } => {
+            world.net.duplicate_ppm = *ppm;
+            (format!("{}% of lines between nodes", percent(*ppm)), Undo::Duplicate)
+        }
+        What::Reorder { ppm } => {
+            world.net.reorder_ppm = *ppm;
+            (format!("{}% of lines between nodes are held back", percent(*ppm)), Undo::Reorder)
+        }
+        What::Pause { who } => {
+            let node = running(*who, world)?;
+            world.lives.pause(node, now_us, world.actions);
+            (named(*who, node), Undo::Resume(node))
+        }
+        What::Slow { who, run_us, stop_us } => {
+            let node = running(*who, world)?;
+            let (run_ms, stop_ms) = (run_us / 1000, stop_us / 1000);
+            let undo = Undo::Slow {
+                node,
+                run_us: (*run_us).max(1_000),
+                stop_us: (*stop_us).max(1_000),
+                stopped: false,
+                toggle_us: now_us,
+            };
+            (format!("{} runs {run_ms} ms, then stands {stop_ms} ms", named(*who, node)), undo)
+        }
+        What::Kill { who } => {
+            let node = running(*who, world)?;
+            if world.lives.dead() >= world.lives.count().saturating_sub(1) / 2 {
+                return None;
+            }
+            world.lives.set(node, State::Killed);
+            world.actions.push(Action::Kill(node));
+            (named(*who, node), Undo::Nothing)
+        }
+        What::Clock { node, rate_ppm, jump_us } => {
+            world.actions.push(Action::SetClock { node: *node, rate_ppm: *rate_ppm, jump_us: *jump_us });
+            let (rate, jump_ms) = (f64::from(*rate_ppm) / 10_000.0, jump_us / 1000);
+            (format!("{} runs {rate:+}%, jumps {jump_ms} ms", name(*node)), Undo::Clock(*node))
+        }
+        What::Clients { how, slots } => {
+            effects.push(Effect::Clients { how: *how, slots: slots.clone(), until_us });
+            let how = match how {
+                ClientFault::Crash => "crash",
+                ClientFault::Hang => "hang",
+            };
+            (format!("{} clients {how}: {slots:?}", slots.len()), Undo::Nothing)
+        }
+        What::Late { .. } => return None,
+    })
+}
+
+fn cut(links: Vec<(usize, usize)>, world: &mut World<'_>) -> Undo {
+    for (from, to) in &links {
+        world.net.cut(*from, *to);
+    }
+    Undo::Mend(links)
+}
+
+fn running(who: Target, world: &World<'_>) -> Option<usize> {
+    let node = match who {
+        Target::Node(node) => node,
+        Target::Leader => world.leader?,
+    };
+    (world.lives.state(node) == State::Running).then_some(node)
+}
+
+fn links_of(shape: &Shape, world: &World<'_>) -> Option<(String, Vec<(usize, usize)>)> {
+    let nodes = world.lives.count();
+    let others = |node: usize| (0..nodes).filter(|other| *other != node).collect::<Vec<_>>();
+    let (prefix, sides) = match shape {
+        Shape::Ring(order) => {
+            let majority = order.len() / 2 + 1;
+            let mut links = Vec::new();
+            for (i, to) in order.iter().enumerate() {
+                let first = i + order.len() - (majority - 1) / 2;
+                let heard: Vec<usize> = (0..majority).map(|k| order[(first + k) % order.len()]).collect();
+                links.extend(order.iter().filter(|from| !heard.contains(from)).map(|from| (*from, *to)));
+            }
+            return Some((format!("overlapping majorities in the ring {}", names(order)), links));
+        }
+        Shape::Sides(sides) => ("", sides.clone()),
+        Shape::LeaderAlone => {
+            let leader = world.leader?;
+            ("the leader alone, ", vec![vec![leader], others(leader)])
+        }
+        Shape::LeaderAndFollower(which) => {
+            let leader = world.leader?;
+            let mut rest = others(leader);
+            if rest.is_empty() {
+                return None;
+            }
+            let follower = rest.remove(which % rest.len());
+            ("the leader and one follower, ", vec![vec![leader, follower], rest])
+        }
+    };
+    let mut links = Vec::new();
+    for (i, side) in sides.iter().enumerate() {
+        for other in sides.iter().skip(i + 1) {
+            for a in side {
+                links.extend(other.iter().flat_map(|b| [(*a, *b), (*b, *a)]));
+            }
+        }
+    }
+    let sides: Vec<String> = sides.iter().map(|side| names(side)).collect();
+    Some((format!("{prefix}{}", sides.join(" | ")), links))
+}
+
+fn name(node: usize) -> String {
+    format!("n{}", node + 1)
+}
+
+fn names(nodes: &[usize]) -> String {
+    nodes.iter().map(|node| name(*node)).collect::<Vec<_>>().join(" ")
+}
+
+fn named(who: Target, node: usize) -> String {
+    match who {
+        Target::Node(_) => name(node),
+        Target::Leader => format!("{} (the leader)", name(node)),
+    }
+}

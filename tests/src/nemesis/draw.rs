@@ -1,0 +1,206 @@
+//! Draws a schedule of faults from a seed. Each nemesis has a stream of its own, so that adding one to a run leaves the
+//! others as they were.
+
+use crate::history::Micros;
+use crate::nemesis::Nemesis;
+use crate::rng::Rng;
+use crate::schedule::{ClientFault, Schedule, Scheduled, Shape, Target, What};
+
+const MS: Micros = 1_000;
+
+/// What there is to break, and how hard.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// How many nodes.
+    pub nodes: usize,
+    /// How many clients.
+    pub slots: usize,
+    /// How long the fault phase lasts, in microseconds.
+    pub length_us: Micros,
+    /// Lines lost, of a million, where `loss` is on.
+    pub loss_ppm: u32,
+    /// Lines doubled, of a million, where `duplicate` is on.
+    pub duplicate_ppm: u32,
+}
+
+/// Draws faults of these nemeses for the whole phase.
+pub fn draw(nemeses: &[Nemesis], ground: &Ground, seed: u64) -> Schedule {
+    let mut faults = Vec::new();
+    for nemesis in nemeses {
+        let rng = Rng::new(seed, nemesis.name());
+        match nemesis {
+            Nemesis::Loss => faults.push(whole(ground, What::Loss { ppm: ground.loss_ppm })),
+            Nemesis::Duplicate => faults.push(whole(ground, What::Duplicate { ppm: ground.duplicate_ppm })),
+            Nemesis::Reorder => faults.push(whole(ground, What::Reorder { ppm: 100_000 })),
+            Nemesis::Kill => kills(ground, rng, &mut faults),
+            Nemesis::Late => late(ground, rng, &mut faults),
+            Nemesis::Clock => clocks(ground, rng, &mut faults),
+            Nemesis::Latency => windows(ground, rng, (0, 500), (300, 2_500), &mut faults, |_, rng| {
+                What::Latency { mean_us: rng.between(0, 100) * MS }
+            }),
+            Nemesis::Partition => windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, partition),
+            Nemesis::OneWay => windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, one_way),
+            Nemesis::Pause => windows(ground, rng, (300, 2_500), (50, 3_000), &mut faults, |ground, rng| {
+                What::Pause { who: target(ground, rng) }
+            }),
+            Nemesis::Slow => windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, |ground, rng| {
+                let (run_us, stop_us) = (rng.between(2, 15) * MS, rng.between(5, 60) * MS);
+                What::Slow { who: target(ground, rng), run_us, stop_us }
+            }),
+            Nemesis::Clients => windows(ground, rng, (500, 2_000), (200, 5_000), &mut faults, clients),
+        }
+    }
+    faults.sort_by_key(|fault| fault.at_us);
+    Schedule { faults }
+}
+
+fn whole(ground: &Ground, what: What) -> Scheduled {
+    Scheduled { at_us: 0, for_us: ground.length_us, what }
+}
+
+/// Fault after fault with gaps between them; gaps and lengths in milliseconds.
+fn windows(
+    ground: &Ground,
+    mut rng: Rng,
+    gap_ms: (u64, u64),
+    length_ms: (u64, u64),
+    faults: &mut Vec<Scheduled>,
+    mut what: impl FnMut(&Ground, &mut Rng) -> What,
+) {
+    let mut at_us = rng.between(0, gap_ms.1) * MS;
+    while at_us < ground.length_us {
+        let for_us = (rng.between(length_ms.0, length_ms.1) * MS).min(ground.length_us - at_us);
+        faults.push(Scheduled { at_us, for_us, what: what(ground, &mut rng) });
+        at_us += for_us + rng.between(gap_ms.0, gap_ms.1) * MS;
+    }
+}
+
+/// A third of the time the leader, where faults hurt most.
+fn target(ground: &Ground, rng: &mut Rng) -> Target {
+    if rng.percent(35) { Target::Leader } else { Target::Node(rng.index(ground.nodes)) }
+}
+
+fn partition(ground: &Ground, rng: &mut Rng) -> What {
+    let n = ground.nodes;
+    let mut order: Vec<usize> = (0..n).collect();
+    rng.shuffle(&mut order);
+    let split = |at: usize| {
+        let (left, right) = order.split_at(at.min(n));
+        Shape::Sides(vec![left.to_vec(), right.to_vec()])
+    };
+    let shape = match rng.below(7) {
+        0 => split(n / 2),
+        1 => split(1),
+        // Fewer than a third, but somebody: with three nodes this is one node.
+        2 => split((n.saturating_sub(1) / 3).max(1)),
+        3 | 4 if n >= 3 => Shape::Ring(order),
+        5 if n >= 4 => Shape::LeaderAndFollower(rng.index(n - 1)),
+        _ => Shape::LeaderAlone,
+    };
+    What::Partition { shape }
+}
+
+fn one_way(ground: &Ground, rng: &mut Rng) -> What {
+    let mut order: Vec<usize> = (0..ground.nodes).collect();
+    rng.shuffle(&mut order);
+    let some = 1 + rng.index((ground.nodes / 2).max(1));
+    let (few, rest) = order.split_at(some.min(order.len()));
+    let (few, rest) = (few.to_vec(), rest.to_vec());
+    if rng.percent(50) { What::OneWay { from: few, to: rest } } else { What::OneWay { from: rest, to: few } }
+}
+
+fn clients(ground: &Ground, rng: &mut Rng) -> What {
+    let how = if rng.percent(50) { ClientFault::Crash } else { ClientFault::Hang };
+    let mut slots: Vec<usize> = (0..ground.slots).collect();
+    rng.shuffle(&mut slots);
+    slots.truncate(1 + rng.index((ground.slots / 4).max(1)));
+    slots.sort_unstable();
+    What::Clients { how, slots }
+}
+
+/// As many as leave a majority, spread over the phase; the first is the leader in half of the runs.
+fn kills(ground: &Ground, mut rng: Rng, faults: &mut Vec<Scheduled>) {
+    let most = ground.nodes.saturating_sub(1) / 2;
+    let mut order: Vec<usize> = (0..ground.nodes).collect();
+    rng.shuffle(&mut order);
+    for (i, node) in order.into_iter().take(most).enumerate() {
+        let who = if rng.percent(50) { Target::Leader } else { Target::Node(node) };
+        let part_us = ground.length_us / (most as u64 + 1);
+        let at_us = part_us * i as u64 + rng.between(part_us / 4, part_us);
+        faults.push(Scheduled { at_us, for_us: 0, what: What::Kill { who } });
+    }
+}
+
+fn late(ground: &Ground, mut rng: Rng, faults: &mut Vec<Scheduled>) {
+    let most = ground.nodes.saturating_sub(1) / 2;
+    let mut order: Vec<usize> = (0..ground.nodes).collect();
+    rng.shuffle(&mut order);
+    let how_many = 1 + rng.index(most.max(1));
+    for node in order.into_iter().take(how_many.min(most)) {
+        let for_us = rng.between(1_500, 6_000) * MS;
+        faults.push(Scheduled { at_us: 0, for_us, what: What::Late { node } });
+    }
+}
+
+fn clocks(ground: &Ground, mut rng: Rng, faults: &mut Vec<Scheduled>) {
+    for node in 0..ground.nodes {
+        // Within 5% of the truth each, so that two nodes differ by 10% at most.
+        let rate_ppm = i32::try_from(rng.below(100_001)).unwrap_or(0) - 50_000;
+        let jump_us = if rng.percent(40) { rng.between(10, 3_000) * MS } else { 0 };
+        let at_us = if jump_us == 0 { 0 } else { rng.between(0, ground.length_us) };
+        let for_us = ground.length_us - at_us;
+        faults.push(Scheduled { at_us, for_us, what: What::Clock { node, rate_ppm, jump_us } });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ground() -> Ground {
+        Ground { nodes: 5, slots: 10, length_us: 60_000_000, loss_ppm: 50_000, duplicate_ppm: 50_000 }
+    }
+
+    #[test]
+    fn one_more_nemesis_leaves_the_others_as_they_were() {
+        let alone = draw(&[Nemesis::Partition], &ground(), 3);
+        let mixed = draw(&[Nemesis::Pause, Nemesis::Partition], &ground(), 3);
+        let partitions: Vec<_> = mixed.faults.into_iter().filter(|f| f.what.name() == "partition").collect();
+        assert!(partitions.len() > 5);
+        assert_eq!(alone.faults, partitions);
+    }
+
+    #[test]
+    fn every_nemesis_draws_faults_that_end_within_the_phase_and_name_nodes_that_exist() {
+        for seed in 0..50 {
+            for nemesis in Nemesis::ALL {
+                let schedule = draw(&[nemesis], &ground(), seed);
+                assert!(!schedule.faults.is_empty(), "{}", nemesis.name());
+                assert_eq!(schedule.stranger(5), None);
+                for fault in &schedule.faults {
+                    assert_eq!(fault.what.name(), nemesis.name());
+                    assert!(fault.at_us + fault.for_us <= 60_000_000, "{fault:?}");
+                }
+                let most = if nemesis == Nemesis::Kill { 2 } else { usize::MAX };
+                assert!(schedule.faults.len() <= most);
+            }
+        }
+    }
+
+    #[test]
+    fn all_kinds_of_partition_are_drawn() {
+        let mut seen = std::collections::BTreeSet::new();
+        for fault in draw(&[Nemesis::Partition], &Ground { length_us: 900_000_000, ..ground() }, 1).faults {
+            if let What::Partition { shape } = fault.what {
+                seen.insert(match shape {
+                    Shape::Sides(sides) => format!("sides {}", sides[0].len()),
+                    Shape::Ring(_) => "ring".into(),
+                    Shape::LeaderAlone => "leader".into(),
+                    Shape::LeaderAndFollower(_) => "leader and one".into(),
+                });
+            }
+        }
+        let seen: Vec<_> = seen.into_iter().collect();
+        assert_eq!(seen, ["leader", "leader and one", "ring", "sides 1", "sides 2"]);
+    }
+}

@@ -1,0 +1,144 @@
+//! What each node is doing: waiting to be started, running, paused, dead, gone.
+//!
+//! Owns the life of every node and the time that it was kept from running, which its clients' patience must not count.
+
+use crate::history::Micros;
+use crate::stage::Action;
+
+/// Where a node is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Not started yet.
+    Waiting,
+    /// Started, `init` sent but not answered.
+    Starting,
+    /// Answers requests.
+    Running,
+    /// Its input was closed.
+    Closing,
+    /// Killed by the arena.
+    Killed,
+    /// Ended by itself.
+    Exited,
+}
+
+#[derive(Debug, Clone)]
+struct Life {
+    state: State,
+    /// How many faults keep it from running at present.
+    pauses: u32,
+    /// Spans in which it stood still; the last one may be open.
+    stood: Vec<(Micros, Option<Micros>)>,
+}
+
+/// The lives of all nodes.
+#[derive(Debug)]
+pub struct Lives {
+    lives: Vec<Life>,
+}
+
+impl Lives {
+    /// All waiting to be started.
+    pub fn new(nodes: usize) -> Self {
+        Self { lives: vec![Life { state: State::Waiting, pauses: 0, stood: Vec::new() }; nodes] }
+    }
+
+    /// How many nodes there are.
+    pub fn count(&self) -> usize {
+        self.lives.len()
+    }
+
+    /// What the node is doing.
+    pub fn state(&self, node: usize) -> State {
+        self.lives[node].state
+    }
+
+    /// Moves a node on.
+    pub fn set(&mut self, node: usize, state: State) {
+        self.lives[node].state = state;
+    }
+
+    /// Whether lines can reach the node (it may be paused).
+    pub fn reachable(&self, node: usize) -> bool {
+        matches!(self.state(node), State::Starting | State::Running)
+    }
+
+    /// Whether the node is or will be of use: neither killed nor gone.
+    pub fn alive(&self, node: usize) -> bool {
+        !matches!(self.state(node), State::Killed | State::Exited)
+    }
+
+    /// Nodes that run (paused ones too).
+    pub fn running(&self) -> Vec<usize> {
+        (0..self.lives.len()).filter(|node| self.state(*node) == State::Running).collect()
+    }
+
+    /// Nodes that are dead.
+    pub fn dead(&self) -> usize {
+        (0..self.lives.len()).filter(|node| !self.alive(*node)).count()
+    }
+
+    /// One more fault stops the node; the first one says so to the stage.
+    pub fn pause(&mut self, node: usize, now_us: Micros, actions: &mut Vec<Action>) {
+        let reachable = self.reachable(node);
+        let life = &mut self.lives[node];
+        life.pauses += 1;
+        if life.pauses == 1 {
+            life.stood.push((now_us, None));
+            if reachable {
+                actions.push(Action::Pause(node));
+            }
+        }
+    }
+
+    /// One fault less stops the node; the last one lets it go on.
+    pub fn resume(&mut self, node: usize, now_us: Micros, actions: &mut Vec<Action>) {
+        let reachable = self.reachable(node);
+        let life = &mut self.lives[node];
+        life.pauses = life.pauses.saturating_sub(1);
+        if life.pauses == 0 {
+            if let Some(last) = life.stood.last_mut() {
+                last.1.get_or_insert(now_us);
+            }
+            if reachable {
+                actions.push(Action::Resume(node));
+            }
+        }
+    }
+
+    /// Whether a fault stops the node at present.
+    pub fn paused(&self, node: usize) -> bool {
+        self.lives[node].pauses > 0
+    }
+
+    /// For how long the node stood still between two moments.
+    pub fn stood_us(&self, node: usize, from_us: Micros, to_us: Micros) -> Micros {
+        let spans = self.lives[node].stood.iter().rev();
+        spans
+            .take_while(|(_, until)| until.is_none_or(|until| until > from_us))
+            .map(|(since, until)| until.unwrap_or(to_us).min(to_us).saturating_sub((*since).max(from_us)))
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_overlap_and_their_time_is_counted() {
+        let mut lives = Lives::new(1);
+        lives.set(0, State::Running);
+        let mut actions = Vec::new();
+        lives.pause(0, 10, &mut actions);
+        lives.pause(0, 20, &mut actions);
+        lives.resume(0, 30, &mut actions);
+        assert_eq!(actions, [Action::Pause(0)]);
+        assert_eq!(lives.stood_us(0, 0, 35), 25);
+        lives.resume(0, 40, &mut actions);
+        assert_eq!(actions, [Action::Pause(0), Action::Resume(0)]);
+        lives.pause(0, 60, &mut actions);
+        assert_eq!(lives.stood_us(0, 25, 70), 15 + 10);
+        assert_eq!(lives.stood_us(0, 41, 59), 0);
+    }
+}

@@ -1,0 +1,239 @@
+//! The phases of a play, and what leads from one to the next.
+
+use serde_json::json;
+
+use crate::history::Micros;
+use crate::play::Play;
+use crate::play::clients::Purpose;
+use crate::play::lives::State;
+use crate::play::wire::Answer;
+use crate::stage::Action;
+
+/// Maelstrom waits so long for `init_ok`.
+const INIT_US: Micros = 10_000_000;
+/// Without a fault every node has to serve within this time.
+const WARM_UP_US: Micros = 15_000_000;
+/// The final reads may take so long.
+const DRAIN_US: Micros = 20_000_000;
+/// Nodes may take so long to agree on their state when nobody writes any more.
+const AGREE_US: Micros = 6_000_000;
+/// A node has to end so long after the end of its input; half a second more is for a busy machine.
+const EXIT_US: Micros = 4_500_000;
+
+/// Where a play is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nodes are being started.
+    Start,
+    /// The workload runs, without faults.
+    WarmUp,
+    /// The workload runs, with faults.
+    Faults,
+    /// All faults have ended; every node has to serve again.
+    Recover,
+    /// The final reads.
+    Drain,
+    /// The last look at every node.
+    Agree,
+    /// The nodes' input is closed.
+    Close,
+    /// Nothing more happens.
+    Over,
+}
+
+impl Phase {
+    /// Whether clients do anything.
+    pub(super) fn workload_runs(self) -> bool {
+        matches!(self, Self::WarmUp | Self::Faults | Self::Recover | Self::Drain)
+    }
+}
+
+impl Play {
+    /// When the phase may have to change by time alone.
+    pub(super) fn next_phase_due(&self) -> Option<Micros> {
+        let starts = (0..self.names.len())
+            .filter(|node| self.lives.state(*node) == State::Waiting)
+            .map(|node| self.start_us[node]);
+        let unanswered = (0..self.names.len())
+            .filter(|node| self.lives.state(*node) == State::Starting)
+            .filter_map(|node| self.init_us[node].map(|at_us| at_us + INIT_US));
+        let limit_us = match self.phase {
+            Phase::Start | Phase::Over => None,
+            Phase::WarmUp if self.phase_us + 1_000_000 > self.now_us => Some(1_000_000),
+            Phase::WarmUp => Some(WARM_UP_US),
+            Phase::Faults => Some(self.setup.faults_us),
+            Phase::Recover if self.phase_us + 1_000_000 > self.now_us => Some(1_000_000),
+            Phase::Recover => Some(self.setup.recover_us),
+            Phase::Drain => Some(DRAIN_US),
+            Phase::Agree => Some(AGREE_US),
+            Phase::Close => Some(EXIT_US),
+        };
+        let limit = limit_us.map(|limit_us| self.phase_us + limit_us);
+        starts.chain(unanswered).chain(limit).min()
+    }
+
+    pub(super) fn step_phase(&mut self) {
+        self.start_nodes();
+        if self.failure.is_some() && self.phase != Phase::Over {
+            self.actions.push(Action::Done);
+            return self.enter(Phase::Over);
+        }
+        let elapsed_us = self.now_us - self.phase_us;
+        match self.phase {
+            Phase::Start => {
+                let due = |node: &usize| self.start_us[*node] == 0;
+                if (0..self.names.len()).filter(due).all(|node| self.lives.state(node) == State::Running) {
+                    self.tell("all nodes answered init".to_owned());
+                    self.watch.expect(self.lives.running());
+                    self.enter(Phase::WarmUp);
+                }
+            }
+            Phase::WarmUp => {
+                let serving = self.watch.all_served();
+                if serving && elapsed_us >= 1_000_000 {
+                    self.tell("every node serves; faults begin".to_owned());
+                    self.conductor.begin(self.now_us);
+                    self.enter(Phase::Faults);
+                } else if elapsed_us >= WARM_UP_US {
+                    for node in self.watch.not_served() {
+                        let account = format!(
+                            "answered nothing with ok in the first {} s, without any fault",
+                            WARM_UP_US / 1_000_000
+                        );
+                        self.breach(node, "no-service", &account);
+                    }
+                    self.close();
+                }
+            }
+            Phase::Faults if elapsed_us >= self.setup.faults_us => self.heal(),
+            Phase::Recover => {
+                let late = elapsed_us >= self.setup.recover_us;
+                if late {
+                    for node in self.watch.not_recovered() {
+                        let account = format!(
+                            "did not serve within {:.1} s of the end of all faults",
+                            elapsed_us as f64 / 1e6
+                        );
+                        self.breach(node, "no-recovery", &account);
+                    }
+                }
+                let here = (0..self.names.len()).all(|node| self.lives.state(node) != State::Starting);
+                if here && (late || elapsed_us >= 1_000_000 && self.watch.not_recovered().is_empty()) {
+                    self.drain();
+                }
+            }
+            Phase::Drain => {
+                let done = self.workload.drained() && self.idle();
+                if !done && elapsed_us < DRAIN_US {
+                    return;
+                }
+                if !done {
+                    let account = format!("the final reads were not done after {} s", DRAIN_US / 1_000_000);
+                    self.breach(0, "drain-unfinished", &account);
+                }
+                self.tell("the final reads are done".to_owned());
+                self.watch.agree();
+                self.enter(Phase::Agree);
+            }
+            Phase::Agree => {
+                let late = elapsed_us >= AGREE_US;
+                if !late && !self.watch.settled(&self.lives.running()) {
+                    return;
+                }
+                self.record_states(late);
+                self.close();
+            }
+            Phase::Close => {
+                let lingering: Vec<usize> =
+                    (0..self.names.len()).filter(|node| self.lives.state(*node) == State::Closing).collect();
+                let late = elapsed_us >= EXIT_US;
+                if late {
+                    for node in &lingering {
+                        self.breach(*node, "no-exit", "was still there 4 s after the end of its input");
+                    }
+                }
+                if late || lingering.is_empty() {
+                    self.actions.push(Action::Done);
+                    self.enter(Phase::Over);
+                }
+            }
+            Phase::Faults | Phase::Over => {}
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        (self.phase, self.phase_us) = (phase, self.now_us);
+    }
+
+    fn start_nodes(&mut self) {
+        for node in 0..self.names.len() {
+            match self.lives.state(node) {
+                State::Waiting if self.start_us[node] <= self.now_us && self.phase != Phase::Over => {
+                    self.lives.set(node, State::Starting);
+                    self.actions.push(Action::Start(node));
+                    let client = self.clients.open(Purpose::Init(node), node);
+                    let args = json!({ "node_id": self.names[node], "node_ids": self.names });
+                    self.ask(&client, node, "init", &args, None);
+                    self.init_us[node] = Some(self.now_us);
+                }
+                State::Starting if self.init_us[node].is_some_and(|at_us| at_us + INIT_US <= self.now_us) => {
+                    self.failure
+                        .get_or_insert(format!("{} did not answer init within 10 s", self.names[node]));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn initialised(&mut self, node: usize, answer: Answer) {
+        match answer {
+            Answer::Ok(_) => {
+                self.lives.set(node, State::Running);
+                if self.phase != Phase::Start {
+                    self.tell(format!("{} is here", self.names[node]));
+                }
+            }
+            Answer::Error { code, .. } => {
+                self.failure = Some(format!("{} answered init with error {code}", self.names[node]));
+            }
+        }
+    }
+
+    fn heal(&mut self) {
+        let effects = self.with_world(|conductor, now_us, world| conductor.heal(now_us, world));
+        self.effects(effects);
+        // Whoever is still to come comes now.
+        for at_us in &mut self.start_us {
+            *at_us = (*at_us).min(self.now_us);
+        }
+        self.heal_us = Some(self.now_us);
+        self.tell("all faults have ended".to_owned());
+        self.rouse();
+        self.watch.recover(self.lives.running(), self.now_us);
+        self.enter(Phase::Recover);
+    }
+
+    fn drain(&mut self) {
+        for (name, after_us) in self.recovered_us() {
+            if let Some(after_us) = after_us {
+                self.tell(format!("{name} served again {} ms after the end of all faults", after_us / 1000));
+            }
+        }
+        let nodes = self.lives.running();
+        let readers: Vec<usize> =
+            nodes.iter().filter_map(|node| self.slots.iter().position(|slot| slot.node == *node)).collect();
+        self.workload.drain(&readers);
+        self.enter(Phase::Drain);
+        self.rouse();
+    }
+
+    fn close(&mut self) {
+        for node in 0..self.names.len() {
+            if self.lives.reachable(node) {
+                self.lives.set(node, State::Closing);
+                self.actions.push(Action::Close(node));
+            }
+        }
+        self.enter(Phase::Close);
+    }
+}

@@ -1,0 +1,254 @@
+//! The stage of real processes: each node is a process of a given program, its lines go over pipes, time is real.
+//!
+//! Owns the processes, their pipes and the clock. A reader thread per node turns lines and the end of output into events of one
+//! channel; a writer thread per node keeps a node that does not read (paused, or slow) from blocking
+//! everything else. What nodes print on standard error goes to a file each. It knows nothing of what lines mean.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::history::Micros;
+use crate::nemesis::Nemesis;
+use crate::play::Play;
+use crate::stage::{Action, Stage, StageError};
+
+/// Bytes that may wait for a node that does not read, before lines from its peers are lost on the way to it.
+const BACKLOG_BYTES: usize = 64 << 20;
+
+enum Event {
+    Line(usize, Vec<u8>),
+    /// End of a node's output.
+    End(usize),
+}
+
+struct Node {
+    child: Child,
+    /// `None` once its input is closed.
+    input: Option<Sender<Vec<u8>>>,
+    backlog: Arc<AtomicUsize>,
+    /// Its output has ended, but the process has not been seen to.
+    ending: bool,
+    gone: bool,
+}
+
+/// Nodes as processes.
+#[derive(Debug)]
+pub struct Processes {
+    program: PathBuf,
+    args: Vec<String>,
+    logs: PathBuf,
+}
+
+impl Processes {
+    /// Runs the program with these arguments for every node; what it prints on standard error goes to
+    /// `<logs>/<node>.log`.
+    pub fn new(program: &Path, args: Vec<String>, logs: &Path) -> Self {
+        Self { program: program.to_owned(), args, logs: logs.to_owned() }
+    }
+
+    fn start(&self, name: &str, node: usize, events: &Sender<Event>) -> Result<Node, StageError> {
+        let failed = |source| StageError::Start { path: self.program.display().to_string(), source };
+        let log = File::create(self.logs.join(format!("{name}.log"))).map_err(failed)?;
+        let mut child = Command::new(&self.program)
+            .args(&self.args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .map_err(failed)?;
+        let (sender, receiver) = mpsc::channel::<Vec<u8>>();
+        let backlog = Arc::new(AtomicUsize::new(0));
+        if let Some(stdin) = child.stdin.take() {
+            let backlog = Arc::clone(&backlog);
+            thread::spawn(move || write_lines(stdin, &receiver, &backlog));
+        }
+        if let Some(stdout) = child.stdout.take() {
+            let events = events.clone();
+            thread::spawn(move || read_lines(stdout, node, &events));
+        }
+        Ok(Node { child, input: Some(sender), backlog, ending: false, gone: false })
+    }
+}
+
+fn write_lines(mut stdin: impl Write, lines: &Receiver<Vec<u8>>, backlog: &AtomicUsize) {
+    while let Ok(mut batch) = lines.recv() {
+        backlog.fetch_sub(batch.len(), Ordering::Relaxed);
+        batch.push(b'\n');
+        // What has gathered meanwhile goes in one write.
+        while batch.len() < 1 << 16
+            && let Ok(line) = lines.try_recv()
+        {
+            backlog.fetch_sub(line.len(), Ordering::Relaxed);
+            batch.extend_from_slice(&line);
+            batch.push(b'\n');
+        }
+        // A node that has closed its input or died is noticed by the reader.
+        if stdin.write_all(&batch).is_err() {
+            return;
+        }
+    }
+}
+
+fn read_lines(stdout: impl std::io::Read, node: usize, events: &Sender<Event>) {
+    let mut reader = BufReader::with_capacity(1 << 16, stdout);
+    loop {
+        let mut line = Vec::new();
+        match reader.read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            Ok(_) => {
+                if line.last() == Some(&b'\n') {
+                    line.pop();
+                }
+                if events.send(Event::Line(node, line)).is_err() {
+                    return;
+                }
+            }
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    // Nobody listens any more when the play is over.
+    let _over = events.send(Event::End(node));
+}
+
+impl Node {
+    fn signal(&self, signal: Signal) -> Result<(), StageError> {
+        if self.gone {
+            return Ok(());
+        }
+        match kill_process(Pid::from_child(&self.child), signal) {
+            // It ended by itself a moment ago: its end of output tells the play.
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(e) => Err(StageError::System { what: format!("cannot send {signal:?}"), source: e.into() }),
+        }
+    }
+
+    fn deliver(&self, line: Vec<u8>, peer: bool) {
+        let Some(input) = &self.input else { return };
+        if peer && self.backlog.load(Ordering::Relaxed) > BACKLOG_BYTES {
+            return;
+        }
+        self.backlog.fetch_add(line.len(), Ordering::Relaxed);
+        let _gone = input.send(line);
+    }
+
+    fn end(&mut self) {
+        if !self.gone {
+            let _ended = self.child.kill();
+            let _reaped = self.child.wait();
+            self.gone = true;
+        }
+    }
+}
+
+/// All nodes of a run; whatever happens, none outlives it.
+struct Nodes(Vec<Option<Node>>);
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        self.0.iter_mut().flatten().for_each(Node::end);
+    }
+}
+
+impl Nodes {
+    fn act(&mut self, action: Action) -> Result<(), StageError> {
+        match action {
+            Action::Deliver { node, line, peer } => {
+                if let Some(node) = &self.0[node] {
+                    node.deliver(line, peer);
+                }
+            }
+            Action::Pause(node) => self.signal(node, Signal::STOP)?,
+            Action::Resume(node) => self.signal(node, Signal::CONT)?,
+            Action::Kill(node) => {
+                if let Some(node) = &mut self.0[node] {
+                    node.end();
+                }
+            }
+            Action::Close(node) => {
+                if let Some(node) = &mut self.0[node] {
+                    node.input = None;
+                }
+            }
+            Action::SetClock { .. } => {
+                return Err(StageError::Unable("the stage `real` cannot change clocks".to_owned()));
+            }
+            Action::Start(_) | Action::Tell(_) | Action::Done => {}
+        }
+        Ok(())
+    }
+
+    fn signal(&self, node: usize, signal: Signal) -> Result<(), StageError> {
+        self.0[node].as_ref().map_or(Ok(()), |node| node.signal(signal))
+    }
+}
+
+impl Stage for Processes {
+    fn name(&self) -> &'static str {
+        "real"
+    }
+
+    fn can(&self, nemesis: Nemesis) -> bool {
+        nemesis != Nemesis::Clock
+    }
+
+    fn run(&mut self, play: &mut Play, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), StageError> {
+        std::fs::create_dir_all(&self.logs).map_err(|source| StageError::System {
+            what: format!("cannot make the folder {} for logs", self.logs.display()),
+            source,
+        })?;
+        let names = play.node_names().to_vec();
+        let mut nodes = Nodes((0..names.len()).map(|_| None).collect());
+        let (sender, events) = mpsc::channel();
+        let begun = Instant::now();
+        let now_us = || Micros::try_from(begun.elapsed().as_micros()).unwrap_or(Micros::MAX);
+        play.on_time(0);
+        loop {
+            for action in play.take_actions() {
+                match action {
+                    Action::Start(node) => nodes.0[node] = Some(self.start(&names[node], node, &sender)?),
+                    Action::Tell(text) => tell(now_us(), &text),
+                    Action::Done => return Ok(()),
+                    other => nodes.act(other)?,
+                }
+            }
+            let mut wait_us = play.next_wakeup().map_or(100_000, |at_us| at_us.saturating_sub(now_us()));
+            for (node, running) in nodes.0.iter_mut().enumerate() {
+                let Some(running) = running.as_mut().filter(|n| n.ending && !n.gone) else { continue };
+                // Output ends a moment before the process does.
+                match running.child.try_wait() {
+                    Ok(Some(status)) => {
+                        running.gone = true;
+                        play.on_exit(now_us(), node, status.code());
+                        wait_us = 0;
+                    }
+                    Ok(None) => wait_us = wait_us.min(1_000),
+                    Err(source) => {
+                        return Err(StageError::System { what: "cannot wait for a node".to_owned(), source });
+                    }
+                }
+            }
+            match events.recv_timeout(Duration::from_micros(wait_us)) {
+                Ok(Event::Line(node, line)) => play.on_line(now_us(), node, line),
+                Ok(Event::End(node)) => {
+                    if let Some(node) = &mut nodes.0[node] {
+                        node.ending = true;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => play.on_time(now_us()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(StageError::Unable("all readers are gone".to_owned()));
+                }
+            }
+        }
+    }
+}

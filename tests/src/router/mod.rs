@@ -1,0 +1,3 @@
+//! The way of lines from node to node.
+
+pub mod net;

@@ -1,0 +1,87 @@
+//! The seam between a play and the stage that it runs on.
+//!
+//! A play ([`crate::play::Play`]) decides everything: which line reaches whom and when, who is stopped or killed. A stage owns the nodes
+//! and the time: it carries out [`Action`]s, and tells the play of lines that nodes print, of nodes that end, and of time
+//! passing. It knows nothing of workloads, faults or histories, so that the same play runs on real processes and in a
+//! simulation.
+
+use crate::history::Micros;
+use crate::nemesis::Nemesis;
+use crate::play::Play;
+
+/// What a play wants done at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Start this node.
+    Start(usize),
+    /// Put a line (without its line feed) on the node's standard input.
+    Deliver {
+        /// To whom.
+        node: usize,
+        /// The JSON text.
+        line: Vec<u8>,
+        /// A line from another node, which a stage whose buffer is full may lose as a network would. Lines of clients
+        /// are never lost.
+        peer: bool,
+    },
+    /// Stop the node where it stands.
+    Pause(usize),
+    /// Let a stopped node go on.
+    Resume(usize),
+    /// End the node at once; nothing of it is flushed.
+    Kill(usize),
+    /// Change the node's clock.
+    SetClock {
+        /// Whose.
+        node: usize,
+        /// From now on faster by so many in a million than true time.
+        rate_ppm: i32,
+        /// Jumps forward by so much now.
+        jump_us: Micros,
+    },
+    /// Close the node's standard input.
+    Close(usize),
+    /// Something for people to read.
+    Tell(String),
+    /// The play is over; the stage may end all nodes.
+    Done,
+}
+
+/// Why a play could not be run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The stage cannot do what the play needs.
+    #[error("{0}")]
+    Unable(String),
+    /// A node could not be started.
+    #[error("cannot start {path}: {source}")]
+    Start {
+        /// The program.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The system refused something else.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Where a play runs.
+pub trait Stage {
+    /// `real` or `sim`.
+    fn name(&self) -> &'static str;
+
+    /// Whether this stage can do what the nemesis asks for.
+    fn can(&self, nemesis: Nemesis) -> bool;
+
+    /// Runs a play until it is done. `tell` gets what is for people, with the time since the start.
+    ///
+    /// # Errors
+    /// Where nodes cannot be started or reached by the stage. A node that misbehaves is no error: the play records it.
+    fn run(&mut self, play: &mut Play, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), StageError>;
+}

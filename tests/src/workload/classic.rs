@@ -1,0 +1,463 @@
+//! Faithful consumers of Kafka's classic protocol, in an eager group and a cooperative one, and producers.
+//!
+//! A consumer joins, syncs (as the group's leader with an assignment of its own, or leaving that to the coordinator), looks up where
+//! to begin, fetches from what it owns, commits under its member id and generation, heartbeats, leaves. It reacts to errors
+//! as Kafka's own: UNKNOWN_MEMBER_ID and ILLEGAL_GENERATION make it forget who it was and join anew,
+//! REBALANCE_IN_PROGRESS makes it join again under its id, FENCED_INSTANCE_ID and the like are fatal; then a new
+//! consumer takes its place after a while.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::history::{Micros, Op, Outcome};
+use crate::rng::Rng;
+use crate::workload::spread::{Joined, spread};
+use crate::workload::topics::{Topics, fetch};
+use crate::workload::{Cx, PATIENCE_US, Pace, Plan, Request, Step, Workload};
+
+/// In the final phase a consumer fetches so often.
+const FINAL_FETCH_US: Micros = 30_000;
+/// A name that no coordinator knows: the leader has to assign.
+const OWN_PROTOCOL: &str = "arena-spread";
+
+type Slot = (String, u64);
+
+#[derive(Debug)]
+struct Group {
+    name: String,
+    protocol: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Life {
+    /// Not a member, until that time.
+    Away(Micros),
+    Joining,
+    /// Has joined; the leader with what it assigns.
+    Syncing(Option<Value>),
+    /// A member with its assignment.
+    Member,
+}
+
+#[derive(Debug)]
+struct Consumer {
+    group: usize,
+    instance: Option<String>,
+    life: Life,
+    member_id: String,
+    generation: i64,
+    owned: BTreeSet<Slot>,
+    /// Where to fetch next; `None` until the committed offset is known.
+    positions: BTreeMap<Slot, Option<u64>>,
+    commits: BTreeMap<Slot, u64>,
+    /// The high watermark that a fetch told last.
+    ends: BTreeMap<Slot, u64>,
+    heartbeat_us: Micros,
+    churn_us: Micros,
+    rest_us: Micros,
+    turn: usize,
+}
+
+/// The workload.
+#[derive(Debug)]
+pub struct Classic {
+    pace: Pace,
+    topics: Topics,
+    groups: Vec<Group>,
+    consumers: Vec<Option<Consumer>>,
+    session_timeout_ms: u64,
+    rebalance_timeout_ms: u64,
+    readers: Vec<usize>,
+    reading: bool,
+}
+
+impl Consumer {
+    fn lose_everything(&mut self) {
+        (self.member_id, self.generation) = (String::new(), -1);
+        self.give_up_partitions();
+    }
+
+    fn give_up_partitions(&mut self) {
+        self.owned.clear();
+        self.positions.clear();
+        self.commits.clear();
+        self.ends.clear();
+    }
+
+    fn retain_owned(&mut self) {
+        let owned = &self.owned;
+        self.positions.retain(|slot, _| owned.contains(slot));
+        self.commits.retain(|slot, _| owned.contains(slot));
+        self.ends.retain(|slot, _| owned.contains(slot));
+    }
+
+    fn caught_up(&self) -> bool {
+        let read = |slot: &Slot| match (self.positions.get(slot), self.ends.get(slot)) {
+            (Some(Some(next)), Some(end)) => next >= end,
+            _ => false,
+        };
+        self.life == Life::Member && self.commits.is_empty() && self.owned.iter().all(read)
+    }
+}
+
+fn slot_of(op: &Op) -> Option<Slot> {
+    Some((op.args["topic"].as_str()?.to_owned(), op.args["partition"].as_u64()?))
+}
+
+impl Classic {
+    /// With an eager group and a cooperative one; protocol and time-outs are drawn.
+    pub fn new(plan: &Plan, rng: &mut Rng) -> Self {
+        let eager = rng.pick(&["range", "roundrobin", "sticky", OWN_PROTOCOL]).copied().unwrap_or("range");
+        let groups = vec![
+            Group { name: "eager".to_owned(), protocol: eager },
+            Group { name: "cooperative".to_owned(), protocol: "cooperative-sticky" },
+        ];
+        let consumers = (0..plan.slots).map(|slot| {
+            (slot % 3 != 0).then(|| Consumer {
+                group: (slot / 3 + slot) % 2,
+                instance: (slot % 9 == 4 || slot % 9 == 5).then(|| format!("i{slot}")),
+                life: Life::Joining,
+                member_id: String::new(),
+                generation: -1,
+                owned: BTreeSet::new(),
+                positions: BTreeMap::new(),
+                commits: BTreeMap::new(),
+                ends: BTreeMap::new(),
+                heartbeat_us: 0,
+                churn_us: rng.between(2_000_000, 12_000_000),
+                rest_us: 0,
+                turn: slot,
+            })
+        });
+        let consumers = consumers.collect();
+        Self {
+            pace: Pace::new(plan.slots, plan.rate),
+            topics: Topics::new(plan.slots),
+            groups,
+            consumers,
+            session_timeout_ms: rng.pick(&[1_000, 2_000, 3_000]).copied().unwrap_or(2_000),
+            rebalance_timeout_ms: rng.pick(&[2_000, 4_000]).copied().unwrap_or(2_000),
+            readers: Vec::new(),
+            reading: false,
+        }
+    }
+
+    fn cooperative(&self, group: usize) -> bool {
+        self.groups[group].protocol == "cooperative-sticky"
+    }
+
+    fn settled(&self) -> bool {
+        let all = || self.consumers.iter().flatten();
+        let covered = (0..self.groups.len()).all(|group| {
+            let owned = all().filter(|c| c.group == group).flat_map(|c| &c.owned).collect::<BTreeSet<_>>();
+            let wanted: u64 = self.topics.partitions().values().sum();
+            all().all(|c| c.group != group) || owned.len() as u64 == wanted
+        });
+        covered && all().all(Consumer::caught_up)
+    }
+
+    fn join(&mut self, slot: usize) -> Step {
+        let rebalance_timeout_ms = self.rebalance_timeout_ms;
+        let session_timeout_ms = self.session_timeout_ms;
+        let Some(consumer) = &mut self.consumers[slot] else { return Step::Await };
+        let group = &self.groups[consumer.group];
+        let mut protocol = json!({ "name": group.protocol, "topics": ["t0", "t1"] });
+        if group.protocol == "cooperative-sticky" {
+            let mut owned: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+            for (topic, partition) in &consumer.owned {
+                owned.entry(topic).or_default().push(*partition);
+            }
+            protocol["owned"] = json!(owned);
+            if consumer.generation >= 0 {
+                protocol["generation"] = json!(consumer.generation);
+            }
+        } else {
+            // Eager: everything is given up before joining.
+            consumer.give_up_partitions();
+        }
+        let mut args = json!({
+            "group": group.name, "member_id": consumer.member_id, "protocols": [protocol],
+            "session_timeout_ms": session_timeout_ms, "rebalance_timeout_ms": rebalance_timeout_ms,
+        });
+        if let Some(instance) = &consumer.instance {
+            args["instance_id"] = json!(instance);
+        }
+        Step::Invoke(self.patient(Request::new("join_group", args)))
+    }
+
+    /// Joins and syncs are answered when the group is ready.
+    fn patient(&self, mut request: Request) -> Request {
+        request.patience_us = self.rebalance_timeout_ms * 1_000 + PATIENCE_US;
+        request
+    }
+
+    /// A request that names the member.
+    fn member_args(&self, consumer: &Consumer, generation: bool, instance: bool) -> Value {
+        let mut args = json!({ "group": self.groups[consumer.group].name, "member_id": consumer.member_id });
+        if generation {
+            args["generation"] = json!(consumer.generation);
+        }
+        if let Some(instance) = consumer.instance.as_ref().filter(|_| instance) {
+            args["instance_id"] = json!(instance);
+        }
+        args
+    }
+
+    fn churn(&mut self, slot: usize, cx: &mut Cx<'_>) -> Option<Step> {
+        let session_us = self.session_timeout_ms * 1_000;
+        let due = self.consumers[slot].as_ref().is_some_and(|c| cx.now_us >= c.churn_us);
+        if !due {
+            return None;
+        }
+        let leaves = cx.rng.percent(50);
+        let (permanent, fresh) = (cx.rng.percent(30), cx.rng.percent(50));
+        let until_us = cx.now_us + cx.rng.between(100_000, session_us * 2);
+        let churn_us = cx.now_us + cx.rng.between(3_000_000, 15_000_000);
+        let mut args = {
+            let consumer = self.consumers[slot].as_ref()?;
+            self.member_args(consumer, false, true)
+        };
+        let consumer = self.consumers[slot].as_mut()?;
+        consumer.churn_us = churn_us;
+        if leaves && consumer.life == Life::Member {
+            if permanent {
+                args["permanent"] = json!(true);
+            }
+            return Some(Step::Invoke(Request::new("leave_group", args)));
+        }
+        // A process that is restarted at once, or one that stays away for a while.
+        consumer.life = if fresh { Life::Joining } else { Life::Away(until_us) };
+        Some(Step::Crash)
+    }
+
+    /// What a member with an assignment does next.
+    fn work(&mut self, slot: usize, cx: &mut Cx<'_>) -> Step {
+        let session_us = self.session_timeout_ms * 1_000;
+        let Some(consumer) = &self.consumers[slot] else { return Step::Await };
+        if let Some((at, offset)) = consumer.commits.first_key_value() {
+            let mut args = self.member_args(consumer, true, false);
+            (args["topic"], args["partition"], args["offset"]) = (json!(at.0), json!(at.1), json!(offset));
+            return Step::Invoke(Request::new("commit_offset", args));
+        }
+        if let Some((at, _)) = consumer.positions.iter().find(|(_, position)| position.is_none()) {
+            let group = &self.groups[consumer.group].name;
+            let args = json!({ "group": group, "topic": at.0, "partition": at.1 });
+            return Step::Invoke(Request::new("fetch_offset", args));
+        }
+        let heartbeat = self.member_args(consumer, true, true);
+        let Some(consumer) = &mut self.consumers[slot] else { return Step::Await };
+        if cx.now_us >= consumer.heartbeat_us || consumer.owned.is_empty() {
+            consumer.heartbeat_us = cx.now_us + session_us / 4;
+            return Step::Invoke(Request::new("heartbeat", heartbeat));
+        }
+        consumer.turn = consumer.turn.wrapping_add(1);
+        let at = consumer.turn % consumer.positions.len().max(1);
+        match consumer.positions.iter().nth(at) {
+            Some(((topic, partition), Some(next))) => {
+                let most = if cx.draining { 400 } else { cx.rng.between(1, 40) };
+                Step::Invoke(fetch(topic, *partition, *next, most))
+            }
+            _ => Step::Until(cx.now_us + FINAL_FETCH_US),
+        }
+    }
+
+    fn joined(&mut self, slot: usize, result: &Value, cx: &mut Cx<'_>) {
+        let sends = cx.rng.percent(70);
+        let Some(consumer) = &mut self.consumers[slot] else { return };
+        consumer.member_id = result["member_id"].as_str().unwrap_or_default().to_owned();
+        consumer.generation = result["generation"].as_i64().unwrap_or(-1);
+        let protocol = self.groups[consumer.group].protocol;
+        let leads = result["leader"] == consumer.member_id.as_str();
+        let assignments = (leads && (sends || protocol == OWN_PROTOCOL)).then(|| {
+            let members = result["members"].as_array().into_iter().flatten();
+            let members: Vec<Joined> = members.filter_map(Joined::read).collect();
+            json!(spread(&members, self.topics.partitions(), protocol == "cooperative-sticky"))
+        });
+        consumer.life = Life::Syncing(assignments);
+    }
+
+    fn synced(&mut self, slot: usize, result: &Value, cx: &Cx<'_>) {
+        let Some(group) = self.consumers[slot].as_ref().map(|consumer| consumer.group) else { return };
+        let cooperative = self.cooperative(group);
+        let Some(consumer) = &mut self.consumers[slot] else { return };
+        let mut assigned = BTreeSet::new();
+        for (topic, partitions) in result["assignment"].as_object().into_iter().flatten() {
+            let partitions = partitions.as_array().into_iter().flatten().filter_map(Value::as_u64);
+            assigned.extend(partitions.map(|partition| (topic.clone(), partition)));
+        }
+        let revoked = consumer.owned.difference(&assigned).next().is_some();
+        consumer.owned = assigned;
+        consumer.retain_owned();
+        for at in &consumer.owned {
+            consumer.positions.entry(at.clone()).or_insert(None);
+        }
+        consumer.heartbeat_us = cx.now_us + self.session_timeout_ms * 250;
+        // Cooperative: what was given up can be handed out in the next round only.
+        consumer.life = if cooperative && revoked { Life::Joining } else { Life::Member };
+    }
+
+    fn refused(consumer: &mut Consumer, op: &Op, cx: &mut Cx<'_>) {
+        consumer.rest_us = cx.now_us + 50_000;
+        match op.error.as_deref() {
+            Some("UNKNOWN_MEMBER_ID" | "ILLEGAL_GENERATION") => {
+                consumer.lose_everything();
+                consumer.life = Life::Joining;
+            }
+            Some("REBALANCE_IN_PROGRESS") => consumer.life = Life::Joining,
+            // Fatal: somebody starts another one later.
+            Some("FENCED_INSTANCE_ID" | "INCONSISTENT_GROUP_PROTOCOL" | "GROUP_MAX_SIZE_REACHED") => {
+                consumer.lose_everything();
+                consumer.life = Life::Away(cx.now_us + 1_000_000);
+            }
+            // The coordinator is to be looked up again: the same is asked once more. What is refused for
+            // another reason would be refused again.
+            _ if op.code == Some(11) => {}
+            _ => match op.f.as_str() {
+                "commit_offset" => {
+                    slot_of(op).map(|at| consumer.commits.remove(&at));
+                }
+                "sync_group" => consumer.life = Life::Joining,
+                _ => {}
+            },
+        }
+    }
+}
+
+impl Workload for Classic {
+    fn config(&self) -> Value {
+        let protocols: BTreeMap<&str, &str> =
+            self.groups.iter().map(|group| (group.name.as_str(), group.protocol)).collect();
+        json!({
+            "session_timeout_ms": self.session_timeout_ms,
+            "rebalance_timeout_ms": self.rebalance_timeout_ms,
+            "strategies": protocols,
+        })
+    }
+
+    fn step(&mut self, slot: usize, cx: &mut Cx<'_>) -> Step {
+        if cx.in_flight > 0 {
+            return Step::Await;
+        }
+        if let Some(step) = self.topics.make(slot, cx) {
+            return step;
+        }
+        if cx.draining {
+            if !self.reading && self.settled() {
+                self.reading = true;
+                let names: Vec<String> = self.groups.iter().map(|group| group.name.clone()).collect();
+                self.topics.drain(&self.readers, &names);
+            }
+            if let Some(read) = self.topics.read(slot) {
+                return Step::Invoke(read);
+            }
+            if self.drained() {
+                return Step::Await;
+            }
+        }
+        let Some(consumer) = &mut self.consumers[slot] else {
+            if cx.draining {
+                return Step::Until(cx.now_us + FINAL_FETCH_US);
+            }
+            return match self.pace.wait(slot, cx) {
+                Some(due_us) => Step::Until(due_us),
+                None => Step::Invoke(self.topics.produce(slot, cx)),
+            };
+        };
+        if let Life::Away(until_us) = consumer.life {
+            if cx.now_us < until_us && !cx.draining {
+                return Step::Until(until_us);
+            }
+            consumer.life = Life::Joining;
+        }
+        if consumer.rest_us > cx.now_us {
+            return Step::Until(consumer.rest_us);
+        }
+        if !cx.draining
+            && let Some(step) = self.churn(slot, cx)
+        {
+            return step;
+        }
+        let Some(consumer) = &self.consumers[slot] else { return Step::Await };
+        match consumer.life.clone() {
+            Life::Joining => self.join(slot),
+            Life::Syncing(assignments) => {
+                let mut args = self.member_args(consumer, true, true);
+                if let Some(assignments) = assignments {
+                    args["assignments"] = assignments;
+                }
+                Step::Invoke(self.patient(Request::new("sync_group", args)))
+            }
+            _ => {
+                if !cx.draining
+                    && let Some(due_us) = self.pace.wait(slot, cx)
+                {
+                    return Step::Until(due_us);
+                }
+                self.work(slot, cx)
+            }
+        }
+    }
+
+    fn completed(&mut self, slot: usize, op: &Op, cx: &mut Cx<'_>) {
+        if self.topics.completed(slot, op, cx) || op.outcome == Outcome::Info {
+            return;
+        }
+        let Some(consumer) = &mut self.consumers[slot] else { return };
+        if cx.draining {
+            consumer.rest_us = cx.now_us + FINAL_FETCH_US;
+        }
+        let Some(result) = op.result.as_ref() else { return Self::refused(consumer, op, cx) };
+        match op.f.as_str() {
+            "join_group" => self.joined(slot, result, cx),
+            "sync_group" => self.synced(slot, result, cx),
+            "leave_group" => {
+                consumer.lose_everything();
+                consumer.life = Life::Away(cx.now_us + cx.rng.between(100_000, 3_000_000));
+            }
+            "fetch_offset" => {
+                if let Some(at) = slot_of(op).filter(|at| consumer.owned.contains(at)) {
+                    consumer.positions.insert(at, result["offset"].as_u64());
+                    consumer.rest_us = cx.now_us;
+                }
+            }
+            "commit_offset" => {
+                slot_of(op).map(|at| consumer.commits.remove(&at));
+                consumer.rest_us = cx.now_us;
+            }
+            "fetch" => {
+                let Some(at) = slot_of(op).filter(|at| consumer.owned.contains(at)) else { return };
+                let last = result["records"].as_array().and_then(|all| all.last()?["offset"].as_u64());
+                if let Some(last) = last {
+                    consumer.positions.insert(at.clone(), Some(last + 1));
+                    consumer.commits.insert(at.clone(), last + 1);
+                }
+                if let Some(end) = result["high_watermark"].as_u64() {
+                    consumer.ends.insert(at, end);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn renewed(&mut self, slot: usize, _cx: &mut Cx<'_>) {
+        if let Some(consumer) = &mut self.consumers[slot] {
+            consumer.lose_everything();
+            if !matches!(consumer.life, Life::Away(_)) {
+                consumer.life = Life::Joining;
+            }
+        }
+    }
+
+    fn drain(&mut self, readers: &[usize]) {
+        self.readers = readers.to_vec();
+    }
+
+    fn drained(&self) -> bool {
+        self.reading && self.topics.all_read()
+    }
+
+    fn probe(&self) -> Request {
+        Request::new("list_topics", json!({}))
+    }
+}

@@ -1,0 +1,173 @@
+//! The workloads: what clients ask of the nodes.
+//!
+//! A workload is one state machine over all its clients (*slots*). The play asks a slot what it wants to do next and tells it
+//! how its requests ended; a workload knows no network, no fault and no node beyond the one that a slot talks to, and it
+//! judges nothing: checkers do, from the history.
+
+pub mod classic;
+pub mod groups;
+pub mod kafka;
+pub mod lin_kv;
+pub mod offsets;
+pub mod spread;
+pub mod topics;
+
+use serde_json::Value;
+
+use crate::history::{Micros, Op};
+use crate::rng::Rng;
+
+/// A client waits so long for a reply, as Maelstrom's does.
+pub const PATIENCE_US: Micros = 5_000_000;
+
+/// A workload by its name on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Maelstrom's `kafka`: sends, polls, offset commits.
+    Kafka,
+    /// Maelstrom's `lin-kv`: reads, writes, compare-and-set.
+    LinKv,
+    /// Committed offsets, and one-shot rebalances.
+    Offsets,
+    /// Thin consumers.
+    Groups,
+    /// Kafka's classic consumers.
+    Classic,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Kafka, Self::LinKv, Self::Offsets, Self::Groups, Self::Classic];
+
+    /// As on the command line and in a history.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::LinKv => "lin-kv",
+            Self::Offsets => "offsets",
+            Self::Groups => "groups",
+            Self::Classic => "classic",
+        }
+    }
+
+    /// The workload, ready to begin.
+    pub fn build(self, plan: &Plan, rng: &mut Rng) -> Box<dyn Workload> {
+        match self {
+            Self::Kafka => Box::new(kafka::Kafka::new(plan)),
+            Self::LinKv => Box::new(lin_kv::LinKv::new(plan)),
+            Self::Offsets => Box::new(offsets::Offsets::new(plan, rng)),
+            Self::Groups => Box::new(groups::Groups::new(plan, rng)),
+            Self::Classic => Box::new(classic::Classic::new(plan, rng)),
+        }
+    }
+}
+
+/// What a workload needs to know before it begins.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// How many nodes.
+    pub nodes: usize,
+    /// How many clients; at least one for each node.
+    pub slots: usize,
+    /// Operations a second, over all clients.
+    pub rate: u32,
+    /// Requests that one client may have under way.
+    pub pipeline: usize,
+}
+
+/// What a slot may look at when it decides.
+#[derive(Debug)]
+pub struct Cx<'a> {
+    /// The play's time.
+    pub now_us: Micros,
+    /// The workload's own stream.
+    pub rng: &'a mut Rng,
+    /// Whether the final reads have begun.
+    pub draining: bool,
+    /// The node that the slot talks to.
+    pub node: usize,
+    /// How many requests of the slot are under way.
+    pub in_flight: usize,
+}
+
+/// A request to send.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Its `type`.
+    pub f: &'static str,
+    /// Its body without `type` and `msg_id`.
+    pub args: Value,
+    /// How long the client waits.
+    pub patience_us: Micros,
+}
+
+impl Request {
+    /// With the usual patience.
+    pub fn new(f: &'static str, args: Value) -> Self {
+        Self { f, args, patience_us: PATIENCE_US }
+    }
+}
+
+/// What a slot does next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Send this now.
+    Invoke(Request),
+    /// Nothing before that time.
+    Until(Micros),
+    /// Nothing before one of its requests ends, or the final phase begins.
+    Await,
+    /// The client dies and a new one takes its place.
+    Crash,
+}
+
+/// Clients of one kind.
+pub trait Workload: std::fmt::Debug {
+    /// What a checker may need to know.
+    fn config(&self) -> Value;
+
+    /// A slot may do something.
+    fn step(&mut self, slot: usize, cx: &mut Cx<'_>) -> Step;
+
+    /// A request of a slot ended. Where the outcome is `info`, [`renewed`](Self::renewed) follows.
+    fn completed(&mut self, slot: usize, op: &Op, cx: &mut Cx<'_>);
+
+    /// A new client has taken the slot: it has forgotten everything, and may talk to another node.
+    fn renewed(&mut self, slot: usize, cx: &mut Cx<'_>);
+
+    /// The final phase begins: no more writing, everything is to be read once more. Told once, with one slot for every node
+    /// that serves.
+    fn drain(&mut self, readers: &[usize]);
+
+    /// In the final phase: whether all has been read that is to be read.
+    fn drained(&self) -> bool;
+
+    /// A read that changes nothing, to find out whether a node serves.
+    fn probe(&self) -> Request;
+}
+
+/// Spreads the operations of each slot over time: on average `rate` a second in all.
+#[derive(Debug)]
+pub struct Pace {
+    mean_gap_us: Micros,
+    due_us: Vec<Micros>,
+}
+
+impl Pace {
+    /// For so many slots, together at `rate` operations a second.
+    pub fn new(slots: usize, rate: u32) -> Self {
+        let mean_gap_us = 1_000_000 * slots as u64 / u64::from(rate.max(1));
+        Self { mean_gap_us, due_us: vec![0; slots] }
+    }
+
+    /// `None` where the slot's next operation is due, and then the one after is put off; otherwise when it is due.
+    pub fn wait(&mut self, slot: usize, cx: &mut Cx<'_>) -> Option<Micros> {
+        let due_us = &mut self.due_us[slot];
+        if *due_us > cx.now_us {
+            return Some(*due_us);
+        }
+        // A client that fell behind does not catch up in a burst.
+        *due_us = cx.now_us + cx.rng.between(0, 2 * self.mean_gap_us);
+        None
+    }
+}

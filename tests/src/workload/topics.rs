@@ -1,0 +1,154 @@
+//! Topics and their producers, which the workloads of consumer groups share; and the final reads of both.
+//!
+//! Owns which topics there are, what is sent to them, and who reads what in the end. Every record's value is unique.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::history::{Micros, Op, Outcome};
+use crate::workload::{Cx, Request, Step};
+
+/// A topic does not grow beyond this.
+const MOST_PARTITIONS: u64 = 9;
+const GROW_EVERY_US: Micros = 7_000_000;
+const PAGE: u64 = 500;
+
+/// The topics of a run.
+#[derive(Debug)]
+pub struct Topics {
+    /// With the number of partitions that was acknowledged last.
+    partitions: BTreeMap<String, u64>,
+    /// Still to be made.
+    missing: Vec<(&'static str, u64)>,
+    next_value: u64,
+    grow_us: Micros,
+    /// In the final phase: what each slot still reads.
+    reads: Vec<Vec<Request>>,
+}
+
+impl Topics {
+    /// Two topics, not made yet.
+    pub fn new(slots: usize) -> Self {
+        Self {
+            partitions: BTreeMap::new(),
+            missing: vec![("t1", 4), ("t0", 6)],
+            next_value: 0,
+            grow_us: GROW_EVERY_US,
+            reads: vec![Vec::new(); slots],
+        }
+    }
+
+    /// What a slot does as long as there are topics to be made; the first slot makes them.
+    pub fn make(&mut self, slot: usize, cx: &Cx<'_>) -> Option<Step> {
+        let (topic, partitions) = *self.missing.last()?;
+        if slot == 0 && cx.in_flight == 0 {
+            let args = json!({ "topic": topic, "partitions": partitions });
+            return Some(Step::Invoke(Request::new("create_topic", args)));
+        }
+        Some(if slot == 0 { Step::Await } else { Step::Until(cx.now_us + 20_000) })
+    }
+
+    /// All topics, with their partitions as far as known.
+    pub fn partitions(&self) -> &BTreeMap<String, u64> {
+        &self.partitions
+    }
+
+    /// What a producer asks next.
+    pub fn produce(&mut self, slot: usize, cx: &mut Cx<'_>) -> Request {
+        if slot == 0 && cx.now_us > self.grow_us {
+            self.grow_us = cx.now_us + cx.rng.between(GROW_EVERY_US / 2, GROW_EVERY_US * 2);
+            if let Some(partitions) = self.partitions.get("t1").filter(|n| **n < MOST_PARTITIONS) {
+                return Request::new(
+                    "create_partitions",
+                    json!({ "topic": "t1", "partitions": partitions + 1 }),
+                );
+            }
+        }
+        self.next_value += 1;
+        let topic = if cx.rng.percent(60) { "t0" } else { "t1" };
+        let mut args = json!({ "topic": topic, "message": format!("v{}", self.next_value) });
+        match cx.rng.below(3) {
+            0 => args["key"] = json!(format!("k{}", cx.rng.below(20))),
+            // The first partitions are there in any case.
+            1 => args["partition"] = json!(cx.rng.below(4)),
+            _ => {}
+        }
+        Request::new("send", args)
+    }
+
+    /// In the final phase: these slots read all logs from the beginning, and describe these groups.
+    pub fn drain(&mut self, readers: &[usize], groups: &[String]) {
+        for slot in readers {
+            let reads = &mut self.reads[*slot];
+            for (topic, partitions) in &self.partitions {
+                reads.extend((0..*partitions).map(|partition| fetch(topic, partition, 0, PAGE)));
+            }
+            reads
+                .extend(groups.iter().map(|group| Request::new("describe_group", json!({ "group": group }))));
+            reads.push(Request::new("list_groups", json!({})));
+            // From the end: groups first, before anything else changes them.
+        }
+    }
+
+    /// The slot's next final read.
+    pub fn read(&mut self, slot: usize) -> Option<Request> {
+        self.reads[slot].pop()
+    }
+
+    /// Whether all final reads are done.
+    pub fn all_read(&self) -> bool {
+        self.reads.iter().all(Vec::is_empty)
+    }
+
+    /// A request of a slot ended. True where it was one of those made here.
+    pub fn completed(&mut self, slot: usize, op: &Op, cx: &mut Cx<'_>) -> bool {
+        let ok = op.outcome == Outcome::Ok;
+        match op.f.as_str() {
+            "create_topic" | "create_partitions" => {
+                let (topic, partitions) = (op.args["topic"].as_str(), op.args["partitions"].as_u64());
+                if let (true, Some(topic), Some(partitions)) = (ok || op.code == Some(21), topic, partitions)
+                {
+                    self.partitions.insert(topic.to_owned(), partitions);
+                    self.missing.retain(|(missing, _)| *missing != topic);
+                }
+            }
+            "send" => {}
+            "fetch" | "describe_group" | "list_groups" if cx.draining => {
+                self.read_ended(slot, op);
+                // A consumer's own fetches are its own.
+                return op.f != "fetch" || op.args["max_messages"] == json!(PAGE);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn read_ended(&mut self, slot: usize, op: &Op) {
+        let f = match op.f.as_str() {
+            "fetch" if op.args["max_messages"] == json!(PAGE) => "fetch",
+            "describe_group" => "describe_group",
+            "list_groups" => "list_groups",
+            _ => return,
+        };
+        if op.outcome == Outcome::Info || op.code == Some(11) {
+            self.reads[slot].push(Request::new(f, op.args.clone()));
+        }
+        let Some(result) = op.result.as_ref().filter(|_| f == "fetch") else { return };
+        let last = result["records"].as_array().and_then(|records| records.last()?["offset"].as_u64());
+        let (Some(last), Some(end)) = (last, result["high_watermark"].as_u64()) else { return };
+        if let (true, Some(topic), Some(partition)) =
+            (last + 1 < end, op.args["topic"].as_str(), op.args["partition"].as_u64())
+        {
+            self.reads[slot].push(fetch(topic, partition, last + 1, PAGE));
+        }
+    }
+}
+
+/// A `fetch` of records from an offset on.
+pub fn fetch(topic: &str, partition: u64, offset: u64, max_messages: u64) -> Request {
+    let args = json!({
+        "topic": topic, "partition": partition, "offset": offset, "max_messages": max_messages,
+    });
+    Request::new("fetch", args)
+}
