@@ -6,6 +6,7 @@
 pub mod api;
 pub mod config;
 mod coordinator;
+pub mod deadlines;
 pub mod door;
 pub mod node;
 mod open;

@@ -125,6 +125,7 @@ impl Node {
             }
             cluster.service.advance(woken, now);
             self.door.complete(cluster.service.completions());
+            self.door.tell_status(|| reply::status(&cluster.service.status(), &cluster.members));
             if let Some(problem) = cluster.service.failure() {
                 return Err(NodeError::Raft(problem.to_owned()));
             }
@@ -156,12 +157,6 @@ impl Node {
             Received::Initialised(members) => self.service = Some(self.join(members, now)),
             Received::Peer { from, incarnation, data } => {
                 self.take_peer_message(text, &from, incarnation, &data)
-            }
-            Received::Status(caller) => {
-                if let Some(cluster) = &mut self.service {
-                    let status = cluster.service.status();
-                    self.door.answer(caller, reply::status(&status, &cluster.members));
-                }
             }
             Received::Request(caller, request, form) => self.take_request(caller, request, form, now),
         }
@@ -216,6 +211,7 @@ impl Node {
                 cluster.service.input_ended();
             }
             self.door.complete(cluster.service.completions());
+            self.door.tell_status(|| reply::status(&cluster.service.status(), &cluster.members));
             if cluster.service.is_idle() {
                 self.print();
                 return Ok(());

@@ -244,10 +244,7 @@ impl Service {
             // What the member said when it joined, as far as this node knows.
             Request::Command(Command::SyncGroup { group, member, .. }) => self
                 .peek(|state| {
-                    state.group(group).and_then(|g| {
-                        let _ = (g, member);
-                        None
-                    })
+                    Some(state.group(group)?.membership.classic()?.members.get(member)?.rebalance_timeout_ms)
                 })
                 .unwrap_or(DEFAULT_REBALANCE_TIMEOUT_MS),
             Request::Command(_) | Request::Query(_) => 0,
@@ -524,6 +521,7 @@ impl Service {
                     if matches!(write.command, Command::NewCoordinator { .. }) {
                         self.machine.read(|state| self.coordinator.start(state, now));
                     }
+                    self.coordinator.answered(write.command.sign_of_life(), &outcome, now);
                     match (&outcome, write.origin) {
                         (Ok(Reply::Parked { .. }), Some(origin)) => {
                             self.coordinator.park(origin, ticket);
@@ -533,7 +531,7 @@ impl Service {
                     }
                 }
                 self.answer_reads(reads, answers, now);
-                let answered = self.machine.read(|state| self.coordinator.observe(&events, state, now));
+                let answered = self.machine.read(|state| self.coordinator.observe(events, state, now));
                 for (ticket, outcome) in answered {
                     self.answer(ticket, outcome);
                 }
@@ -561,6 +559,7 @@ impl Service {
                 self.queue.push_front(Job { ticket, origin, request: Request::Command(command) });
                 continue;
             }
+            self.coordinator.answered(query.sign_of_life(), &outcome, now);
             self.answer(ticket, outcome);
         }
     }

@@ -44,8 +44,6 @@ pub enum Received {
         /// The message.
         data: String,
     },
-    /// A client asks what this node knows.
-    Status(Caller),
     /// A client asks the service.
     Request(Caller, Request, Form),
 }
@@ -86,6 +84,8 @@ pub struct Door {
     /// Replies in order: of each client, or of all where the node is alone.
     queues: BTreeMap<Arc<str>, VecDeque<Place>>,
     pending: BTreeMap<Place, Pending>,
+    /// Places of `cluster_status` requests that wait for their turn.
+    statuses: Vec<Place>,
     next_place: u64,
     next_msg_id: u64,
     skipped: u64,
@@ -101,6 +101,7 @@ impl Door {
             init: None,
             queues: BTreeMap::new(),
             pending: BTreeMap::new(),
+            statuses: Vec::new(),
             next_place: 0,
             next_msg_id: 0,
             skipped: 0,
@@ -168,7 +169,7 @@ impl Door {
         let asked = request::decode(&kind, &message.body, &self.config);
         match asked {
             Ok(Asked::Service(request, form)) => return Received::Request(caller, request, form),
-            Ok(Asked::Status) => return Received::Status(caller),
+            Ok(Asked::Status) => self.stand_in_line(caller, None),
             Ok(Asked::Echo(text)) => {
                 let fields = format!("\"echo\":{text}");
                 self.answer(caller, Encoded { kind: "echo_ok", fields }.limited());
@@ -237,11 +238,43 @@ impl Door {
             self.print(&caller, &encoded, None);
             return;
         }
+        self.stand_in_line(caller, Some(encoded));
+    }
+
+    /// Takes a place in the client's order for a reply of this door's own; one that is not known yet is
+    /// [asked for](Self::tell_status) at its turn.
+    fn stand_in_line(&mut self, caller: Caller, ready: Option<Encoded>) {
+        let queue = self.queue_of(&caller);
         self.next_place += 1;
         let place = Place::Door(self.next_place);
-        let pending = Pending { caller, form: None, queue: Some(queue.clone()), ready: Some(encoded) };
-        self.pending.insert(place, pending);
+        if ready.is_none() {
+            self.statuses.push(place);
+        }
+        self.pending.insert(place, Pending { caller, form: None, queue: Some(queue.clone()), ready });
         self.queues.entry(queue).or_default().push_back(place);
+    }
+
+    /// Gives every `cluster_status` whose turn it is the status of now: it tells the effects of the requests
+    /// before it.
+    pub fn tell_status(&mut self, status: impl Fn() -> Encoded) {
+        loop {
+            let at_turn = |place: &Place| {
+                let queue = self.pending.get(place).and_then(|pending| pending.queue.as_ref());
+                queue.and_then(|queue| self.queues.get(queue)?.front()) == Some(place)
+            };
+            let Some(at) = self.statuses.iter().position(at_turn) else { return };
+            let place = self.statuses.remove(at);
+            let Some(pending) = self.pending.get_mut(&place) else { continue };
+            pending.ready = Some(status());
+            if let Some(queue) = pending.queue.clone() {
+                self.print_ready(&queue);
+            }
+        }
+    }
+
+    /// Whether a reply is still owed.
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty()
     }
 
     /// Answers with an error. `as_node` is what a node calls itself that has not been told yet.
