@@ -6,7 +6,8 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use state_machine::command::{Batch, Command};
+use state_machine::command::{Batch, Command, Query};
+use state_machine::reply::{Outcome, Reply, StoredBatch};
 use thiserror::Error;
 
 /// The version of the form; raised with every change of a replicated type.
@@ -56,6 +57,30 @@ pub fn command_weight(command: &Command) -> usize {
         Command::RegisterWrite { key, value } => key.len() + value.text.len() + value.canonical.len(),
         Command::RegisterCas { key, from, to, .. } => {
             key.len() + from.len() + to.text.len() + to.canonical.len()
+        }
+        other => postcard::experimental::serialized_size(other).unwrap_or(BASE),
+    }
+}
+
+/// About how many bytes a query takes.
+pub fn query_weight(query: &Query) -> usize {
+    const BASE: usize = 48;
+    BASE + match query {
+        Query::LogPoll { offsets } => offsets.iter().map(|(key, _)| key.as_str().len() + 16).sum(),
+        Query::LogCommitted { keys } => keys.iter().map(|key| key.as_str().len() + 8).sum(),
+        _ => BASE,
+    }
+}
+
+/// About how many bytes an outcome takes.
+pub fn outcome_weight(outcome: &Outcome) -> usize {
+    const BASE: usize = 32;
+    let batches = |batches: &[StoredBatch]| batches.iter().map(|b| b.bytes.len() + BASE).sum::<usize>();
+    BASE + match outcome {
+        Ok(Reply::Done | Reply::Appended { .. }) => 0,
+        Ok(Reply::Fetched { batches: found, .. }) => batches(found),
+        Ok(Reply::LogMessages(logs)) => {
+            logs.iter().map(|(key, found)| key.as_str().len() + batches(found)).sum()
         }
         other => postcard::experimental::serialized_size(other).unwrap_or(BASE),
     }

@@ -51,6 +51,11 @@ impl StateMachine {
         self.lock().applied
     }
 
+    /// Index up to which the last snapshot reaches.
+    pub fn snapshot_index(&self) -> Option<u64> {
+        self.lock().snapshot.as_ref()?.meta.last_log_id.map(|id| id.index())
+    }
+
     /// Registers the reads of a round before it is proposed. They are answered when, and only when, its entry
     /// is applied here.
     pub fn ride(&self, round: RoundId, riders: Riders) {

@@ -113,6 +113,16 @@ impl MemoryLog {
         self.len() == 0
     }
 
+    /// About how many bytes the entries after `index` take.
+    pub fn bytes_after(&self, index: u64) -> usize {
+        self.lock().range(&(index.saturating_add(1)..)).map(weight).sum()
+    }
+
+    /// Whether the entry of `index` is there.
+    pub fn holds(&self, index: u64) -> bool {
+        self.lock().range(&(index..=index)).next().is_some()
+    }
+
     /// The index below which entries may go so that at most `entries` and about `bytes` are kept.
     pub fn index_to_keep(&self, entries: usize, bytes: usize) -> u64 {
         let log = self.lock();

@@ -15,6 +15,11 @@ impl Instant {
         Self(host::monotonic_nanos())
     }
 
+    /// So many milliseconds after the clock began.
+    pub fn from_millis(ms: u64) -> Self {
+        Self(ms.saturating_mul(1_000_000))
+    }
+
     /// Milliseconds since the clock began.
     pub fn as_millis(self) -> u64 {
         self.0 / 1_000_000

@@ -1,0 +1,103 @@
+//! What a leader keeps in mind of groups beyond the replicated state: who waits for an answer, whose time
+//! runs out when, and when old offsets are to be looked for. All of it is forgotten when somebody else
+//! leads, and made anew, with full time for everyone, from the state.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use raft_store::runtime::Instant;
+use state_machine::State;
+use state_machine::command::{Command, Origin};
+use state_machine::event::Event;
+use state_machine::groups::event::GroupEvent;
+use state_machine::life::{self, SignOfLife};
+use state_machine::reply::{Outcome, Reply};
+
+use crate::config::Config;
+use crate::deadlines::Deadlines;
+use crate::round::Ticket;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Coordinator {
+    parked: BTreeMap<Origin, Ticket>,
+    deadlines: Deadlines,
+    retention_check: Duration,
+    next_retention: Option<Instant>,
+}
+
+impl Coordinator {
+    /// A coordinator that does not coordinate yet.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            parked: BTreeMap::new(),
+            deadlines: Deadlines::default(),
+            retention_check: config.offsets_retention_check,
+            next_retention: None,
+        }
+    }
+
+    /// This node leads and has applied all that was decided before: everyone has full time from now on.
+    pub fn start(&mut self, state: &State, now: Instant) {
+        self.deadlines.reset(state, now.as_millis());
+        self.next_retention = Some(now + self.retention_check);
+    }
+
+    /// This node leads no more: what it kept in mind counts for nothing.
+    pub fn stop(&mut self) {
+        self.parked.clear();
+        self.deadlines = Deadlines::default();
+        self.next_retention = None;
+    }
+
+    /// A join or sync that waits for its group.
+    pub fn park(&mut self, origin: Origin, ticket: Ticket) {
+        self.parked.insert(origin, ticket);
+    }
+
+    /// A request has been answered, and its answer is raft-committed or confirmed by ReadIndex: only then is
+    /// it a sign of life, so that a deposed leader's heartbeats count for nothing.
+    pub fn answered(&mut self, sign: Option<SignOfLife<'_>>, outcome: &Outcome, now: Instant) {
+        let Some(SignOfLife { group, member, polled }) = sign.filter(|_| life::counts(outcome)) else {
+            return;
+        };
+        let told = outcome.as_ref().ok().and_then(Reply::member);
+        if let Some(member) = member.or(told) {
+            self.deadlines.alive(group, member, polled, now.as_millis());
+        }
+    }
+
+    /// Events of a round: arms and disarms deadlines, and gives the answers to what waited.
+    pub fn observe(&mut self, events: Vec<Event>, state: &State, now: Instant) -> Vec<(Ticket, Outcome)> {
+        let mut answers = Vec::new();
+        for event in events {
+            self.deadlines.observe(&event, state, now.as_millis());
+            if let Event::Group { event: GroupEvent::Answered { origin: Some(origin), outcome, .. }, .. } =
+                event
+                && let Some(ticket) = self.parked.remove(&origin)
+            {
+                answers.push((ticket, outcome));
+            }
+        }
+        answers
+    }
+
+    /// What is to be proposed now.
+    pub fn due(&mut self, now: Instant, config: &Config) -> Vec<Command> {
+        let expired = self.deadlines.expired(now.as_millis());
+        let mut due: Vec<Command> =
+            expired.into_iter().map(|(group, deadline)| Command::Expire { group, deadline }).collect();
+        if self.next_retention.is_some_and(|at| at <= now) {
+            self.next_retention = Some(now + self.retention_check);
+            let retention_ms = u64::try_from(config.offsets_retention.as_millis()).unwrap_or(u64::MAX);
+            due.push(Command::ExpireOffsets { retention_ms });
+        }
+        due
+    }
+
+    /// When something will be due.
+    pub fn next_event(&self) -> Option<Instant> {
+        let deadline = self.deadlines.next().map(Instant::from_millis);
+        deadline.into_iter().chain(self.next_retention).min()
+    }
+}

@@ -1,0 +1,98 @@
+//! The outer shape of a message: who, to whom, and a body of named fields.
+//!
+//! Fields of a body are kept as text and read one by one where their meaning is known, so that an error can
+//! name the field, its value and what was expected.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// A message as it came in.
+#[derive(Debug, Deserialize)]
+pub struct Envelope<'a> {
+    /// Who sent it.
+    #[serde(borrow)]
+    pub src: Cow<'a, str>,
+    #[serde(borrow, default)]
+    dest: Option<Text<'a>>,
+    /// What.
+    #[serde(borrow)]
+    pub body: Fields<'a>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// Where it is no JSON object, or has no `src` or `body` of the right kind.
+    pub fn parse(text: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(text)
+    }
+
+    /// To whom, if it says.
+    pub fn dest(&self) -> Option<&str> {
+        self.dest.as_ref().map(|dest| dest.0.as_ref())
+    }
+}
+
+/// Whether a line is a whole message by itself.
+pub fn is_message(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    line.first() == Some(&b'{')
+        && line.last() == Some(&b'}')
+        && Envelope::parse(line).is_ok_and(|message| message.body.get("type").is_some())
+}
+
+/// The fields of an object, in order, each value as text.
+#[derive(Debug, Default)]
+pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    /// A field's value; the last of several. `null` counts as absent.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        let found = self.0.iter().rev().find(|(field, _)| field == name);
+        found.map(|(_, value)| value.get()).filter(|text| *text != "null")
+    }
+
+    /// A field's value, `null` too.
+    pub fn get_any(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().rev().find(|(field, _)| field == name).map(|(_, value)| value.get())
+    }
+
+    /// All fields in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.get()))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::with_capacity(8);
+                while let Some(Text(name)) = map.next_key()? {
+                    fields.push((name, map.next_value()?));
+                }
+                Ok(fields)
+            }
+        }
+
+        deserializer.deserialize_map(FieldsVisitor).map(Self)
+    }
+}
+
+/// A string, borrowed where it has no escapes.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -1,0 +1,100 @@
+//! The binary: arguments, logs, standard input and output.
+
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+use std::thread;
+
+use cohort::config::Config;
+use cohort::node;
+use cohort::outbox::Outbox;
+use tokio::sync::mpsc;
+use tracing_subscriber::EnvFilter;
+
+/// Input is read in pieces of at most this many bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// So many pieces wait for the node at most; then its input waits.
+const CHUNKS: usize = 16;
+
+fn main() -> ExitCode {
+    let config = match Config::parse_from(std::env::args_os()) {
+        Ok(config) => config,
+        Err(error) if !error.use_stderr() => {
+            // Help and version were asked for.
+            return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        Err(error) => return wrong_use(&error.to_string()),
+    };
+    if let Err(problem) = log_to_stderr(config.log.as_deref()) {
+        return wrong_use(&problem);
+    }
+    let (sender, input) = mpsc::channel(CHUNKS);
+    thread::spawn(move || read_stdin(&sender));
+    let outbox = Outbox::default();
+    let writer = {
+        let outbox = outbox.clone();
+        thread::spawn(move || outbox.write_to(io::stdout().lock()))
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "no runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(node::run(config, input, outbox));
+    // What a blocking task is still at (a snapshot) is of no use any more.
+    runtime.shutdown_background();
+    let written = writer.join().unwrap_or_else(|_| Err(io::Error::other("the writer panicked")));
+    match (ended, written) {
+        (Ok(()), Ok(())) => ExitCode::SUCCESS,
+        (Err(error), _) => {
+            tracing::error!(%error, "the node has stopped");
+            ExitCode::FAILURE
+        }
+        (_, Err(error)) => {
+            tracing::error!(%error, "standard output cannot be written");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One clear line, and exit code 2.
+fn wrong_use(problem: &str) -> ExitCode {
+    let line = problem.lines().find(|line| !line.trim().is_empty()).unwrap_or("wrong use");
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    // Nobody is left to tell if standard error is closed too.
+    let _told = writeln!(io::stderr(), "cohort: {line} (see --help)");
+    ExitCode::from(2)
+}
+
+fn log_to_stderr(level: Option<&str>) -> Result<(), String> {
+    let from_env = std::env::var("RUST_LOG").ok();
+    let filter = level.map(str::to_owned).or(from_env).unwrap_or_else(|| "warn".to_owned());
+    let filter = EnvFilter::try_new(&filter).map_err(|e| {
+        format!("log filter `{filter}`: {e}; expected error, warn, info, debug, trace or a filter")
+    })?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).init();
+    Ok(())
+}
+
+fn read_stdin(sender: &mpsc::Sender<Vec<u8>>) {
+    let mut stdin = io::stdin().lock();
+    loop {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        match stdin.read(&mut chunk) {
+            Ok(0) => return,
+            Ok(len) => {
+                chunk.truncate(len);
+                if sender.blocking_send(chunk).is_err() {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                tracing::error!(%error, "standard input cannot be read");
+                return;
+            }
+        }
+    }
+}

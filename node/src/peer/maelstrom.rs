@@ -1,0 +1,191 @@
+//! Messages between nodes as lines of Maelstrom's protocol.
+//!
+//! `{"src":"n1","dest":"n2","body":{"type":"raft_append","incarnation":7,"data":"…"}}`: the type is for
+//! people, `data` is the message in the replicated form, in base64. Each carries the sender's incarnation:
+//! whoever has heard one life of a node ignores any other, since a process that lost its memory must not
+//! vote or acknowledge in the name of the one that had it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use raft_store::codec::{self, DecodeError};
+use state_machine::ids::NodeId;
+use thiserror::Error;
+
+use super::{Message, Transport};
+use crate::outbox::{Outbox, PEER_LIMIT};
+
+/// No line that a node prints is longer.
+pub const MAX_PRINTED_LINE: usize = 4 * 1024 * 1024;
+
+/// The most bytes of a message, so that it and its base64 form stay below [`MAX_PRINTED_LINE`].
+pub const MAX_MESSAGE: usize = (MAX_PRINTED_LINE - 4096) / 4 * 3;
+
+/// Who is in the cluster: names and numbers, and which of them this node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Members {
+    names: Vec<String>,
+    me: NodeId,
+}
+
+impl Members {
+    /// From `init`: a node's own name and everyone's. Numbers go by the sorted names, so that all nodes give
+    /// the same ones. `None` where the own name is not among them.
+    pub fn new(me: &str, names: impl IntoIterator<Item = String>) -> Option<Self> {
+        let mut names: Vec<String> = names.into_iter().collect();
+        names.sort();
+        names.dedup();
+        let at = names.binary_search_by(|name| name.as_str().cmp(me)).ok()?;
+        Some(Self { names, me: at as NodeId + 1 })
+    }
+
+    /// This node.
+    pub fn me(&self) -> NodeId {
+        self.me
+    }
+
+    /// This node's name.
+    pub fn my_name(&self) -> &str {
+        &self.names[self.me as usize - 1]
+    }
+
+    /// All nodes, in the order of their names.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        1..=self.names.len() as NodeId
+    }
+
+    /// How many nodes there are.
+    pub fn count(&self) -> usize {
+        self.names.len()
+    }
+
+    /// A node's name.
+    pub fn name(&self, id: NodeId) -> Option<&str> {
+        self.names.get(usize::try_from(id).ok()?.checked_sub(1)?).map(String::as_str)
+    }
+
+    /// A peer's number; `None` for this node and for strangers.
+    pub fn peer(&self, name: &str) -> Option<NodeId> {
+        let at = self.names.binary_search_by(|n| n.as_str().cmp(name)).ok()?;
+        let id = at as NodeId + 1;
+        (id != self.me).then_some(id)
+    }
+}
+
+/// Peers over stdout.
+#[derive(Debug)]
+pub struct StdoutTransport {
+    members: Members,
+    incarnation: u64,
+    outbox: Outbox,
+    sent: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl StdoutTransport {
+    /// A transport of the node that `members` names, in its life `incarnation`.
+    pub fn new(members: Members, incarnation: u64, outbox: Outbox) -> Self {
+        Self { members, incarnation, outbox, sent: AtomicU64::new(0), dropped: AtomicU64::new(0) }
+    }
+
+    /// How many messages were sent, and how many dropped because nobody reads.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.dropped.load(Ordering::Relaxed))
+    }
+}
+
+impl Transport for StdoutTransport {
+    fn send(&self, to: NodeId, message: &Message) {
+        let Some(name) = self.members.name(to) else {
+            tracing::error!(to, "no node of that number");
+            return;
+        };
+        if self.outbox.backlog() > PEER_LIMIT {
+            let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::debug!(to = name, kind = message.kind(), dropped, "nobody reads what this node prints");
+            return;
+        }
+        let line = encode(self.members.my_name(), name, self.incarnation, message);
+        if line.len() > MAX_PRINTED_LINE {
+            tracing::error!(
+                to = name,
+                kind = message.kind(),
+                len = line.len(),
+                "a message longer than a line may be"
+            );
+            return;
+        }
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        self.outbox.push(&line);
+    }
+}
+
+fn encode(src: &str, dest: &str, incarnation: u64, message: &Message) -> Vec<u8> {
+    let data = codec::encode(message);
+    let mut line = Vec::with_capacity(data.len() / 3 * 4 + 128 + src.len() + dest.len());
+    line.extend_from_slice(b"{\"src\":");
+    quote(src, &mut line);
+    line.extend_from_slice(b",\"dest\":");
+    quote(dest, &mut line);
+    line.extend_from_slice(b",\"body\":{\"type\":");
+    quote(message.kind(), &mut line);
+    line.extend_from_slice(format!(",\"incarnation\":{incarnation},\"data\":\"").as_bytes());
+    let start = line.len();
+    line.resize(start + data.len().div_ceil(3) * 4, 0);
+    let len = BASE64.encode_slice(&data, &mut line[start..]).expect("there is room for base64");
+    line.truncate(start + len);
+    line.extend_from_slice(b"\"}}\n");
+    line
+}
+
+fn quote(text: &str, line: &mut Vec<u8>) {
+    serde_json::to_writer(line, text).expect("a string is valid JSON, and a Vec takes it");
+}
+
+/// Why a peer's message was not understood.
+#[derive(Debug, Error)]
+pub enum PeerError {
+    /// `data` is not base64.
+    #[error("data is not base64: {0}")]
+    Base64(#[from] base64::DecodeError),
+    /// `data` is no message.
+    #[error("data is no message: {0}")]
+    Data(#[from] DecodeError),
+    /// Another life of that node has been heard before.
+    #[error("from incarnation {found} of node {node}, but {known} was heard first")]
+    Incarnation {
+        /// The node.
+        node: NodeId,
+        /// The life that was heard first.
+        known: u64,
+        /// This one's.
+        found: u64,
+    },
+}
+
+/// Which life of each peer this node has heard.
+#[derive(Debug, Default)]
+pub struct Lives(BTreeMap<NodeId, u64>);
+
+impl Lives {
+    /// Decodes what a peer sent.
+    ///
+    /// # Errors
+    /// Where it is no message, or from another life of the peer than was heard first.
+    pub fn decode(&mut self, from: NodeId, incarnation: u64, data: &str) -> Result<Message, PeerError> {
+        if let Some(&known) = self.0.get(&from).filter(|known| **known != incarnation) {
+            return Err(PeerError::Incarnation { node: from, known, found: incarnation });
+        }
+        let message = codec::decode(&BASE64.decode(data)?)?;
+        // Only who says something sensible is remembered, or a forged line could lock the node out.
+        self.0.insert(from, incarnation);
+        Ok(message)
+    }
+
+    /// The life of a peer that was heard, if any.
+    pub fn of(&self, peer: NodeId) -> Option<u64> {
+        self.0.get(&peer).copied()
+    }
+}

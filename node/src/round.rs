@@ -1,0 +1,99 @@
+//! One round of a leader: what was waiting, as one Raft entry or one ReadIndex, and how it ended.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
+use openraft::raft::ReadPolicy;
+use raft_store::{Applied, Proposal, Raft, runtime};
+use state_machine::command::{Origin, Query};
+use state_machine::ids::NodeId;
+use state_machine::reply::Outcome;
+
+use crate::api::{Request, RequestId};
+
+/// A round carries at most so many requests.
+pub const MAX_REQUESTS: usize = 8_192;
+
+/// A round carries at most about so many bytes (but always one request).
+pub const MAX_BYTES: usize = 1024 * 1024;
+
+/// A leader that may not propose yet, or cannot reach a quorum, tries again after this.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// Whose request it is, and where its answer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ticket {
+    /// This node's own clients'.
+    Own(RequestId),
+    /// A peer's clients'.
+    Peer(NodeId, RequestId),
+    /// Nobody's: the coordinator's own doing.
+    Internal,
+}
+
+/// A request in the leader's queue.
+#[derive(Debug)]
+pub struct Job {
+    /// Whose.
+    pub ticket: Ticket,
+    /// Under which origin a command is applied.
+    pub origin: Option<Origin>,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// How a round ended.
+#[derive(Debug)]
+pub enum RoundEnd {
+    /// Its entry was applied here.
+    Applied(Applied),
+    /// Its reads may read now.
+    MayRead,
+    /// Its entry was taken out of the log by another leader; it may still come back by that one's doing.
+    Discarded,
+    /// Raft has stopped for good.
+    Fatal(String),
+}
+
+/// A round under way.
+pub struct Round {
+    /// The writes, in order, and what they were; empty where there are only reads.
+    pub proposal: Option<Proposal>,
+    /// Whose each write is.
+    pub writes: Vec<Ticket>,
+    /// The reads, in order, and whose each is.
+    pub reads: Vec<(Ticket, Query, Option<Origin>)>,
+    /// Its end.
+    pub end: Pin<Box<dyn Future<Output = RoundEnd> + Send>>,
+}
+
+/// Proposes an entry until Raft takes it, and waits until it is applied here. Dropped by the service when
+/// somebody else leads.
+pub async fn propose(raft: Raft, proposal: Proposal) -> RoundEnd {
+    loop {
+        match raft.client_write(proposal.clone()).await {
+            Ok(written) => return RoundEnd::Applied(written.data),
+            // Not appended: the lease of a leader that has just been elected, or lost its quorum, is over.
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => runtime::sleep(RETRY).await,
+            Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(_))) => return RoundEnd::Discarded,
+            Err(error) => return RoundEnd::Fatal(error.to_string()),
+        }
+    }
+}
+
+/// Waits until this node may read: it leads still, and has applied what was raft-committed when it asked.
+pub async fn read_index(raft: Raft) -> RoundEnd {
+    loop {
+        match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
+            Ok(_) => return RoundEnd::MayRead,
+            Err(RaftError::APIError(
+                LinearizableReadError::ForwardToLeader(_) | LinearizableReadError::QuorumNotEnough(_),
+            )) => runtime::sleep(RETRY).await,
+            Err(error) => return RoundEnd::Fatal(error.to_string()),
+        }
+    }
+}
+
+/// The answers of a round, each with its ticket.
+pub type Answers = Vec<(Ticket, Outcome)>;

@@ -1,0 +1,751 @@
+//! What a node does with requests: read, propose, or pass on. The only caller of openraft.
+//!
+//! The service owns the open requests of its own clients, the rounds by which it leads, and what followers
+//! pass on to it. It knows no wire format and prints nothing.
+//!
+//! **Rounds.** A leader has one round under way. What comes meanwhile waits and goes with the next, so
+//! batches grow with the load and the order of requests is the order of the log. A round with writes is one
+//! Raft entry; reads ride on it, answered between the writes around which they came, once the entry is
+//! raft-committed. A round of reads alone is one ReadIndex. Either way a read sees everything that was
+//! acknowledged before it came.
+//!
+//! **At most once.** Every command carries its origin; a node that does not hear the outcome asks again, the
+//! same or the next leader, and the replicated state answers what it has applied already.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::SnapshotPolicy;
+use openraft::alias::WatchReceiverOf;
+use openraft::errors::{InitializeError, RaftError};
+use openraft::metrics::RaftServerMetrics;
+use openraft_rt::watch::WatchReceiver;
+use raft_store::runtime::{self, Instant};
+use raft_store::{Applied, MemoryLog, Proposal, Raft, RoundId, StateMachine, TypeConfig, codec};
+use state_machine::State;
+use state_machine::command::{Batch, Command, Floor, Lane, Origin, Query, Stamp, Write};
+use state_machine::ids::NodeId;
+use state_machine::reply::{Outcome, Reply};
+
+use crate::api::{Completion, Failure, Request, RequestId, Response, ServiceError, Status};
+use crate::config::Config;
+use crate::coordinator::Coordinator;
+use crate::open::{OpenRequests, Stage};
+use crate::peer::network::{Network, Peers};
+use crate::peer::{Floors, Forward, ForwardItem, Handed, Message};
+use crate::round::{self, Job, Round, RoundEnd, Ticket};
+use crate::streams::Stream;
+
+/// One message to the leader carries at most about so many bytes of requests.
+const FORWARD_BYTES: usize = 1024 * 1024;
+
+/// One message with answers carries at most about so many bytes.
+const HANDED_BYTES: usize = 1024 * 1024;
+
+/// A request takes at most so many bytes: it has to fit one line to a peer, with room to spare.
+const MAX_REQUEST: usize = 2 * 1024 * 1024;
+
+/// An answer that comes so long after its deadline is worse than none: Maelstrom's client has gone 1 s
+/// after our deadline, and a line to it would silence the node.
+const TOO_LATE: Duration = Duration::from_millis(800);
+
+/// How often the log's size is looked at.
+const HOUSEKEEPING: Duration = Duration::from_millis(100);
+
+/// How long a registered join or sync is left alone before the leader is asked again.
+const REGISTERED_RETRY: Duration = Duration::from_secs(2);
+
+/// A sync of a member that this node does not know yet has this on top of the usual time, in ms.
+const DEFAULT_REBALANCE_TIMEOUT_MS: u32 = 300_000;
+
+/// What is kept of a log that a snapshot covers, for followers that are a little behind: entries, bytes.
+const KEPT_LOG: (usize, usize) = (1_000, 16 * 1024 * 1024);
+
+/// Who leads, as this node knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Nobody that it knows of.
+    Leaderless,
+    /// A peer.
+    Follower {
+        /// Who.
+        leader: NodeId,
+        /// In which term.
+        term: u64,
+    },
+    /// This node.
+    Leader {
+        /// In which term.
+        term: u64,
+    },
+}
+
+/// See the [module](self).
+pub struct Service {
+    config: Arc<Config>,
+    me: NodeId,
+    nodes: Vec<NodeId>,
+    incarnation: u64,
+    peers: Peers,
+    machine: StateMachine,
+    log: MemoryLog,
+    raft: Option<Running>,
+    role: Role,
+    open: OpenRequests,
+    /// Open requests that have not been sent anywhere, in order.
+    unsent: VecDeque<RequestId>,
+    completions: Vec<(RequestId, Completion)>,
+    /// What waits for the next round, while this node leads.
+    queue: VecDeque<Job>,
+    round: Option<Round>,
+    rounds: u64,
+    /// Peers' requests and the lives of those peers, while this node leads.
+    streams: BTreeMap<NodeId, (u64, Stream)>,
+    /// Floors as last proposed.
+    proposed_floors: BTreeMap<NodeId, Floors>,
+    /// Answers to be handed back.
+    handed: BTreeMap<NodeId, Vec<(RequestId, Handed)>>,
+    coordinator: Coordinator,
+    next_housekeeping: Instant,
+    /// The applied index at which a snapshot was last asked for.
+    snapshot_asked_at: u64,
+    failure: Option<String>,
+}
+
+type Metrics = WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>;
+
+/// A Raft that runs.
+struct Running {
+    raft: Raft,
+    metrics: Metrics,
+}
+
+/// What [`Service::wait`] saw.
+#[derive(Debug)]
+pub enum Woken {
+    /// The round under way ended.
+    Round(RoundEnd),
+    /// Raft's leader or state changed, or a deadline passed.
+    Tick,
+}
+
+impl Service {
+    /// A service of node `me` of `nodes`, in its life `incarnation`.
+    pub fn new(config: Arc<Config>, me: NodeId, nodes: Vec<NodeId>, incarnation: u64, peers: Peers) -> Self {
+        let coordinator = Coordinator::new(&config);
+        Self {
+            config,
+            me,
+            nodes,
+            incarnation,
+            peers,
+            machine: StateMachine::default(),
+            log: MemoryLog::default(),
+            raft: None,
+            role: Role::Leaderless,
+            open: OpenRequests::default(),
+            unsent: VecDeque::new(),
+            completions: Vec::new(),
+            queue: VecDeque::new(),
+            round: None,
+            rounds: 0,
+            streams: BTreeMap::new(),
+            proposed_floors: BTreeMap::new(),
+            handed: BTreeMap::new(),
+            coordinator,
+            next_housekeeping: Instant::now(),
+            snapshot_asked_at: 0,
+            failure: None,
+        }
+    }
+
+    /// Starts Raft. A node without peers elects itself at once.
+    ///
+    /// # Errors
+    /// Where Raft cannot start, which no input can cause.
+    pub async fn start(&mut self) -> Result<(), String> {
+        let raft_config = raft_config(&self.config).validate().map_err(|e| e.to_string())?;
+        let network = Network(self.peers.clone());
+        let (log, machine) = (self.log.clone(), self.machine.clone());
+        let raft = Raft::new(self.me, Arc::new(raft_config), network, log, machine)
+            .await
+            .map_err(|e| e.to_string())?;
+        // All nodes do this with the same members; only the first does anything.
+        let members: BTreeMap<NodeId, ()> = self.nodes.iter().map(|id| (*id, ())).collect();
+        match raft.initialize(members).await {
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+        let metrics = raft.server_metrics();
+        self.raft = Some(Running { raft, metrics });
+        self.look_who_leads();
+        Ok(())
+    }
+
+    /// Whether Raft runs.
+    pub fn started(&self) -> bool {
+        self.raft.is_some()
+    }
+
+    /// Whether the node is the whole cluster.
+    pub fn alone(&self) -> bool {
+        self.nodes.len() == 1
+    }
+
+    /// Why the service cannot go on, if it cannot.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// How many bytes the open requests take.
+    pub fn open_bytes(&self) -> usize {
+        self.open.bytes()
+    }
+
+    /// Whether no request is open.
+    pub fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// The replicated state as far as this node has applied it, which may be behind.
+    pub fn peek<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        self.machine.read(read)
+    }
+
+    /// Takes a request in. `after` is the same client's request before it, if that is still open and has to
+    /// be executed first.
+    ///
+    /// # Errors
+    /// Where the node has too many requests under way, or the request is too large: nothing was done.
+    pub fn submit(
+        &mut self,
+        request: Request,
+        after: Option<RequestId>,
+        now: Instant,
+    ) -> Result<RequestId, ServiceError> {
+        let (weight, open) = (request.weight(), self.open.bytes());
+        if weight > MAX_REQUEST {
+            return Err(ServiceError::TooLarge { weight, limit: MAX_REQUEST });
+        }
+        if open + weight > self.config.max_open {
+            return Err(ServiceError::Overloaded { open, limit: self.config.max_open });
+        }
+        let timeout = self.timeout_of(&request);
+        let id = self.open.insert(request, after, now, timeout);
+        self.unsent.push_back(id);
+        Ok(id)
+    }
+
+    /// A join or a sync waits for others, so it has their time on top of the usual.
+    fn timeout_of(&self, request: &Request) -> Duration {
+        let group_time_ms = match request {
+            Request::Command(Command::JoinGroup { rebalance_timeout_ms, .. }) => *rebalance_timeout_ms,
+            // What the member said when it joined, as far as this node knows.
+            Request::Command(Command::SyncGroup { group, member, .. }) => self
+                .peek(|state| {
+                    Some(state.group(group)?.membership.classic()?.members.get(member)?.rebalance_timeout_ms)
+                })
+                .unwrap_or(DEFAULT_REBALANCE_TIMEOUT_MS),
+            Request::Command(_) | Request::Query(_) => 0,
+        };
+        self.config.request_timeout + Duration::from_millis(group_time_ms.into())
+    }
+
+    /// What became of requests since the last call.
+    pub fn completions(&mut self) -> Vec<(RequestId, Completion)> {
+        std::mem::take(&mut self.completions)
+    }
+
+    /// A message of a peer, in a life that was checked.
+    pub fn on_message(&mut self, from: NodeId, incarnation: u64, message: Message) {
+        match message {
+            Message::Answer(number, answer) => self.peers.answered(number, answer),
+            Message::Ask(number, ask) => {
+                if let Some(running) = &self.raft {
+                    let answer = self.peers.clone().answer(running.raft.clone(), from, number, ask);
+                    // It ends by itself, when Raft has answered.
+                    let _task = runtime::spawn(answer);
+                }
+            }
+            Message::Forward(forward) => self.on_forward(from, incarnation, forward),
+            Message::Forwarded(handed) => {
+                for (id, handed) in handed {
+                    match handed {
+                        Handed::Registered => self.registered(id),
+                        Handed::Done(outcome) => self.finish(id, outcome.map_err(Failure::from)),
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_forward(&mut self, from: NodeId, incarnation: u64, forward: Forward) {
+        // Who does not lead says nothing: the sender will hear from Raft who does, and ask again.
+        if !matches!(self.role, Role::Leader { .. }) {
+            return;
+        }
+        let (known, stream) = self.streams.entry(from).or_insert_with(|| (incarnation, Stream::default()));
+        if *known != incarnation {
+            (*known, *stream) = (incarnation, Stream::default());
+        }
+        for (id, request) in stream.receive(forward) {
+            let origin = Origin { node: from, incarnation, lane: id.lane, seq: id.seq };
+            self.queue.push_back(Job { ticket: Ticket::Peer(from, id), origin: Some(origin), request });
+        }
+    }
+
+    /// Waits until there is something to do. Cancelling it loses nothing.
+    pub async fn wait(&mut self) -> Woken {
+        let wake_at = self.next_event();
+        let metrics = async {
+            let ended = match &mut self.raft {
+                Some(running) => running.metrics.changed().await.is_err(),
+                None => true,
+            };
+            if ended {
+                // Housekeeping will find out why.
+                std::future::pending::<()>().await;
+            }
+        };
+        let round = async {
+            match &mut self.round {
+                Some(round) => round.end.as_mut().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            end = round => Woken::Round(end),
+            () = metrics => Woken::Tick,
+            () = runtime::sleep_until(wake_at) => Woken::Tick,
+        }
+    }
+
+    fn next_event(&self) -> Instant {
+        let open = self.open.next_event();
+        let coordinator = self.coordinator.next_event();
+        open.into_iter().chain(coordinator).fold(self.next_housekeeping, Instant::min)
+    }
+
+    /// Does what there is to do: deadlines, roles, rounds, forwards. Call it after every input and wake-up.
+    pub fn advance(&mut self, woken: Option<Woken>, now: Instant) {
+        if let Some(Woken::Round(end)) = woken {
+            self.end_round(end, now);
+        }
+        self.look_who_leads();
+        for id in self.open.expired(now) {
+            self.expire(id, now);
+        }
+        self.send_unsent(now);
+        if matches!(self.role, Role::Leader { .. }) {
+            let proposals = self.coordinator.due(now, &self.config);
+            let job =
+                |command| Job { ticket: Ticket::Internal, origin: None, request: Request::Command(command) };
+            self.queue.extend(proposals.into_iter().map(job));
+            self.begin_round();
+        }
+        self.hand_back();
+        if now >= self.next_housekeeping {
+            self.next_housekeeping = now + HOUSEKEEPING;
+            self.keep_house();
+        }
+    }
+
+    fn look_who_leads(&mut self) {
+        let Some(running) = &mut self.raft else { return };
+        let (leader, term, vote_committed) = {
+            let metrics = running.metrics.borrow_and_update();
+            (metrics.current_leader, metrics.vote.leader_id().term, metrics.state)
+        };
+        let role = match leader {
+            Some(leader) if leader == self.me && vote_committed.is_leader() => Role::Leader { term },
+            Some(leader) if leader != self.me => Role::Follower { leader, term },
+            _ => Role::Leaderless,
+        };
+        if role != self.role {
+            self.change_role(role);
+        }
+    }
+
+    fn change_role(&mut self, role: Role) {
+        tracing::info!(from = ?self.role, to = ?role, "role");
+        if matches!(self.role, Role::Leader { .. }) {
+            self.round = None;
+            self.machine.forget_riders();
+            self.queue.clear();
+            self.streams.clear();
+            self.handed.clear();
+            self.coordinator.stop();
+        }
+        self.role = role;
+        self.proposed_floors.clear();
+        // Whoever leads now is asked anew, in the old order and under the old origins.
+        self.unsent = self.open.in_order().into();
+        for id in &self.unsent {
+            self.open.set_stage(*id, Stage::Unsent);
+        }
+        if matches!(role, Role::Leader { .. }) {
+            let request = Request::Command(Command::NewCoordinator { node: self.me });
+            self.queue.push_back(Job { ticket: Ticket::Internal, origin: None, request });
+        }
+    }
+
+    /// Sends what has not been sent, and again what is due, to whoever leads.
+    fn send_unsent(&mut self, now: Instant) {
+        match self.role {
+            Role::Leaderless => {}
+            Role::Leader { .. } => {
+                while let Some(id) = self.unsent.pop_front() {
+                    let alone = self.alone();
+                    let Some(entry) = self.open.get_mut(id) else { continue };
+                    // Without peers nobody else will ever lead, so there is no need to keep a copy.
+                    let request = if alone { entry.request.take() } else { entry.request.clone() };
+                    let Some(request) = request else { continue };
+                    entry.stage = Stage::Queued;
+                    let origin =
+                        Origin { node: self.me, incarnation: self.incarnation, lane: id.lane, seq: id.seq };
+                    self.queue.push_back(Job { ticket: Ticket::Own(id), origin: Some(origin), request });
+                }
+            }
+            Role::Follower { leader, .. } => {
+                let due = self.open.due(now);
+                let ids: Vec<_> = due.into_iter().chain(std::mem::take(&mut self.unsent)).collect();
+                self.forward(leader, &ids, now);
+            }
+        }
+    }
+
+    fn forward(&mut self, leader: NodeId, ids: &[RequestId], now: Instant) {
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        for id in ids {
+            let Some(entry) = self.open.get(*id) else { continue };
+            let Some(request) = entry.request.clone() else { continue };
+            let attempt = if let Stage::Sent { attempt, .. } = entry.stage { attempt + 1 } else { 0 };
+            let after = entry.after.filter(|before| self.open.get(*before).is_some());
+            bytes += request.weight();
+            items.push(ForwardItem { id: *id, after, attempt, request });
+            // Patience grows with each attempt, so that a slow leader is not buried in copies.
+            let due = now + self.config.forward_timeout * (attempt + 1).min(4);
+            self.open.set_stage(*id, Stage::Sent { due, attempt });
+            if bytes >= FORWARD_BYTES {
+                let items = std::mem::take(&mut items);
+                self.peers.send(leader, &Message::Forward(Forward { floors: self.open.floors(), items }));
+                bytes = 0;
+            }
+        }
+        if !items.is_empty() {
+            self.peers.send(leader, &Message::Forward(Forward { floors: self.open.floors(), items }));
+        }
+    }
+
+    fn begin_round(&mut self) {
+        let Some(running) = &self.raft else { return };
+        if self.round.is_some() || self.queue.is_empty() {
+            return;
+        }
+        let mut batch = Batch {
+            stamp: Stamp { now_ms: runtime::wall_ms(), limits: self.config.group_limits },
+            ..Batch::default()
+        };
+        let (mut writes, mut reads, mut riders) = (Vec::new(), Vec::new(), Vec::new());
+        let mut bytes = 0;
+        while let Some(job) = self.queue.front() {
+            let weight = job.request.weight();
+            let count = writes.len() + reads.len();
+            if count > 0 && (bytes + weight > round::MAX_BYTES || count >= round::MAX_REQUESTS) {
+                break;
+            }
+            bytes += weight;
+            let Some(Job { ticket, origin, request }) = self.queue.pop_front() else { break };
+            match request {
+                Request::Command(command) => {
+                    if let Ticket::Own(id) = ticket {
+                        // Given up meanwhile: nobody was told that it might still happen.
+                        let Some(entry) = self.open.get_mut(id) else { continue };
+                        entry.exposed = true;
+                    }
+                    batch.writes.push(Write { origin, command });
+                    writes.push(ticket);
+                }
+                Request::Query(query) => {
+                    riders.push((writes.len(), query.clone()));
+                    reads.push((ticket, query, origin));
+                }
+            }
+        }
+        let raft = running.raft.clone();
+        if writes.is_empty() && reads.is_empty() {
+            return;
+        }
+        if writes.is_empty() {
+            self.round =
+                Some(Round { proposal: None, writes, reads, end: Box::pin(round::read_index(raft)) });
+            return;
+        }
+        self.rounds += 1;
+        let id = RoundId { incarnation: self.incarnation, number: self.rounds };
+        batch.floors = self.risen_floors();
+        if !riders.is_empty() {
+            self.machine.ride(id, riders);
+        }
+        let proposal = Proposal::new(id, batch);
+        let end = Box::pin(round::propose(raft, proposal.clone()));
+        self.round = Some(Round { proposal: Some(proposal), writes, reads, end });
+    }
+
+    /// The floors that have risen since they were last proposed, this node's own among them.
+    fn risen_floors(&mut self) -> Vec<Floor> {
+        let own = (self.me, self.incarnation, self.open.floors());
+        let peers =
+            self.streams.iter().map(|(node, (incarnation, stream))| (*node, *incarnation, stream.floors()));
+        let mut risen = Vec::new();
+        for (node, incarnation, floors) in peers.chain([own]) {
+            let proposed = self.proposed_floors.entry(node).or_default();
+            for lane in [Lane::Prompt, Lane::Waiting] {
+                if floors.of(lane) > proposed.of(lane) {
+                    risen.push(Floor { node, incarnation, lane, below: floors.of(lane) });
+                }
+            }
+            *proposed = floors;
+        }
+        risen
+    }
+
+    fn end_round(&mut self, end: RoundEnd, now: Instant) {
+        let Some(Round { proposal, writes, reads, .. }) = self.round.take() else { return };
+        match end {
+            RoundEnd::Applied(Applied { outcomes, answers, events }) => {
+                let batch = proposal.as_ref().map(|p| p.batch().writes.as_slice()).unwrap_or_default();
+                for ((write, ticket), outcome) in batch.iter().zip(writes).zip(outcomes) {
+                    if matches!(write.command, Command::NewCoordinator { .. }) {
+                        self.machine.read(|state| self.coordinator.start(state, now));
+                    }
+                    self.coordinator.answered(write.command.sign_of_life(), &outcome, now);
+                    match (&outcome, write.origin) {
+                        (Ok(Reply::Parked { .. }), Some(origin)) => {
+                            self.coordinator.park(origin, ticket);
+                            self.register(ticket);
+                        }
+                        _ => self.answer(ticket, outcome),
+                    }
+                }
+                self.answer_reads(reads, answers, now);
+                let answered = self.machine.read(|state| self.coordinator.observe(events, state, now));
+                for (ticket, outcome) in answered {
+                    self.answer(ticket, outcome);
+                }
+            }
+            RoundEnd::MayRead => {
+                let answers =
+                    self.machine.read(|state| reads.iter().map(|(_, query, _)| state.query(query)).collect());
+                self.answer_reads(reads, answers, now);
+            }
+            // Whoever leads now is asked as soon as this node knows who that is.
+            RoundEnd::Discarded => self.change_role(Role::Leaderless),
+            RoundEnd::Fatal(problem) => self.failure = Some(problem),
+        }
+    }
+
+    fn answer_reads(
+        &mut self,
+        reads: Vec<(Ticket, Query, Option<Origin>)>,
+        answers: Vec<Outcome>,
+        now: Instant,
+    ) {
+        for ((ticket, query, origin), outcome) in reads.into_iter().zip(answers) {
+            if let (Ok(Reply::NeedsCommand), Query::ThinHeartbeat { group, member }) = (&outcome, &query) {
+                let command = Command::ThinHeartbeat { group: group.clone(), member: member.clone() };
+                self.queue.push_front(Job { ticket, origin, request: Request::Command(command) });
+                continue;
+            }
+            self.coordinator.answered(query.sign_of_life(), &outcome, now);
+            self.answer(ticket, outcome);
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, outcome: Outcome) {
+        match ticket {
+            Ticket::Own(id) => self.finish(id, outcome.map_err(Failure::from)),
+            Ticket::Peer(node, id) => {
+                if let Some((_, stream)) = self.streams.get_mut(&node) {
+                    stream.executed(id);
+                }
+                self.handed.entry(node).or_default().push((id, Handed::Done(outcome)));
+            }
+            Ticket::Internal => {
+                if let Err(refused) = outcome {
+                    tracing::debug!(%refused, "the coordinator's own command");
+                }
+            }
+        }
+    }
+
+    fn register(&mut self, ticket: Ticket) {
+        match ticket {
+            Ticket::Own(id) => self.registered(id),
+            Ticket::Peer(node, id) => {
+                if let Some((_, stream)) = self.streams.get_mut(&node) {
+                    // It may be asked for again without harm: the state knows it by its origin.
+                    stream.executed(id);
+                }
+                self.handed.entry(node).or_default().push((id, Handed::Registered));
+            }
+            Ticket::Internal => {}
+        }
+    }
+
+    /// The group knows of the request; it may take minutes now.
+    fn registered(&mut self, id: RequestId) {
+        let Some(entry) = self.open.get(id) else { return };
+        if let Stage::Sent { attempt, .. } = entry.stage {
+            let due = Instant::now() + REGISTERED_RETRY;
+            self.open.set_stage(id, Stage::Sent { due, attempt });
+        }
+        self.completions.push((id, Completion::Registered));
+    }
+
+    fn finish(&mut self, id: RequestId, response: Response) {
+        // A copy of an answer, or one to a request that was given up: nobody waits for it.
+        if self.open.remove(id).is_some() {
+            self.completions.push((id, Completion::Done(response)));
+        }
+    }
+
+    /// A request's time is over: it is answered now, once, and never again.
+    fn expire(&mut self, id: RequestId, now: Instant) {
+        let Some(entry) = self.open.get(id) else { return };
+        if now > entry.deadline + TOO_LATE {
+            self.open.remove(id);
+            self.completions.push((id, Completion::TooLate));
+            return;
+        }
+        self.give_up(id);
+    }
+
+    fn give_up(&mut self, id: RequestId) {
+        let Some(entry) = self.open.remove(id) else { return };
+        let timeout_ms = u64::try_from(entry.timeout.as_millis()).unwrap_or(u64::MAX);
+        let error = match entry.request {
+            // Maelstrom's client has moved its position already, and takes a definite refusal for messages
+            // that were skipped.
+            Some(Request::Command(Command::LogCommit { .. })) => ServiceError::TimedOut { timeout_ms },
+            Some(Request::Query(_)) => ServiceError::NotAvailable { timeout_ms },
+            _ if entry.exposed => ServiceError::TimedOut { timeout_ms },
+            _ => ServiceError::NotAvailable { timeout_ms },
+        };
+        self.completions.push((id, Completion::Done(Err(error.into()))));
+    }
+
+    /// The input has ended. What needs peers cannot end any more and is given up; what waits for its group
+    /// is told so. Call it again until [`is_idle`](Self::is_idle).
+    pub fn input_ended(&mut self) {
+        let busy =
+            self.alone() && (self.round.is_some() || !self.queue.is_empty() || !self.unsent.is_empty());
+        if busy {
+            return;
+        }
+        for id in self.open.in_order() {
+            match id.lane {
+                Lane::Prompt => self.give_up(id),
+                Lane::Waiting => self.finish(id, Err(ServiceError::InputEnded.into())),
+            }
+        }
+    }
+
+    fn hand_back(&mut self) {
+        for (node, handed) in std::mem::take(&mut self.handed) {
+            let (mut message, mut bytes) = (Vec::new(), 0);
+            for item in handed {
+                bytes += weight(&item.1);
+                message.push(item);
+                if bytes >= HANDED_BYTES {
+                    self.peers.send(node, &Message::Forwarded(std::mem::take(&mut message)));
+                    bytes = 0;
+                }
+            }
+            if !message.is_empty() {
+                self.peers.send(node, &Message::Forwarded(message));
+            }
+        }
+    }
+
+    /// Keeps the log short: a snapshot when it has grown, and then away with what the snapshot covers.
+    fn keep_house(&mut self) {
+        let Some(running) = &self.raft else { return };
+        if let Err(error) = &running.raft.metrics().borrow_watched().running_state {
+            self.failure = Some(error.to_string());
+            return;
+        }
+        let applied = self.machine.applied().map_or(0, |id| id.index());
+        let covered = self.machine.snapshot_index().unwrap_or(0);
+        let grown = applied.saturating_sub(covered.max(self.snapshot_asked_at))
+            >= self.config.snapshot_entries
+            || self.log.bytes_after(covered.max(self.snapshot_asked_at)) >= self.config.snapshot_bytes;
+        let keep_from = self.log.index_to_keep(KEPT_LOG.0, KEPT_LOG.1);
+        let purge =
+            keep_from.checked_sub(1).map(|upto| upto.min(covered)).filter(|upto| self.log.holds(*upto));
+        if grown {
+            self.snapshot_asked_at = applied;
+        }
+        if grown || purge.is_some() {
+            let raft = running.raft.clone();
+            let _task = runtime::spawn(async move {
+                let trigger = raft.trigger();
+                let asked = if grown { trigger.snapshot().await } else { Ok(()) };
+                let purged = match purge {
+                    Some(upto) => trigger.purge_log(upto).await,
+                    None => Ok(()),
+                };
+                if let Err(fatal) = asked.and(purged) {
+                    tracing::error!(%fatal, "raft has stopped");
+                }
+            });
+        }
+    }
+
+    /// What this node knows of the cluster.
+    pub fn status(&self) -> Status {
+        let Some(running) = &self.raft else {
+            return Status { voters: self.nodes.clone(), ..Status::default() };
+        };
+        let metrics = running.raft.metrics().borrow_watched().clone();
+        Status {
+            leader: metrics.current_leader,
+            term: metrics.current_term,
+            last_log_index: metrics.last_log_index,
+            commit_index: metrics.local_committed.map(|id| id.index()),
+            applied_index: self.machine.applied().map(|id| id.index()),
+            snapshot_index: self.machine.snapshot_index(),
+            voters: metrics.membership_config.membership().voter_ids().collect(),
+        }
+    }
+}
+
+fn weight(handed: &Handed) -> usize {
+    match handed {
+        Handed::Registered => 16,
+        Handed::Done(outcome) => codec::outcome_weight(outcome),
+    }
+}
+
+fn raft_config(config: &Config) -> openraft::Config {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    openraft::Config {
+        cluster_name: "cohort".into(),
+        heartbeat_interval: ms(config.heartbeat),
+        election_timeout_min: ms(config.election_min),
+        election_timeout_max: ms(config.election_max),
+        install_snapshot_timeout: 5 * ms(config.snapshot_timeout),
+        max_payload_entries: 1_000,
+        // The service asks for snapshots and purges itself, by bytes as well as entries.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        enable_pre_vote: Some(true),
+        // A leader that lost its quorum must not keep a follower that it still reaches from voting.
+        quorum_loss_probe_interval: Some(2 * ms(config.election_max)),
+        // A leader that was restarted must not go on in its old term (see ARCHITECTURE.md).
+        enable_leader_restore: Some(false),
+        ..openraft::Config::default()
+    }
+}
