@@ -22,8 +22,8 @@ pub struct Args {
     #[arg(long, value_name = "MS", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(100..=600_000))]
     request_timeout: u32,
 
-    /// Time between heartbeats of the Raft leader, in ms
-    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(10..=10_000))]
+    /// Time between heartbeats of the Raft leader, in ms; above the worst round trip, which a heartbeat has to make in it
+    #[arg(long, value_name = "MS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(10..=10_000))]
     heartbeat: u32,
 
     /// Least time without a leader before a node stands for election, in ms

@@ -203,11 +203,6 @@ impl OpenRequests {
         all.into_iter().map(|(_, lane, seq)| RequestId { lane, seq }).collect()
     }
 
-    /// Requests in a lane, in order.
-    pub fn in_lane(&self, lane: Lane) -> Vec<RequestId> {
-        self.in_order().into_iter().filter(|id| id.lane == lane).collect()
-    }
-
     /// Requests whose deadline has passed.
     pub fn expired(&self, now: Instant) -> Vec<RequestId> {
         // Prompt ones all have the same time, so their deadlines are in the order of their numbers.

@@ -8,7 +8,6 @@ use openraft::raft::ReadPolicy;
 use raft_store::{Applied, Proposal, Raft, runtime};
 use state_machine::command::{Origin, Query};
 use state_machine::ids::NodeId;
-use state_machine::reply::Outcome;
 
 use crate::api::{Request, RequestId};
 
@@ -50,6 +49,8 @@ pub enum RoundEnd {
     Applied(Applied),
     /// Its reads may read now.
     MayRead,
+    /// No quorum confirmed in time that this node leads: its reads have to ride on an entry.
+    NotConfirmed,
     /// Its entry was taken out of the log by another leader; it may still come back by that one's doing.
     Discarded,
     /// Raft has stopped for good.
@@ -83,17 +84,20 @@ pub async fn propose(raft: Raft, proposal: Proposal) -> RoundEnd {
 }
 
 /// Waits until this node may read: it leads still, and has applied what was raft-committed when it asked.
+///
+/// openraft confirms that by a heartbeat, which it gives no more than a heartbeat's interval; where round
+/// trips are longer, an entry without writes does the same.
 pub async fn read_index(raft: Raft) -> RoundEnd {
     loop {
         match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
             Ok(_) => return RoundEnd::MayRead,
-            Err(RaftError::APIError(
-                LinearizableReadError::ForwardToLeader(_) | LinearizableReadError::QuorumNotEnough(_),
-            )) => runtime::sleep(RETRY).await,
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                return RoundEnd::NotConfirmed;
+            }
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => {
+                runtime::sleep(RETRY).await
+            }
             Err(error) => return RoundEnd::Fatal(error.to_string()),
         }
     }
 }
-
-/// The answers of a round, each with its ticket.
-pub type Answers = Vec<(Ticket, Outcome)>;

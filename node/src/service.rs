@@ -100,6 +100,8 @@ pub struct Service {
     queue: VecDeque<Job>,
     round: Option<Round>,
     rounds: u64,
+    /// The next round has an entry, even if it has only reads.
+    reads_ride: bool,
     /// Peers' requests and the lives of those peers, while this node leads.
     streams: BTreeMap<NodeId, (u64, Stream)>,
     /// Floors as last proposed.
@@ -150,6 +152,7 @@ impl Service {
             queue: VecDeque::new(),
             round: None,
             rounds: 0,
+            reads_ride: false,
             streams: BTreeMap::new(),
             proposed_floors: BTreeMap::new(),
             handed: BTreeMap::new(),
@@ -483,6 +486,7 @@ impl Service {
                 Some(Round { proposal: None, writes, reads, end: Box::pin(round::read_index(raft)) });
             return;
         }
+        self.reads_ride = false;
         self.rounds += 1;
         let id = RoundId { incarnation: self.incarnation, number: self.rounds };
         batch.floors = self.risen_floors();
@@ -540,6 +544,12 @@ impl Service {
                 let answers =
                     self.machine.read(|state| reads.iter().map(|(_, query, _)| state.query(query)).collect());
                 self.answer_reads(reads, answers, now);
+            }
+            RoundEnd::NotConfirmed => {
+                self.reads_ride = true;
+                for (ticket, query, origin) in reads.into_iter().rev() {
+                    self.queue.push_front(Job { ticket, origin, request: Request::Query(query) });
+                }
             }
             // Whoever leads now is asked as soon as this node knows who that is.
             RoundEnd::Discarded => self.change_role(Role::Leaderless),
