@@ -15,7 +15,8 @@ fn by_brute_force(state: u32, left: &[Operation]) -> bool {
     (0..left.len()).any(|first| {
         let candidate = left[first];
         // It can be next only if no other one had completed before it was invoked.
-        let may_be_next = left.iter().all(|other| other.complete.is_none_or(|complete| complete >= candidate.invoke));
+        let may_be_next =
+            left.iter().all(|other| other.complete.is_none_or(|complete| complete >= candidate.invoke));
         let rest: Vec<Operation> =
             left.iter().enumerate().filter(|(at, _)| *at != first).map(|(_, operation)| *operation).collect();
         // An unanswered operation may also never act.
@@ -37,11 +38,13 @@ fn effect() -> impl Strategy<Value = Effect> {
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    (0u64..12, 0u64..8, any::<bool>(), 0u8..4, effect()).prop_map(|(invoke, length, _, unanswered, effect)| Operation {
-        invoke,
-        complete: (unanswered > 0).then_some(invoke + length),
-        effect,
-    })
+    (0u64..12, 0u64..8, any::<bool>(), 0u8..4, effect()).prop_map(
+        |(invoke, length, _, unanswered, effect)| Operation {
+            invoke,
+            complete: (unanswered > 0).then_some(invoke + length),
+            effect,
+        },
+    )
 }
 
 proptest! {
@@ -98,13 +101,19 @@ fn unanswered_writes_do_not_multiply() {
         let state = u32::try_from(value).expect("small");
         history.push(Operation { invoke: value * 10, complete: None, effect: Effect::Set(state) });
         if value % 3 == 0 {
-            history.push(Operation { invoke: value * 10 + 5, complete: Some(value * 10 + 6), effect: Effect::Saw(state) });
+            history.push(Operation {
+                invoke: value * 10 + 5,
+                complete: Some(value * 10 + 6),
+                effect: Effect::Saw(state),
+            });
         }
     }
     assert_eq!(linearizable(0, &history, STEPS), Answer::Linearizable);
     // A value can come back only by a write of its own, and it has one.
     history.push(Operation { invoke: 9_000, complete: Some(9_001), effect: Effect::Saw(3) });
-    assert!(matches!(linearizable(0, &history, STEPS), Answer::Not { unexplained, .. } if unexplained == history.len() - 1));
+    assert!(
+        matches!(linearizable(0, &history, STEPS), Answer::Not { unexplained, .. } if unexplained == history.len() - 1)
+    );
 }
 
 #[test]
@@ -120,7 +129,15 @@ fn key(value: i64) -> serde_json::Value {
 #[test]
 fn registers() {
     let read = json!({ "key": 0 });
-    let write = || play("lin-kv").ok("a", "write", key(1), (0, 10), json!({})).ok("a", "write", key(2), (20, 30), json!({}));
+    let write = || {
+        play("lin-kv").ok("a", "write", key(1), (0, 10), json!({})).ok(
+            "a",
+            "write",
+            key(2),
+            (20, 30),
+            json!({}),
+        )
+    };
     let stale = write().ok("b", "read", read.clone(), (40, 50), json!({ "value": 1 })).end();
     catches("linearizable-register", &stale, &["key 0", "by b", "held 2"]);
     let concurrent = write().ok("b", "read", read.clone(), (25, 50), json!({ "value": 1.0 })).end();
@@ -162,7 +179,8 @@ fn a_cas_that_creates() {
 
 #[test]
 fn an_unanswered_write_may_act_late_or_never() {
-    let start = || play("lin-kv").ok("a", "write", key(1), (0, 10), json!({})).info("b", "write", key(2), (20, 30));
+    let start =
+        || play("lin-kv").ok("a", "write", key(1), (0, 10), json!({})).info("b", "write", key(2), (20, 30));
     let read = |value: i64| json!({ "value": value });
     let args = json!({ "key": 0 });
     let late = start()
@@ -182,9 +200,13 @@ fn an_unanswered_write_may_act_late_or_never() {
 fn committed_offsets() {
     let admin = |offset: i64| json!({ "group": "g", "topic": "t", "partition": 0, "offset": offset });
     let start = || {
-        play("offsets")
-            .ok("a", "commit_offset", admin(10), (0, 10), json!({}))
-            .ok("a", "commit_offset", admin(4), (20, 30), json!({}))
+        play("offsets").ok("a", "commit_offset", admin(10), (0, 10), json!({})).ok(
+            "a",
+            "commit_offset",
+            admin(4),
+            (20, 30),
+            json!({}),
+        )
     };
     // Moving back is legal: the last commit wins.
     lawful(&start().fetched("b", 0, (40, 50), 4).end());
@@ -210,7 +232,11 @@ fn committed_offsets_that_nobody_wrote() {
     catches("spurious-offset", &zero, &["read 0", "as if nothing"]);
     catches("linearizable-offset", &zero, &["held 10"]);
     passes("offset-goes-back", &zero);
-    catches("spurious-offset", &start().fetched("b", 0, (40, 50), 3).end(), &["read 3", "nobody had committed"]);
+    catches(
+        "spurious-offset",
+        &start().fetched("b", 0, (40, 50), 3).end(),
+        &["read 3", "nobody had committed"],
+    );
     catches("spurious-offset", &start().fetched("b", 0, (40, 50), -1).end(), &["read -1"]);
     lawful(&start().fetched("b", 0, (5, 50), 0).end());
     let deleted = start()
@@ -243,11 +269,17 @@ fn offsets_of_keys_never_move_back() {
     let commit = |offset: i64| json!({ "offsets": { "k": offset } });
     let list = json!({ "keys": ["k"] });
     let start = || {
-        play("kafka")
-            .ok("a", "commit_offsets", commit(5), (0, 10), json!({}))
-            .ok("b", "commit_offsets", commit(3), (20, 30), json!({}))
+        play("kafka").ok("a", "commit_offsets", commit(5), (0, 10), json!({})).ok(
+            "b",
+            "commit_offsets",
+            commit(3),
+            (20, 30),
+            json!({}),
+        )
     };
-    let told = |offsets: serde_json::Value| start().ok("c", "list_committed_offsets", list.clone(), (40, 50), json!({ "offsets": offsets })).end();
+    let told = |offsets: serde_json::Value| {
+        start().ok("c", "list_committed_offsets", list.clone(), (40, 50), json!({ "offsets": offsets })).end()
+    };
     lawful(&told(json!({ "k": 5 })));
     passes("linearizable-offset", &told(json!({ "k": 5 })));
     catches("linearizable-offset", &told(json!({ "k": 3 })), &["key k", "held 5"]);

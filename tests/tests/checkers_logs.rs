@@ -90,9 +90,15 @@ fn unseen_by_a_fetch_that_tells_the_end() {
         play("groups")
             .record(0, 0, (0, 10))
             .heal(20)
-            .ok("c", "fetch", json!({ "topic": "t", "partition": 0, "offset": 0 }), (30, 40), json!({
-                "records": [], "high_watermark": mark
-            }))
+            .ok(
+                "c",
+                "fetch",
+                json!({ "topic": "t", "partition": 0, "offset": 0 }),
+                (30, 40),
+                json!({
+                    "records": [], "high_watermark": mark
+                }),
+            )
             .end()
     };
     catches("unseen", &fetch(0), &["t-0", "end at 0"]);
@@ -163,16 +169,27 @@ fn phantom_record() {
 #[test]
 fn polls_with_a_position() {
     let log = || {
-        play("kafka")
-            .sent("c1", "k", 10, (0, 10), 0)
-            .sent("c1", "k", 11, (10, 20), 1)
-            .sent("c1", "k", 12, (20, 30), 2)
+        play("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "k", 11, (10, 20), 1).sent(
+            "c1",
+            "k",
+            12,
+            (20, 30),
+            2,
+        )
     };
-    catches("nonmonotonic-poll", &log().polled("c2", "k", 1, (40, 50), &[(0, 10), (1, 11)]).end(), &["offset 1", "got 0"]);
+    catches(
+        "nonmonotonic-poll",
+        &log().polled("c2", "k", 1, (40, 50), &[(0, 10), (1, 11)]).end(),
+        &["offset 1", "got 0"],
+    );
     catches("poll-skip", &log().polled("c2", "k", 1, (40, 50), &[(2, 12)]).end(), &["offset 1", "got 2"]);
     // Nobody knows of a record at 3, so whoever begins at 4 has skipped nothing that is known.
     passes("poll-skip", &log().polled("c2", "k", 3, (40, 50), &[(4, 14)]).end());
-    catches("dense-offsets", &log().polled("c2", "k", 3, (40, 50), &[(4, 14)]).end(), &["offset 3", "from 4"]);
+    catches(
+        "dense-offsets",
+        &log().polled("c2", "k", 3, (40, 50), &[(4, 14)]).end(),
+        &["offset 3", "from 4"],
+    );
     // A consumer that is assigned anew may lawfully ask again from the beginning.
     let all = [(0, 10), (1, 11), (2, 12)];
     let again = log().polled("c2", "k", 0, (40, 50), &all).polled("c2", "k", 0, (60, 70), &all).end();
@@ -182,7 +199,15 @@ fn polls_with_a_position() {
 
 #[test]
 fn inside_one_reply() {
-    let log = || play("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "k", 11, (10, 20), 1).sent("c1", "k", 12, (20, 30), 2);
+    let log = || {
+        play("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "k", 11, (10, 20), 1).sent(
+            "c1",
+            "k",
+            12,
+            (20, 30),
+            2,
+        )
+    };
     let back = log().polled("c2", "k", 0, (40, 50), &[(0, 10), (2, 12), (1, 11)]).end();
     catches("int-nonmonotonic-poll", &back, &["offset 1", "offset 2"]);
     let hole = log().polled("c2", "k", 0, (40, 50), &[(0, 10), (2, 12)]).end();
@@ -248,7 +273,11 @@ fn a_stale_fetch_shows_by_its_high_watermark() {
 #[test]
 fn acknowledged_offsets_are_counted() {
     // Offset 2 with one record in the world: a hole, a duplicate, or a log that does not begin at 0.
-    catches("dense-offsets", &play("kafka").sent("c1", "k", 10, (0, 10), 2).end(), &["offset 2", "at most 1"]);
+    catches(
+        "dense-offsets",
+        &play("kafka").sent("c1", "k", 10, (0, 10), 2).end(),
+        &["offset 2", "at most 1"],
+    );
     let unanswered = play("kafka")
         .info("c1", "send", json!({ "key": "k", "msg": 9 }), (0, 10))
         .sent("c1", "k", 10, (20, 30), 1)
@@ -266,9 +295,15 @@ fn twice_applied_in_two_partitions() {
     let send = json!({ "topic": "t", "message": "x" });
     let twice = play("groups")
         .ok("p", "send", send, (0, 10), json!({ "partition": 0, "offset": 0 }))
-        .ok("c", "fetch", json!({ "topic": "t", "partition": 1, "offset": 0 }), (20, 30), json!({
-            "records": [{ "offset": 0, "key": null, "message": "x", "timestamp": 0 }], "high_watermark": 1
-        }))
+        .ok(
+            "c",
+            "fetch",
+            json!({ "topic": "t", "partition": 1, "offset": 0 }),
+            (20, 30),
+            json!({
+                "records": [{ "offset": 0, "key": null, "message": "x", "timestamp": 0 }], "high_watermark": 1
+            }),
+        )
         .end();
     catches("twice-applied", &twice, &["t-0 offset 0", "t-1 offset 0"]);
     passes("twice-applied", &play("groups").record(0, 0, (0, 10)).record(1, 0, (10, 20)).end());
@@ -316,7 +351,8 @@ fn thin_polls_go_back_to_what_was_committed_after_a_change_of_leader() {
 #[test]
 fn an_unanswered_poll_may_have_taken_records() {
     let poll = json!({ "group": "g", "consumer": "a" });
-    let haunted = || reader().info("a", "poll", poll.clone(), (71, 75)).thin("a", "subscribe", (76, 78), 1, &[0]);
+    let haunted =
+        || reader().info("a", "poll", poll.clone(), (71, 75)).thin("a", "subscribe", (76, 78), 1, &[0]);
     lawful(&haunted().thin_with("a", "poll", (80, 90), 1, &[0], &[(0, 2)]).end());
     // But not for ever: no fault holds it back, so ten seconds later it is gone.
     let later = haunted()
@@ -331,7 +367,8 @@ fn an_unanswered_poll_may_have_taken_records() {
 #[test]
 fn stale_thin_poll() {
     let args = json!({ "group": "g", "consumer": "a" });
-    let reply = |state: &str| json!({ "generation": 1, "state": state, "assignment": { "t": [0] }, "records": [] });
+    let reply =
+        |state: &str| json!({ "generation": 1, "state": state, "assignment": { "t": [0] }, "records": [] });
     let empty = |state: &str| reader().ok("a", "poll", args.clone(), (80, 90), reply(state)).end();
     catches("stale-poll", &empty("Stable"), &["t-0", "end at 1", "offset 2"]);
     lawful(&empty("PreparingRebalance"));
@@ -342,7 +379,13 @@ fn topics_that_were_deleted_are_left_out() {
     let again = play("groups")
         .record(0, 0, (0, 10))
         .ok("a", "delete_topic", json!({ "topic": "t" }), (20, 30), json!({}))
-        .ok("p", "send", json!({ "topic": "t", "partition": 0, "message": "new" }), (40, 50), json!({ "partition": 0, "offset": 0 }))
+        .ok(
+            "p",
+            "send",
+            json!({ "topic": "t", "partition": 0, "message": "new" }),
+            (40, 50),
+            json!({ "partition": 0, "offset": 0 }),
+        )
         .end();
     leaves_open("inconsistent-offsets", &again, "no records");
     lawful(&again);

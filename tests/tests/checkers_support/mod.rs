@@ -54,7 +54,15 @@ impl Play {
     }
 
     /// An operation that was refused.
-    pub fn fail(self, process: &str, f: &str, args: Value, (from, to): (u64, u64), code: u32, error: &str) -> Self {
+    pub fn fail(
+        self,
+        process: &str,
+        f: &str,
+        args: Value,
+        (from, to): (u64, u64),
+        code: u32,
+        error: &str,
+    ) -> Self {
         self.op(process, f, args, from, Some(to), Outcome::Fail, |op| {
             op.code = Some(code);
             op.error = Some(error.to_owned());
@@ -96,18 +104,39 @@ impl Play {
     }
 
     /// `send` to a key of Maelstrom's, acknowledged at an offset.
-    pub fn sent(self, process: &str, key: &str, msg: impl Into<Value>, span: (u64, u64), offset: i64) -> Self {
+    pub fn sent(
+        self,
+        process: &str,
+        key: &str,
+        msg: impl Into<Value>,
+        span: (u64, u64),
+        offset: i64,
+    ) -> Self {
         self.ok(process, "send", json!({ "key": key, "msg": msg.into() }), span, json!({ "offset": offset }))
     }
 
     /// `poll` of one key of Maelstrom's.
-    pub fn polled(self, process: &str, key: &str, from: i64, span: (u64, u64), records: &[(i64, i64)]) -> Self {
+    pub fn polled(
+        self,
+        process: &str,
+        key: &str,
+        from: i64,
+        span: (u64, u64),
+        records: &[(i64, i64)],
+    ) -> Self {
         let msgs = if records.is_empty() { json!({}) } else { json!({ key: records }) };
         self.ok(process, "poll", json!({ "offsets": { key: from } }), span, json!({ "msgs": msgs }))
     }
 
     /// A thin consumer's request to group `g`, answered.
-    pub fn thin(self, consumer: &str, f: &str, span: (u64, u64), generation: i64, partitions: &[i64]) -> Self {
+    pub fn thin(
+        self,
+        consumer: &str,
+        f: &str,
+        span: (u64, u64),
+        generation: i64,
+        partitions: &[i64],
+    ) -> Self {
         self.thin_with(consumer, f, span, generation, partitions, &[])
     }
 
@@ -155,12 +184,20 @@ impl Play {
 
     /// A record of topic `t`, as [`Play::thin_with`] reads it.
     pub fn record(self, partition: i64, offset: i64, span: (u64, u64)) -> Self {
-        let args = json!({ "topic": "t", "partition": partition, "message": format!("{partition}:{offset}") });
+        let args =
+            json!({ "topic": "t", "partition": partition, "message": format!("{partition}:{offset}") });
         self.ok("p", "send", args, span, json!({ "partition": partition, "offset": offset }))
     }
 
     /// A thin consumer's commit to group `g`, accepted.
-    pub fn commit(self, consumer: &str, partition: i64, offset: i64, generation: Option<i64>, span: (u64, u64)) -> Self {
+    pub fn commit(
+        self,
+        consumer: &str,
+        partition: i64,
+        offset: i64,
+        generation: Option<i64>,
+        span: (u64, u64),
+    ) -> Self {
         self.ok(consumer, "commit", commit(consumer, partition, offset, generation), span, json!({}))
     }
 
@@ -171,7 +208,13 @@ impl Play {
     }
 
     /// `describe_group` of group `g`, whose members subscribe to `t`.
-    pub fn described(self, span: (u64, u64), generation: i64, state: &str, members: &[(&str, &[i64])]) -> Self {
+    pub fn described(
+        self,
+        span: (u64, u64),
+        generation: i64,
+        state: &str,
+        members: &[(&str, &[i64])],
+    ) -> Self {
         let members: Vec<Value> = members
             .iter()
             .map(|(id, partitions)| {
@@ -192,10 +235,17 @@ impl Play {
                            "protocols": [{ "name": "range", "topics": ["t"] }] });
         let joined = json!({ "generation": generation, "protocol": "range", "leader": "someone", "member_id": member, "members": [] });
         let assignment = if partitions.is_empty() { json!({}) } else { json!({ "t": partitions }) };
-        let of = |f: &str| (f.to_owned(), json!({ "group": "g", "member_id": member, "generation": generation }));
+        let of =
+            |f: &str| (f.to_owned(), json!({ "group": "g", "member_id": member, "generation": generation }));
         let ((sync, sync_args), (beat, beat_args)) = (of("sync_group"), of("heartbeat"));
         self.ok(member, "join_group", join, (from, from + third), joined)
-            .ok(member, &sync, sync_args, (from + third, from + 2 * third), json!({ "assignment": assignment }))
+            .ok(
+                member,
+                &sync,
+                sync_args,
+                (from + third, from + 2 * third),
+                json!({ "assignment": assignment }),
+            )
             .ok(member, &beat, beat_args, (from + 2 * third, to), json!({}))
     }
 
@@ -260,7 +310,9 @@ pub fn passes(name: &str, history: &History) {
 #[track_caller]
 pub fn leaves_open(name: &str, history: &History, words: &str) {
     match checker(name).check(history) {
-        Verdict::NotJudged(reason) => assert!(reason.contains(words), "{name}: {words:?} is not in {reason:?}"),
+        Verdict::NotJudged(reason) => {
+            assert!(reason.contains(words), "{name}: {words:?} is not in {reason:?}")
+        }
         other => panic!("{name} must leave this history open, but says {other:?}"),
     }
 }
