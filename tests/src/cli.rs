@@ -1,4 +1,4 @@
-//! The command line: `arena WORKLOAD`, `arena all`, `arena check`.
+//! The command line: `arena WORKLOAD`, `arena all`, `arena soak`, `arena check`.
 //!
 //! Owns arguments, exit status and what is printed: progress on standard error; figures, anomalies and, as the last line, the
 //! verdict on standard output. Decides nothing about runs or histories itself.
@@ -9,18 +9,17 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::checkers::{Checker, Judgement, judge};
-use crate::door::Door;
 use crate::history::{self, History, Outcome};
 use crate::nemesis::Nemesis;
-use crate::nemesis::draw::{Ground, draw};
-use crate::play::{self, Play, Setup};
+use crate::play;
 use crate::process::Processes;
+use crate::run::{Case, Finished, judged};
 use crate::schedule::Schedule;
+use crate::soak::soak;
 use crate::stage::Stage;
 use crate::workload::Kind;
 
@@ -48,6 +47,8 @@ enum Command {
     Classic(RunArgs),
     /// All five, one after the other.
     All(RunArgs),
+    /// Case after case, each with its own workload, size and mix of faults, drawn from its seed.
+    Soak(SoakArgs),
     /// Checks a history from a file, whoever recorded it.
     Check {
         /// One JSON object a line: a header, operations, faults.
@@ -119,6 +120,31 @@ struct RunArgs {
     args: Vec<String>,
 }
 
+#[derive(Debug, Clone, Args)]
+struct SoakArgs {
+    /// Where the nodes run.
+    #[arg(long, value_enum, default_value = "real")]
+    stage: StageName,
+    /// Stops after so many minutes.
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// Stops after so many cases; 100 where no time is given either.
+    #[arg(long)]
+    cases: Option<u64>,
+    /// The first seed; each case takes the next one.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// One workload instead of all five.
+    #[arg(long)]
+    workload: Option<String>,
+    /// Tells where it stands after so many cases each.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    every: u64,
+    /// The program to test; `cohort` beside this one where it is not given.
+    #[arg(long, value_name = "PATH")]
+    bin: Option<PathBuf>,
+}
+
 /// Could not be judged, or wrong use.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
@@ -143,6 +169,7 @@ pub fn main() -> ExitCode {
         Command::Groups(args) => run(Kind::Groups, &args),
         Command::Classic(args) => run(Kind::Classic, &args),
         Command::All(args) => return run_all(&args),
+        Command::Soak(args) => soak_cases(&args),
         Command::Check { file } => check(&file),
     };
     finish(code)
@@ -183,12 +210,6 @@ fn check(file: &Path) -> Result<u8, Trouble> {
     Ok(judgement.exit_code())
 }
 
-fn judged(history: &History) -> Judgement {
-    let mut judgement = judge(history);
-    judgement.verdicts.insert(0, (Door.name(), Door.check(history)));
-    judgement
-}
-
 fn nemeses(list: &str, stage: &dyn Stage) -> Result<Vec<Nemesis>, Trouble> {
     if list == "none" {
         return Ok(Vec::new());
@@ -212,8 +233,8 @@ fn nemeses(list: &str, stage: &dyn Stage) -> Result<Vec<Nemesis>, Trouble> {
     Ok(all)
 }
 
-fn program(args: &RunArgs) -> Result<PathBuf, Trouble> {
-    if let Some(path) = &args.bin {
+fn program(bin: Option<&PathBuf>) -> Result<PathBuf, Trouble> {
+    if let Some(path) = bin {
         return path.canonicalize().map_err(|source| Trouble::File { path: path.clone(), source });
     }
     let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("cohort")));
@@ -230,89 +251,91 @@ fn write(path: &Path, with: impl FnOnce(BufWriter<File>) -> std::io::Result<()>)
     File::create(path).and_then(|file| with(BufWriter::new(file))).map_err(failed)
 }
 
+fn fresh_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::from(now.subsec_nanos()) ^ (now.as_secs() & 0xffff) << 16
+}
+
+fn stage(
+    name: StageName,
+    bin: Option<&PathBuf>,
+    args: &[String],
+    logs: &Path,
+) -> Result<Box<dyn Stage>, Trouble> {
+    match name {
+        StageName::Real => Ok(Box::new(Processes::new(&program(bin)?, args.to_vec(), logs))),
+        StageName::Sim => Err(Trouble::Use("the stage `sim` is not there yet".to_owned())),
+    }
+}
+
+fn folder_of(case: &Case) -> PathBuf {
+    PathBuf::from("arena-out").join(format!("{}-{}-{}", case.workload.name(), case.stage, case.seed))
+}
+
 fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
-    let seed = args.seed.unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::from(now.subsec_nanos()) ^ (now.as_secs() & 0xffff) << 16
-    });
-    let stage_name = if args.stage == StageName::Real { "real" } else { "sim" };
-    let folder = PathBuf::from("arena-out").join(format!("{}-{stage_name}-{seed}", kind.name()));
-    let mut stage: Box<dyn Stage> = match args.stage {
-        StageName::Real => Box::new(Processes::new(&program(args)?, args.args.clone(), &folder)),
-        StageName::Sim => return Err(Trouble::Use("the stage `sim` is not there yet".to_owned())),
-    };
     let nodes = usize::from(args.nodes);
-    let slots = args.clients.map_or(nodes * 3, usize::from).max(nodes);
-    let faults_us = u64::from(args.seconds) * 1_000_000;
-    let schedule = schedule(args, &*stage, slots, faults_us, seed)?;
-    let setup = Setup {
+    let mut case = Case {
         workload: kind,
+        stage: if args.stage == StageName::Real { "real" } else { "sim" },
         nodes,
-        slots,
+        seconds: args.seconds,
+        nemeses: Vec::new(),
+        seed: args.seed.unwrap_or_else(fresh_seed),
         rate: args.rate,
+        latency_ms: args.latency,
+        loss: args.loss,
+        duplicate: args.duplicate,
         pipeline: usize::from(args.pipeline),
-        latency_us: u64::from(args.latency) * 1_000,
-        faults_us,
-        recover_us: u64::from(args.recover) * 1_000_000,
-        schedule: schedule.clone(),
-        seed,
-        stage: stage_name.to_owned(),
+        clients: args.clients.map_or(Case::usual_clients(nodes), usize::from).max(nodes),
+        recover: args.recover,
+        bin: args.bin.clone(),
+        args: args.args.clone(),
+        schedule: args.schedule.clone(),
     };
-    eprintln!("{} on {nodes} {stage_name} nodes with {slots} clients, seed {seed}", kind.name());
-    let mut play = Play::new(setup);
-    stage.run(&mut play, &mut |at_us, text| eprintln!("{:9.3} s  {text}", at_us as f64 / 1e6))?;
-    let outcome = play.into_outcome();
+    let folder = folder_of(&case);
+    let mut stage = stage(args.stage, args.bin.as_ref(), &args.args, &folder)?;
+    let schedule = match &args.schedule {
+        Some(path) => read_schedule(path, nodes, &*stage)?,
+        None => {
+            case.nemeses = nemeses(&args.nemesis, &*stage)?;
+            case.draw_schedule()
+        }
+    };
+    eprintln!(
+        "{} on {nodes} {} nodes with {} clients, seed {}",
+        kind.name(),
+        case.stage,
+        case.clients,
+        case.seed
+    );
+    write(&folder.join("schedule.json"), |file| Ok(serde_json::to_writer(file, &schedule)?))?;
+    let mut tell = |at_us, text: &str| eprintln!("{:9.3} s  {text}", at_us as f64 / 1e6);
+    let Finished { outcome, judgement } = case.perform(&mut *stage, schedule, &mut tell)?;
 
     let history_file = args.history.clone().unwrap_or_else(|| folder.join("history.jsonl"));
     write(&history_file, |file| outcome.history.write(file))?;
-    let schedule_file = folder.join("schedule.json");
-    write(&schedule_file, |file| Ok(serde_json::to_writer(file, &schedule)?))?;
     if let Some(failure) = outcome.failure {
         return Err(Trouble::Run(failure));
     }
-    let judgement = judged(&outcome.history);
     figures(&outcome);
     println!("history     {}", history_file.display());
     if judgement.exit_code() != 0 {
-        println!("repeat with {}", again(kind, args, seed));
+        println!("repeat with {}", case.repeat());
     }
     println!("{judgement}");
     Ok(judgement.exit_code())
 }
 
-fn schedule(
-    args: &RunArgs,
-    stage: &dyn Stage,
-    slots: usize,
-    length_us: u64,
-    seed: u64,
-) -> Result<Schedule, Trouble> {
-    let nodes = usize::from(args.nodes);
-    let Some(path) = &args.schedule else {
-        let ground = Ground {
-            nodes,
-            slots,
-            length_us,
-            loss_ppm: args.loss * 10_000,
-            duplicate_ppm: args.duplicate * 10_000,
-        };
-        return Ok(draw(&nemeses(&args.nemesis, stage)?, &ground, seed));
-    };
-    let file = File::open(path).map_err(|source| Trouble::File { path: path.clone(), source })?;
+fn read_schedule(path: &Path, nodes: usize, stage: &dyn Stage) -> Result<Schedule, Trouble> {
+    let file = File::open(path).map_err(|source| Trouble::File { path: path.to_owned(), source })?;
     let schedule: Schedule = serde_json::from_reader(BufReader::new(file))
         .map_err(|e| Trouble::Use(format!("{} is no schedule: {e}", path.display())))?;
     if let Some(node) = schedule.stranger(nodes) {
-        return Err(Trouble::Use(format!(
-            "{} names node {node}, counted from 0; there are {nodes}",
-            path.display()
-        )));
+        let account = format!("{} names node {node}, counted from 0; there are {nodes}", path.display());
+        return Err(Trouble::Use(account));
     }
-    let unable = schedule
-        .faults
-        .iter()
-        .map(|fault| fault.what.name())
-        .find(|name| Nemesis::named(name).is_none_or(|nemesis| !stage.can(nemesis)));
-    match unable {
+    let mut names = schedule.faults.iter().map(|fault| fault.what.name());
+    match names.find(|name| Nemesis::named(name).is_none_or(|nemesis| !stage.can(nemesis))) {
         Some(name) => {
             Err(Trouble::Use(format!("the stage `{}` cannot do the nemesis `{name}`", stage.name())))
         }
@@ -320,33 +343,58 @@ fn schedule(
     }
 }
 
-/// The line that repeats a run.
-fn again(kind: Kind, args: &RunArgs, seed: u64) -> String {
-    let stage = if args.stage == StageName::Real { "real" } else { "sim" };
-    let mut line = format!(
-        "scripts/arena {} --stage {stage} --nodes {} --seconds {} --nemesis {} --seed {seed} --rate {} --latency {} \
-         --loss {} --duplicate {} --pipeline {} --recover {}",
-        kind.name(),
-        args.nodes,
-        args.seconds,
-        args.nemesis,
-        args.rate,
-        args.latency,
-        args.loss,
-        args.duplicate,
-        args.pipeline,
-        args.recover,
-    );
-    let mut add = |flag: &str, value: Option<String>| {
-        if let Some(value) = value {
-            line.push_str(&format!(" {flag} {value}"));
+/// Case after case; a failing one keeps its history and says how to repeat it.
+fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
+    let until = args.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes.max(0.0) * 60.0));
+    let cases = args.cases.unwrap_or(if until.is_some() { u64::MAX } else { 100 });
+    let workloads: Vec<Kind> = match &args.workload {
+        Some(name) => vec![Kind::named(name).ok_or_else(|| Trouble::Use(format!("no workload `{name}`")))?],
+        None => Kind::ALL.to_vec(),
+    };
+    let logs = |case: &Case| PathBuf::from("arena-out").join(format!("soak-{}-{}", case.stage, case.seed));
+    let able = stage(args.stage, args.bin.as_ref(), &[], Path::new("arena-out"))?;
+    let bin = program(args.bin.as_ref())?;
+    let mut stage_of =
+        |case: &Case| -> Box<dyn Stage> { Box::new(Processes::new(&bin, Vec::new(), &logs(case))) };
+    let mut trouble = None;
+    let mut end = |case: &Case, finished: &Finished, tally: &crate::soak::Tally| {
+        let mut case = case.clone();
+        case.bin = args.bin.clone();
+        let code = if finished.outcome.failure.is_some() { 2 } else { finished.judgement.exit_code() };
+        if code == 0 {
+            if args.stage == StageName::Real {
+                // Nobody reads the logs of a run that went well.
+                let _kept = std::fs::remove_dir_all(logs(&case));
+            }
+        } else {
+            let file = logs(&case).join("history.jsonl");
+            if let Err(e) = write(&file, |file| finished.outcome.history.write(file)) {
+                trouble = Some(e);
+            }
+            let what = finished.outcome.failure.clone().unwrap_or_else(|| finished.judgement.summary());
+            println!(
+                "seed {}: {what}\n  history     {}\n  repeat with {}",
+                case.seed,
+                file.display(),
+                case.repeat()
+            );
+        }
+        if tally.cases.is_multiple_of(args.every) {
+            eprintln!("{}", tally.summary());
         }
     };
-    add("--clients", args.clients.map(|n| n.to_string()));
-    add("--bin", args.bin.as_ref().map(|path| path.display().to_string()));
-    add("--schedule", args.schedule.as_ref().map(|path| path.display().to_string()));
-    add("--", (!args.args.is_empty()).then(|| args.args.join(" ")));
-    line
+    let seeds = (args.from..).take(usize::try_from(cases).unwrap_or(usize::MAX));
+    let tally = soak(seeds, until, &workloads, &mut stage_of, &*able, &mut end)?;
+    if let Some(trouble) = trouble {
+        return Err(trouble);
+    }
+    for (fault, count) in &tally.faults {
+        println!("faults      {count} {fault}");
+    }
+    println!("{}", tally.summary());
+    let code = if tally.anomalies > 0 { 1 } else { u8::from(tally.unknown > 0) * 2 };
+    println!("{} from seed {}", ["valid", "anomaly", "unknown"][usize::from(code)], args.from);
+    Ok(code)
 }
 
 fn figures(outcome: &play::Outcome) {

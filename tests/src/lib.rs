@@ -9,6 +9,8 @@ pub mod play;
 pub mod process;
 pub mod rng;
 pub mod router;
+pub mod run;
 pub mod schedule;
+pub mod soak;
 pub mod stage;
 pub mod workload;

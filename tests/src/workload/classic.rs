@@ -351,8 +351,9 @@ impl Workload for Classic {
             if let Some(read) = self.topics.read(slot) {
                 return Step::Invoke(read);
             }
-            if self.drained() {
-                return Step::Await;
+            // As long as somebody joins, the others have to join too, or it would wait in vain.
+            if self.drained() && self.consumers.iter().flatten().all(|c| c.life == Life::Member) {
+                return Step::Until(cx.now_us + FINAL_FETCH_US);
             }
         }
         let Some(consumer) = &mut self.consumers[slot] else {

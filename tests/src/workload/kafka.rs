@@ -147,7 +147,8 @@ impl Workload for Kafka {
                 return Step::Crash;
             }
             if self.has_read_all(slot) {
-                return Step::Await;
+                // A send that was still under way may make the logs longer than they were.
+                return Step::Until(cx.now_us + 100_000);
             }
             return self.poll(slot);
         }

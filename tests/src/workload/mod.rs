@@ -50,6 +50,11 @@ impl Kind {
         }
     }
 
+    /// The workload of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The workload, ready to begin.
     pub fn build(self, plan: &Plan, rng: &mut Rng) -> Box<dyn Workload> {
         match self {

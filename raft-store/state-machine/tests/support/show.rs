@@ -270,7 +270,8 @@ fn described(d: &Description) -> String {
     for m in &d.members {
         let instance = m.instance_id.as_ref().map(|i| format!(" instance={i}")).unwrap_or_default();
         let (topics, assignment) = (list(&m.topics), partitions(&m.assignment));
-        write!(out, "\n           member {}{instance} topics={topics} {assignment}", m.member_id).expect("a string");
+        write!(out, "\n           member {}{instance} topics={topics} {assignment}", m.member_id)
+            .expect("a string");
     }
     for o in &d.offsets {
         let metadata = o.metadata.as_ref().map(|m| format!(" metadata={m}")).unwrap_or_default();

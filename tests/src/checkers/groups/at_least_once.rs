@@ -2,9 +2,10 @@
 //!
 //! Holds for thin groups whose members commit what they were given: then a record that is passed over was skipped by the
 //! coordinator, and is lost to the group. Partitions are left out where an administrator commits or deletes offsets, where a
-//! member commits more than it was given, and where an unanswered poll may have taken the record.
+//! member commits more than it was given, and where an unanswered poll, or another holder of the same static seat, may have
+//! taken the record.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::checkers::clock::span;
 use crate::checkers::logs::positions::{ThinRead, thin_reads};
@@ -25,17 +26,10 @@ impl Checker for AtLeastOnce {
     fn check(&self, history: &History) -> Verdict {
         let logs = Logs::of(history);
         let thin = thin_reads(history, &logs);
-        // Positions of static seats are not followed, so nothing is known of the groups that have them.
-        let seated: BTreeSet<&str> = history
-            .ops
-            .iter()
-            .filter(|op| crate::checkers::logs::name(&op.args, "instance_id").is_some())
-            .filter_map(|op| group(&op.args))
-            .collect();
         let (mut judged, mut violations) = (0, Vec::new());
         for (slot, register) in &Commits::of(history).registers {
             let log = LogId::Partition(slot.topic.clone(), slot.partition);
-            if seated.contains(slot.group.as_str()) || !logs.logs.contains_key(&log) {
+            if !logs.logs.contains_key(&log) {
                 continue;
             }
             let reads: Vec<&ThinRead<'_>> =

@@ -23,7 +23,7 @@ impl Checker for CommitReassignGap {
     fn check(&self, history: &History) -> Verdict {
         let logs = Logs::of(history);
         let (mut judged, mut violations) = (0, Vec::new());
-        for read in thin_reads(history, &logs) {
+        for read in thin_reads(history, &logs).into_iter().filter(|read| !read.seated) {
             let (Some(first), None) = (read.first, read.expected) else { continue };
             judged += 1;
             let Some((lowest, writers)) = read.committed.values.iter().next() else { continue };

@@ -2,11 +2,13 @@
 //!
 //! Judged on the descriptions of the final phase, where [`settle`](super::settle) says that the group must be stable:
 //! its state must be `Stable` (`Empty` without members), every live member must be in it, each one's last reply must carry
-//! the same generation and assignment, and any two descriptions must agree. If none was answered though the
+//! the same generation and assignment. The last reply to each thin consumer must say `Stable` too. If no description was answered though the
 //! faults were long over, that is an anomaly too.
 
+use std::collections::BTreeMap;
+
 use super::settle::{Settled, settled};
-use super::view::{Description, Group, Groups};
+use super::view::{Description, Group, Groups, Telling};
 use crate::checkers::clock::{LIVENESS_SLACK, at, span};
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::{History, Micros};
@@ -37,18 +39,33 @@ impl Checker for NoConvergence {
                         judged += 1;
                         let found = unsettled(group, description, &settled);
                         violations.extend(found.map(|(why, shown)| {
+                            let (when, since) = (span(description.op), at(settled.since));
                             Violation::new(
-                                format!(
-                                    "group {}: {why} in {}, at rest since {}",
-                                    group.name,
-                                    span(description.op),
-                                    at(settled.since)
-                                ),
+                                format!("group {}: {why} in {when}, at rest since {since}", group.name),
                                 shown.into_iter().chain([description.op.id]),
                             )
                         }));
                     }
+                    // It did come to rest, whether it had to yet or not.
+                    Err(_) if description.state == "Stable" => judged += 1,
                     Err(why) => reason = Some(why),
+                }
+            }
+            for telling in last_told(group, heal) {
+                let Ok(settled) = settled(&groups, group, telling.invoke) else { continue };
+                judged += 1;
+                if telling.invoke > settled.since && telling.state.is_some_and(|state| state != "Stable") {
+                    violations.push(Violation::new(
+                        format!(
+                            "group {}: {} was told state {} in {}, at rest since {}",
+                            group.name,
+                            telling.member,
+                            telling.state.unwrap_or_default(),
+                            span(telling.op),
+                            at(settled.since)
+                        ),
+                        [telling.op.id],
+                    ));
                 }
             }
             reasons.extend(reason.map(|why| format!("group {}: {why}", group.name)));
@@ -56,6 +73,16 @@ impl Checker for NoConvergence {
         let reason = reasons.first().map_or("no group was described in the final phase", String::as_str);
         Verdict::of(judged, violations, reason)
     }
+}
+
+/// The last reply to each thin consumer in the final phase: a group that never comes to rest may never be
+/// described, but its members see it.
+fn last_told<'a, 'h>(group: &'a Group<'h>, heal: Micros) -> impl Iterator<Item = &'a Telling<'h>> {
+    let mut last: BTreeMap<&str, &Telling<'h>> = BTreeMap::new();
+    for telling in group.tellings.iter().filter(|telling| telling.state.is_some() && telling.invoke >= heal) {
+        last.insert(telling.member, telling);
+    }
+    last.into_values()
 }
 
 fn unsettled(

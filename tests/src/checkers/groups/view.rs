@@ -169,7 +169,7 @@ impl<'h> Group<'h> {
         let mut group = Self {
             name,
             thin: ops.iter().any(|op| THIN.contains(&op.f.as_str()) && consumer(&op.args).is_some()),
-            cooperative: is_cooperative(ops, history),
+            cooperative: is_cooperative(name, ops, history),
             requests: BTreeMap::new(),
             nameless: Vec::new(),
             tellings: Vec::new(),
@@ -321,17 +321,23 @@ fn description<'h>(op: &'h Op, gone: &BTreeSet<&str>) -> Option<Description<'h>>
     })
 }
 
-/// Any sign of the cooperative strategy makes a group cooperative here: less is promised of such groups.
-fn is_cooperative(ops: &[&Op], history: &History) -> bool {
+/// Any sign of the cooperative strategy makes a group cooperative here: less is promised of such groups. The header's
+/// `strategy`, or of several groups its `strategies`, counts where a member leaves the strategy open.
+fn is_cooperative(group: &str, ops: &[&Op], history: &History) -> bool {
     const NAME: &str = "cooperative-sticky";
-    let configured = history.header.config.get("strategy");
-    configured.is_some_and(|value| value.to_string().contains(NAME))
-        || ops.iter().any(|op| {
-            let strategy = name(&op.args, "strategy") == Some(NAME);
-            let protocols = op.args.get("protocols").and_then(Value::as_array);
-            let offered = protocols.into_iter().flatten().any(|p| name(p, "name") == Some(NAME));
-            strategy || offered || op.result.as_ref().is_some_and(|r| name(r, "protocol") == Some(NAME))
-        })
+    let config = &history.header.config;
+    let of_group = config.get("strategies").and_then(|strategies| strategies.get(group));
+    let configured = of_group.or(config.get("strategy")).and_then(Value::as_str) == Some(NAME);
+    ops.iter().any(|op| {
+        let protocols = op.args.get("protocols").and_then(Value::as_array);
+        let offered = protocols.into_iter().flatten().any(|p| name(p, "name") == Some(NAME));
+        let chosen = op.result.as_ref().is_some_and(|reply| name(reply, "protocol") == Some(NAME));
+        let subscribed = match name(&op.args, "strategy") {
+            Some(strategy) => strategy == NAME,
+            None => configured && op.f == "subscribe",
+        };
+        subscribed || offered || chosen
+    })
 }
 
 fn timeouts(ops: &[&Op], history: &History) -> Timeouts {

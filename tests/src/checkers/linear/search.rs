@@ -1,6 +1,6 @@
 //! The search for a linearization of one register; see the module above.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::history::Micros;
 
@@ -72,8 +72,8 @@ pub enum Answer {
     GaveUp(usize),
 }
 
-/// Steps after which a search is given up by default; a step is one configuration looked at. A second or two.
-pub const STEPS: usize = 2_000_000;
+/// Steps after which a search is given up by default; a step is one configuration reached. A few seconds.
+pub const STEPS: usize = 5_000_000;
 
 /// A set of small numbers, sorted: pending operations that have acted. Few are pending at once.
 type Acted = Vec<u32>;
@@ -233,17 +233,19 @@ impl Search<'_> {
     fn complete(&mut self, at: usize, configurations: Vec<Place>) -> Result<Vec<Place>, Option<Answer>> {
         let id = number(at);
         let mut done = Frontier::default();
-        let mut seen: HashSet<Configuration> = HashSet::new();
+        // What was reached on the way. Breadth first, so that configurations that use up few unanswered operations come
+        // first and spare us the others.
+        let mut seen = Frontier::default();
         let mut before: Vec<(u32, Option<usize>)> = Vec::new();
-        // Breadth first, so that configurations that use up few unanswered operations come first and prune the others.
-        let mut open = Frontier::default();
+        let mut layer = Vec::new();
         for (configuration, setter) in configurations {
             before.push((configuration.state, setter));
-            open.add(configuration, setter);
+            if seen.add(configuration.clone(), setter) {
+                layer.push((configuration, setter));
+            }
         }
-        let mut layer = open.into_vec();
         while !layer.is_empty() {
-            let mut next = Frontier::default();
+            let mut next = Vec::new();
             for (mut configuration, setter) in layer {
                 self.left = self.left.checked_sub(1).ok_or(None)?;
                 if let Ok(place) = configuration.acted.binary_search(&id) {
@@ -251,16 +253,16 @@ impl Search<'_> {
                     done.add(configuration, setter);
                     continue;
                 }
-                if !seen.insert(configuration.clone()) {
-                    continue;
-                }
+                let mut made = 0;
                 self.successors(&configuration, |successor, by| {
-                    if !seen.contains(&successor) {
-                        next.add(successor, Some(by));
+                    made += 1;
+                    if seen.add(successor.clone(), Some(by)) {
+                        next.push((successor, Some(by)));
                     }
                 });
+                self.left = self.left.checked_sub(made).ok_or(None)?;
             }
-            layer = next.into_vec();
+            layer = next;
         }
         self.pending.answered.retain(|other| *other != id);
         self.pending.sights.retain(|other| *other != id);

@@ -35,6 +35,9 @@ pub struct ThinRead<'h> {
     pub committed: Possible,
     /// Whether an unanswered request of this consumer may have moved the position since.
     pub haunted: bool,
+    /// Whether the consumer held a static seat, whose position passes from one name to another: then neither
+    /// `expected` nor `committed` tells where the read had to begin.
+    pub seated: bool,
     /// The offset at which the poll found the end of the partition, where that is certain.
     pub end: Option<i64>,
 }
@@ -49,8 +52,6 @@ struct Position<'h> {
 }
 
 /// Follows the thin consumers of a history, in the order of groups, consumers and time.
-///
-/// Consumers that share a static seat are left out: positions then pass from one name to another.
 #[must_use]
 pub fn thin_reads<'h>(history: &'h History, logs: &Logs<'h>) -> Vec<ThinRead<'h>> {
     let mut consumers: BTreeMap<(&str, &str), Vec<&'h Op>> = BTreeMap::new();
@@ -67,9 +68,8 @@ pub fn thin_reads<'h>(history: &'h History, logs: &Logs<'h>) -> Vec<ThinRead<'h>
     let commits = Commits::of(history);
     let mut reads = Vec::new();
     for ((group, consumer), ops) in consumers {
-        if !seated.contains(&(group, consumer)) {
-            Consumer { history, commits: &commits, logs, group, consumer }.follow(&ops, &mut reads);
-        }
+        let seated = seated.contains(&(group, consumer));
+        Consumer { history, commits: &commits, logs, group, consumer, seated }.follow(&ops, &mut reads);
     }
     reads
 }
@@ -80,6 +80,7 @@ struct Consumer<'a, 'h> {
     logs: &'a Logs<'h>,
     group: &'h str,
     consumer: &'h str,
+    seated: bool,
 }
 
 impl<'h> Consumer<'_, 'h> {
@@ -155,12 +156,13 @@ impl<'h> Consumer<'_, 'h> {
                 consumer: self.consumer,
                 log: log.clone(),
                 first: ends.map(|(first, _)| first),
-                expected: position.next.filter(|_| !overlapping),
+                expected: position.next.filter(|_| !overlapping && !self.seated),
                 committed,
-                haunted: haunted || overlapping,
+                haunted: haunted || overlapping || self.seated,
+                seated: self.seated,
                 end: None,
             };
-            read.end = found_end(&read, reply, ends.map(|(_, last)| last));
+            read.end = found_end(&read, reply);
             reads.push(read);
             if let Some((_, last)) = ends {
                 let next = Position { next: Some((last.saturating_add(1), op)), since: op.invoke_us };
@@ -182,23 +184,14 @@ fn nothing_committed() -> Possible {
     Possible { values: BTreeMap::from([(0, Vec::new())]) }
 }
 
-/// Where a poll found the end of a partition, if it must have read up to there: its group was stable, its reply not
-/// full, and its position is known.
-fn found_end(read: &ThinRead<'_>, reply: &Value, last: Option<i64>) -> Option<i64> {
-    let records = reply.get("records").and_then(Value::as_array)?;
-    let limit = read.op.args.get("max_messages").and_then(Value::as_u64).unwrap_or(10);
-    let room =
-        (records.len() as u64) < limit && records.iter().map(super::size).sum::<usize>() < super::FULL_BYTES;
-    if !room || read.haunted || reply.get("state").and_then(Value::as_str) != Some("Stable") {
-        return None;
-    }
-    match (last, read.expected) {
-        (Some(last), _) => Some(last.saturating_add(1)),
-        // An empty reply: the position was behind what it had read, unless it had gone to a committed offset
-        // in between. The highest of these is where it may have looked.
-        (None, Some((next, _))) => read.committed.values.keys().copied().chain([next]).max(),
-        (None, None) => None,
-    }
+/// Where a poll that returned nothing must have looked for a record, at the latest: its group was stable, and its
+/// position is known. A poll that returned something may have left this partition for the next one.
+fn found_end(read: &ThinRead<'_>, reply: &Value) -> Option<i64> {
+    let nothing = reply.get("records").and_then(Value::as_array).is_some_and(Vec::is_empty);
+    let stable = reply.get("state").and_then(Value::as_str) == Some("Stable");
+    let (next, _) = read.expected.filter(|_| nothing && stable && !read.haunted)?;
+    // Its position may have gone to a committed offset in between; the highest of these is where it may have looked.
+    read.committed.values.keys().copied().chain([next]).max()
 }
 
 /// The partitions that a reply assigns to the consumer.

@@ -1,0 +1,328 @@
+//! Random requests in a small world: few groups, members, topics, so that they meet often. What an op names by
+//! number (a member, a deadline, an earlier request) is looked up in the state when it is run.
+
+use proptest::prelude::*;
+use state_machine::State;
+use state_machine::command::{
+    Command, Fence, Floor, Lane, OffsetCommit, Origin, Placement, Protocol, Records, Subscription, Write,
+};
+use state_machine::groups::Membership;
+use state_machine::ids::{Generation, GroupId, InstanceId, MemberId, ProtocolName, TopicName};
+
+const STRATEGIES: [&str; 4] = ["range", "roundrobin", "sticky", "cooperative-sticky"];
+const TOPICS: [&str; 2] = ["t", "u"];
+
+#[derive(Debug, Clone)]
+pub enum Op {
+    Topic { topic: usize, partitions: u32 },
+    Grow { topic: usize, by: u32 },
+    DeleteTopic { topic: usize },
+    Send { topic: usize, partition: u32, count: u32 },
+    Subscribe { name: usize, topics: usize, strategy: usize, instance: Option<usize> },
+    Poll { name: usize, max: u32 },
+    Heartbeat { name: usize },
+    ThinCommit { name: usize, topic: usize, partition: u32, offset: u64, generation: Option<i32> },
+    Unsubscribe { name: usize, permanent: bool },
+    Join { member: Option<usize>, topics: usize, offers: usize, instance: Option<usize> },
+    Sync { member: usize, behind: i32 },
+    Leave { member: usize, permanent: bool },
+    Commit { member: Option<usize>, topic: usize, partition: u32, behind: i32 },
+    Expire { deadline: usize },
+    ExpireOld { deadline: usize },
+    Coordinator { node: u64 },
+    Declare { consumers: usize, partitions: u32, strategy: usize },
+    DeleteGroup,
+    DeleteOffsets { topic: usize },
+    ExpireOffsets { hours: u64 },
+    Wait { minutes: u64 },
+    MaxSize { members: u32 },
+    InitialDelay { ms: u32 },
+    Retry { back: usize },
+    Floor { back: u64 },
+}
+
+/// Ops of a world where `thin` members (and else classic ones) are the likelier ones.
+pub fn op(thin: bool) -> impl Strategy<Value = Op> {
+    let name = 0..4_usize;
+    let topic = 0..TOPICS.len();
+    let instance = || prop::option::weighted(0.4, 0..2_usize);
+    let (of_thin, of_classic) = if thin { (10, 1) } else { (1, 10) };
+    prop_oneof![
+        2 => (topic.clone(), 1..4_u32).prop_map(|(topic, partitions)| Op::Topic { topic, partitions }),
+        1 => (topic.clone(), 1..3_u32).prop_map(|(topic, by)| Op::Grow { topic, by }),
+        1 => topic.clone().prop_map(|topic| Op::DeleteTopic { topic }),
+        2 => (topic.clone(), 0..4_u32, 1..4_u32)
+            .prop_map(|(topic, partition, count)| Op::Send { topic, partition, count }),
+        of_thin => (name.clone(), 1..4_usize, prop_oneof![Just(3), Just(0), 0..4_usize], instance())
+            .prop_map(|(name, topics, strategy, instance)| Op::Subscribe { name, topics, strategy, instance }),
+        of_thin => (name.clone(), 0..6_u32).prop_map(|(name, max)| Op::Poll { name, max }),
+        of_thin => name.clone().prop_map(|name| Op::Heartbeat { name }),
+        of_thin => (name.clone(), topic.clone(), 0..4_u32, 0..4_u64, prop::option::of(-1..3_i32))
+            .prop_map(|(name, topic, partition, offset, generation)| Op::ThinCommit {
+                name, topic, partition, offset, generation
+            }),
+        of_thin => (name.clone(), any::<bool>())
+            .prop_map(|(name, permanent)| Op::Unsubscribe { name, permanent }),
+        of_classic => (prop::option::of(name.clone()), 1..4_usize, 0..4_usize, instance())
+            .prop_map(|(member, topics, offers, instance)| Op::Join { member, topics, offers, instance }),
+        of_classic => (name.clone(), prop_oneof![9 => Just(0), 1 => 1..2_i32])
+            .prop_map(|(member, behind)| Op::Sync { member, behind }),
+        of_classic / 3 + 1 => (name.clone(), any::<bool>())
+            .prop_map(|(member, permanent)| Op::Leave { member, permanent }),
+        3 => (prop::option::of(name.clone()), topic.clone(), 0..4_u32, 0..2_i32)
+            .prop_map(|(member, topic, partition, behind)| Op::Commit { member, topic, partition, behind }),
+        5 => (0..16_usize).prop_map(|deadline| Op::Expire { deadline }),
+        1 => (0..64_usize).prop_map(|deadline| Op::ExpireOld { deadline }),
+        1 => (1..4_u64).prop_map(|node| Op::Coordinator { node }),
+        1 => (0..8_usize, 0..4_u32, 0..4_usize)
+            .prop_map(|(consumers, partitions, strategy)| Op::Declare { consumers, partitions, strategy }),
+        1 => Just(Op::DeleteGroup),
+        1 => topic.prop_map(|topic| Op::DeleteOffsets { topic }),
+        1 => (0..3_u64).prop_map(|hours| Op::ExpireOffsets { hours }),
+        2 => (0..90_u64).prop_map(|minutes| Op::Wait { minutes }),
+        1 => (1..6_u32).prop_map(|members| Op::MaxSize { members }),
+        1 => prop_oneof![Just(0), Just(3_000_u32)].prop_map(|ms| Op::InitialDelay { ms }),
+        3 => (0..20_usize).prop_map(|back| Op::Retry { back }),
+        1 => (0..8_u64).prop_map(|back| Op::Floor { back }),
+    ]
+}
+
+/// What an op comes to in a state.
+pub enum Said {
+    Command(Command),
+    Retry(usize),
+    Floor(u64),
+    Wait(u64),
+    MaxSize(u32),
+    InitialDelay(u32),
+    Nothing,
+}
+
+pub fn group() -> GroupId {
+    "g".into()
+}
+
+fn name(i: usize) -> MemberId {
+    format!("c{i}").into()
+}
+
+fn topics(mask: usize) -> Vec<TopicName> {
+    let all = TOPICS.iter().enumerate().filter(|(i, _)| mask & (1 << i) != 0);
+    all.map(|(_, name)| TopicName::from(*name)).collect()
+}
+
+fn instance(i: usize) -> InstanceId {
+    format!("i{i}").into()
+}
+
+fn strategy(i: usize) -> ProtocolName {
+    STRATEGIES[i].into()
+}
+
+/// The member with a number among those of the group; one who is not there if there are fewer.
+fn member(state: &State, i: usize) -> MemberId {
+    let classic = state.group(&group()).and_then(|g| g.membership.classic());
+    classic.and_then(|c| c.members.keys().nth(i)).cloned().unwrap_or_else(|| "stranger".into())
+}
+
+fn offers(topics: &[TopicName], which: usize, owned: Vec<(TopicName, Vec<u32>)>) -> Vec<Protocol> {
+    let lists: [&[usize]; 4] = [&[0, 3], &[3], &[3, 0], &[0, 1, 3]];
+    let protocol = |i: &usize| Protocol {
+        name: strategy(*i),
+        topics: topics.to_vec(),
+        owned: owned.clone(),
+        generation: None,
+    };
+    lists[which].iter().map(protocol).collect()
+}
+
+impl Op {
+    pub fn say(&self, state: &State) -> Said {
+        let generation = || state.group(&group()).map_or(0, |g| g.generation.0);
+        let commit = |topic: usize, partition: u32, offset: u64| OffsetCommit {
+            group: group(),
+            topic: TOPICS[topic].into(),
+            partition,
+            offset,
+            metadata: None,
+        };
+        Said::Command(match *self {
+            Op::Topic { topic, partitions } => {
+                Command::CreateTopic { topic: TOPICS[topic].into(), partitions }
+            }
+            Op::Grow { topic, by } => {
+                let now = state.topic(&TOPICS[topic].into()).map_or(0, |t| t.partition_count());
+                Command::CreatePartitions { topic: TOPICS[topic].into(), partitions: now + by }
+            }
+            Op::DeleteTopic { topic } => Command::DeleteTopic { topic: TOPICS[topic].into() },
+            Op::Send { topic, partition, count } => Command::Produce {
+                topic: TOPICS[topic].into(),
+                placement: Placement::Partition(partition),
+                new_topic_partitions: 2,
+                records: Records { count, bytes: vec![b'x'; count as usize].into() },
+            },
+            Op::Subscribe { name: i, topics: mask, strategy: s, instance: which } => Command::Subscribe {
+                group: group(),
+                member: name(i),
+                subscription: Subscription {
+                    topics: topics(mask),
+                    strategy: strategy(s),
+                    instance_id: which.map(instance),
+                    session_timeout_ms: 10_000,
+                    rebalance_timeout_ms: 60_000,
+                },
+            },
+            Op::Poll { name: i, max } => Command::Poll { group: group(), member: name(i), max_messages: max },
+            Op::Heartbeat { name: i } => Command::ThinHeartbeat { group: group(), member: name(i) },
+            Op::ThinCommit { name: i, topic, partition, offset, generation: given } => Command::ThinCommit {
+                commit: commit(topic, partition, offset),
+                member: name(i),
+                generation: given.map(|behind| Generation(generation() - behind)),
+            },
+            Op::Unsubscribe { name: i, permanent } => {
+                Command::Unsubscribe { group: group(), member: name(i), permanent }
+            }
+            Op::Join { member: i, topics: mask, offers: which, instance: seat } => {
+                let id = i.map(|i| member(state, i));
+                Command::JoinGroup {
+                    group: group(),
+                    instance_id: seat.map(instance),
+                    session_timeout_ms: 10_000,
+                    rebalance_timeout_ms: 60_000,
+                    protocols: offers(&topics(mask), which, Vec::new()),
+                    member: id,
+                }
+            }
+            Op::Sync { member: i, behind } => Command::SyncGroup {
+                group: group(),
+                member: member(state, i),
+                instance_id: None,
+                generation: Generation(generation() - behind),
+                assignments: None,
+            },
+            Op::Leave { member: i, permanent } => {
+                Command::LeaveGroup { group: group(), member: member(state, i), instance_id: None, permanent }
+            }
+            Op::Commit { member: i, topic, partition, behind } => Command::CommitOffset {
+                commit: commit(topic, partition, 1),
+                fence: i.map(|i| Fence {
+                    member_id: Some(member(state, i)),
+                    generation: Some(Generation(generation() - behind)),
+                }),
+            },
+            Op::Expire { deadline } => {
+                let all = state.group(&group()).map_or_else(Vec::new, |g| g.deadlines());
+                match all.into_iter().map(|(d, _)| d).cycle().nth(deadline) {
+                    Some(deadline) => Command::Expire { group: group(), deadline },
+                    None => return Said::Nothing,
+                }
+            }
+            Op::ExpireOld { deadline } => {
+                use state_machine::command::Deadline;
+                let number = (deadline / 8) as u64;
+                let old = Generation(i32::try_from(number).expect("small"));
+                let deadline = match deadline % 6 {
+                    0 => Deadline::Session { member: name(deadline % 4) },
+                    1 => Deadline::PollInterval { member: name(deadline % 4) },
+                    2 => Deadline::Rebalance { epoch: number },
+                    3 => Deadline::Sync { generation: old },
+                    4 => Deadline::Revocation { member: name(deadline % 4), generation: old },
+                    _ => Deadline::InitialDelay { epoch: number },
+                };
+                Command::Expire { group: group(), deadline }
+            }
+            Op::Coordinator { node } => Command::NewCoordinator { node },
+            Op::Declare { consumers, partitions, strategy: s } => Command::DeclareGroup {
+                group: group(),
+                topic: TOPICS[0].into(),
+                consumers: (0..3).filter(|i| consumers & (1 << i) != 0).map(name).collect(),
+                partitions: (0..partitions).collect(),
+                strategy: strategy(s),
+            },
+            Op::DeleteGroup => Command::DeleteGroup { group: group() },
+            Op::DeleteOffsets { topic } => {
+                Command::DeleteOffsets { group: group(), topic: TOPICS[topic].into(), partitions: None }
+            }
+            Op::ExpireOffsets { hours } => Command::ExpireOffsets { retention_ms: hours * 3_600_000 },
+            Op::Wait { minutes } => return Said::Wait(minutes * 60_000),
+            Op::MaxSize { members } => return Said::MaxSize(members),
+            Op::InitialDelay { ms } => return Said::InitialDelay(ms),
+            Op::Retry { back } => return Said::Retry(back),
+            Op::Floor { back } => return Said::Floor(back),
+        })
+    }
+}
+
+/// A command as one of node 1's requests.
+pub fn write(command: Command, seq: u64) -> Write {
+    let lane = match command {
+        Command::JoinGroup { .. } | Command::SyncGroup { .. } => Lane::Waiting,
+        _ => Lane::Prompt,
+    };
+    let is_leaders_own = matches!(command, Command::Expire { .. } | Command::NewCoordinator { .. });
+    let origin = (!is_leaders_own).then_some(Origin { node: 1, incarnation: 0xa, lane, seq });
+    Write { origin, command }
+}
+
+pub fn floor(lane: Lane, below: u64) -> Floor {
+    Floor { node: 1, incarnation: 0xa, lane, below }
+}
+
+/// The requests that faithful clients of all members would send now: thin consumers poll, classic members join
+/// and sync as their state asks them to. Members in `silent` say nothing.
+pub fn faithful(state: &State, silent: impl Fn(&MemberId) -> bool) -> Vec<Command> {
+    let Some(found) = state.group(&group()) else { return Vec::new() };
+    match &found.membership {
+        Membership::Simple | Membership::Declared(_) => Vec::new(),
+        Membership::Thin(thin) => {
+            let present = thin.members.iter().filter(|(id, m)| !m.away && !silent(id));
+            let poll = |id: &MemberId| Command::Poll { group: group(), member: id.clone(), max_messages: 3 };
+            present.map(|(id, _)| poll(id)).collect()
+        }
+        Membership::Classic(classic) => {
+            let sync = |id: &MemberId| Command::SyncGroup {
+                group: group(),
+                member: id.clone(),
+                instance_id: None,
+                generation: found.generation,
+                assignments: None,
+            };
+            let ids = classic.members.keys().filter(|id| !classic.away.contains(*id) && !silent(id));
+            let preparing = found.state().name() == "PreparingRebalance";
+            ids.filter_map(|id| {
+                if classic.pending_sync.contains(id) {
+                    Some(sync(id))
+                } else if preparing && !classic.joining.contains(id) {
+                    rejoin(state, id)
+                } else {
+                    None
+                }
+            })
+            .collect()
+        }
+    }
+}
+
+/// A classic member joins again, with what it reads now.
+fn rejoin(state: &State, id: &MemberId) -> Option<Command> {
+    let found = state.group(&group())?;
+    let member = found.membership.classic()?.members.get(id)?;
+    let protocol = |p: &Protocol| Protocol {
+        owned: member.assignment.clone(),
+        generation: Some(found.generation),
+        ..p.clone()
+    };
+    Some(Command::JoinGroup {
+        group: group(),
+        member: Some(id.clone()),
+        instance_id: None,
+        session_timeout_ms: 10_000,
+        rebalance_timeout_ms: 60_000,
+        protocols: member.protocols.iter().map(protocol).collect(),
+    })
+}
+
+/// What the leader of a cooperative classic group does when partitions were withheld: it joins again.
+pub fn second_round(state: &State) -> Option<Command> {
+    rejoin(state, state.group(&group())?.membership.classic()?.leader.as_ref()?)
+}

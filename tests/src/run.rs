@@ -1,0 +1,182 @@
+//! One run from its parameters to its judgement.
+//!
+//! Owns what determines a run ([`Case`]): a case and the code are all that is needed to repeat it, in the simulator exactly, with
+//! real processes as far as time allows. Also draws cases for [`crate::soak`]. Knows nothing of how results are shown.
+
+use std::path::PathBuf;
+
+use crate::checkers::{Checker, Judgement, judge};
+use crate::door::Door;
+use crate::history::{History, Micros};
+use crate::nemesis::Nemesis;
+use crate::nemesis::draw::{Ground, draw};
+use crate::play::{Outcome, Play, Setup};
+use crate::rng::Rng;
+use crate::schedule::Schedule;
+use crate::stage::{Stage, StageError};
+use crate::workload::Kind;
+
+/// Everything that determines a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// What clients do.
+    pub workload: Kind,
+    /// `real` or `sim`.
+    pub stage: &'static str,
+    /// How many nodes.
+    pub nodes: usize,
+    /// How long faults may happen.
+    pub seconds: u32,
+    /// What goes wrong, where the schedule is drawn.
+    pub nemeses: Vec<Nemesis>,
+    /// Draws operations and faults.
+    pub seed: u64,
+    /// Operations a second, over all clients.
+    pub rate: u32,
+    /// Mean latency between nodes, in milliseconds.
+    pub latency_ms: u32,
+    /// Lines that `loss` loses, in percent.
+    pub loss: u32,
+    /// Lines that `duplicate` doubles, in percent.
+    pub duplicate: u32,
+    /// Requests that one client may have under way.
+    pub pipeline: usize,
+    /// How many clients.
+    pub clients: usize,
+    /// Every node has to serve again so many seconds after the end of all faults.
+    pub recover: u32,
+    /// The program to test, where it is not the usual one.
+    pub bin: Option<PathBuf>,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// The file of the schedule, where it is not drawn.
+    pub schedule: Option<PathBuf>,
+}
+
+/// A run and what is to be said about it.
+#[derive(Debug)]
+pub struct Finished {
+    /// What happened.
+    pub outcome: Outcome,
+    /// Whether it should have.
+    pub judgement: Judgement,
+}
+
+/// Judges a history by all checkers, the form of the protocol first.
+pub fn judged(history: &History) -> Judgement {
+    let mut judgement = judge(history);
+    judgement.verdicts.insert(0, (Door.name(), Door.check(history)));
+    judgement
+}
+
+impl Case {
+    /// How many clients a cluster of that size has, where nothing else is asked for.
+    pub fn usual_clients(nodes: usize) -> usize {
+        nodes * 3
+    }
+
+    /// A case with a workload, a size and a mix of faults of its own.
+    pub fn swarm(seed: u64, stage: &dyn Stage, workloads: &[Kind]) -> Self {
+        let mut rng = Rng::new(seed, "case");
+        let nodes = if rng.percent(60) { 3 } else { 5 };
+        let able: Vec<Nemesis> = Nemesis::ALL.into_iter().filter(|nemesis| stage.can(*nemesis)).collect();
+        // Each with its own probability in this case, so that also few at once and none at all come up.
+        let percent = u32::try_from(rng.between(0, 60)).unwrap_or(0);
+        let nemeses = able.into_iter().filter(|_| rng.percent(percent)).collect();
+        let pick = |rng: &mut Rng, of: &[u32]| rng.pick(of).copied().unwrap_or(1);
+        Self {
+            workload: rng.pick(workloads).copied().unwrap_or(Kind::Kafka),
+            stage: stage.name(),
+            nodes,
+            seconds: pick(&mut rng, &[4, 8, 12]),
+            nemeses,
+            seed,
+            rate: pick(&mut rng, &[50, 100, 200]),
+            latency_ms: pick(&mut rng, &[0, 0, 2, 10]),
+            loss: pick(&mut rng, &[2, 5, 10]),
+            duplicate: pick(&mut rng, &[2, 5, 20]),
+            pipeline: if rng.percent(30) { 4 } else { 1 },
+            clients: Self::usual_clients(nodes),
+            recover: 5,
+            bin: None,
+            args: Vec::new(),
+            schedule: None,
+        }
+    }
+
+    /// Draws the faults.
+    pub fn draw_schedule(&self) -> Schedule {
+        let ground = Ground {
+            nodes: self.nodes,
+            slots: self.clients,
+            length_us: self.faults_us(),
+            loss_ppm: self.loss * 10_000,
+            duplicate_ppm: self.duplicate * 10_000,
+        };
+        draw(&self.nemeses, &ground, self.seed)
+    }
+
+    fn faults_us(&self) -> Micros {
+        Micros::from(self.seconds) * 1_000_000
+    }
+
+    /// Runs it and judges the history, if there is one worth judging (see [`Outcome::failure`]).
+    ///
+    /// # Errors
+    /// Where the stage cannot do it.
+    pub fn perform(
+        &self,
+        stage: &mut dyn Stage,
+        schedule: Schedule,
+        tell: &mut dyn FnMut(Micros, &str),
+    ) -> Result<Finished, StageError> {
+        let mut play = Play::new(Setup {
+            workload: self.workload,
+            nodes: self.nodes,
+            slots: self.clients,
+            rate: self.rate,
+            pipeline: self.pipeline,
+            latency_us: Micros::from(self.latency_ms) * 1_000,
+            faults_us: self.faults_us(),
+            recover_us: Micros::from(self.recover) * 1_000_000,
+            schedule,
+            seed: self.seed,
+            stage: self.stage.to_owned(),
+        });
+        stage.run(&mut play, tell)?;
+        let outcome = play.into_outcome();
+        let judgement = judged(&outcome.history);
+        Ok(Finished { outcome, judgement })
+    }
+
+    /// The line that repeats it.
+    pub fn repeat(&self) -> String {
+        let nemeses: Vec<&str> = self.nemeses.iter().map(|nemesis| nemesis.name()).collect();
+        let nemeses = if nemeses.is_empty() { "none".to_owned() } else { nemeses.join(",") };
+        let mut line = format!(
+            "scripts/arena {} --stage {} --nodes {} --seconds {} --nemesis {nemeses} --seed {} --rate {} --latency {} \
+             --loss {} --duplicate {} --pipeline {} --clients {} --recover {}",
+            self.workload.name(),
+            self.stage,
+            self.nodes,
+            self.seconds,
+            self.seed,
+            self.rate,
+            self.latency_ms,
+            self.loss,
+            self.duplicate,
+            self.pipeline,
+            self.clients,
+            self.recover,
+        );
+        let mut add = |flag: &str, value: Option<String>| {
+            if let Some(value) = value {
+                line.push_str(&format!(" {flag} {value}"));
+            }
+        };
+        add("--bin", self.bin.as_ref().map(|path| path.display().to_string()));
+        add("--schedule", self.schedule.as_ref().map(|path| path.display().to_string()));
+        add("--", (!self.args.is_empty()).then(|| self.args.join(" ")));
+        line
+    }
+}

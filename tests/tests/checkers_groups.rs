@@ -1,0 +1,613 @@
+//! Each predicate of groups catches the history that it is for, and passes a lawful one that is close to it.
+
+mod checkers_support;
+
+use arena::history::History;
+use checkers_support::{Play, catches, commit, lawful, leaves_open, passes, play, subscribe};
+use serde_json::{Value, json};
+
+/// Two eager consumers that share two partitions in generation 2.
+fn two() -> Play {
+    play("groups")
+        .config(json!({ "partitions": { "t": 2 } }))
+        .thin("a", "subscribe", (0, 10), 1, &[0, 1])
+        .thin("b", "subscribe", (20, 30), 1, &[])
+        .thin("a", "poll", (40, 50), 1, &[])
+        .thin("b", "poll", (60, 70), 2, &[1])
+        .thin("a", "poll", (80, 90), 2, &[0])
+}
+
+fn member(consumer: &str) -> Value {
+    json!({ "group": "g", "consumer": consumer })
+}
+
+fn told(generation: i64, partitions: &[i64]) -> Value {
+    json!({ "generation": generation, "state": "Stable", "assignment": { "t": partitions } })
+}
+
+/// A cooperative consumer's subscription.
+fn cooperative(play: Play, consumer: &str, span: (u64, u64), generation: i64, partitions: &[i64]) -> Play {
+    play.ok(
+        consumer,
+        "subscribe",
+        subscribe(consumer, "cooperative-sticky"),
+        span,
+        told(generation, partitions),
+    )
+}
+
+#[test]
+fn a_sound_group_passes() {
+    let history = two().described((95, 99), 2, "Stable", &[("a", &[0]), ("b", &[1])]).end();
+    lawful(&history);
+    for name in [
+        "double-ownership",
+        "overlapping-ownership",
+        "two-generations",
+        "generation-reuse",
+        "not-covering",
+        "outside-subscription",
+        "starved-member",
+        "accepted-after-removal",
+        "lost-member",
+    ] {
+        passes(name, &history);
+    }
+}
+
+#[test]
+fn g1_double_ownership() {
+    catches(
+        "double-ownership",
+        &two().thin("b", "heartbeat", (92, 95), 2, &[0, 1]).end(),
+        &["generation 2", "t-0", "a and b"],
+    );
+    catches(
+        "double-ownership",
+        &two().described((95, 99), 2, "Stable", &[("a", &[0]), ("b", &[0, 1])]).end(),
+        &["t-0"],
+    );
+    passes(
+        "double-ownership",
+        &two().thin("b", "unsubscribe", (92, 95), 2, &[]).thin("a", "poll", (96, 98), 3, &[0, 1]).end(),
+    );
+}
+
+#[test]
+fn g1_a_static_seat_is_taken_over() {
+    let seat = |consumer: &str, instance: &str| {
+        let mut args = subscribe(consumer, "range");
+        args["instance_id"] = json!(instance);
+        args
+    };
+    let taken = |instance: &str| {
+        play("groups")
+            .ok("a", "subscribe", seat("a", "i"), (0, 10), told(1, &[0]))
+            .ok("b", "subscribe", seat("b", instance), (20, 30), told(1, &[0]))
+            .end()
+    };
+    lawful(&taken("i"));
+    catches("double-ownership", &taken("j"), &["t-0"]);
+    catches("overlapping-ownership", &taken("j"), &["t-0"]);
+}
+
+#[test]
+fn g1_cooperative_heartbeats_do_not_read() {
+    let start = || cooperative(cooperative(play("groups"), "a", (0, 10), 1, &[0, 1]), "b", (20, 30), 2, &[]);
+    let reply = |partitions: &[i64]| {
+        let mut reply = told(2, partitions);
+        reply["records"] = json!([]);
+        reply
+    };
+    // Told of the new generation before it gives up with its next poll.
+    let lawful_move = start()
+        .ok("a", "heartbeat", member("a"), (40, 50), told(2, &[0, 1]))
+        .ok("a", "poll", member("a"), (60, 70), reply(&[0]))
+        .ok("b", "poll", member("b"), (80, 90), reply(&[1]))
+        .end();
+    lawful(&lawful_move);
+    let read_twice = start()
+        .ok("a", "poll", member("a"), (60, 70), reply(&[0, 1]))
+        .ok("b", "poll", member("b"), (80, 90), reply(&[1]))
+        .end();
+    catches("double-ownership", &read_twice, &["generation 2", "t-1"]);
+}
+
+#[test]
+fn g2_overlapping_ownership() {
+    // b is told t-0 in a newer generation, while a's time-outs still run and it has not polled.
+    let stolen = |at: u64| two().thin("b", "poll", (at, at + 10), 3, &[0, 1]).end();
+    catches("overlapping-ownership", &stolen(200), &["t-0", "a (generation 2)", "b (generation 3)"]);
+    // After a's session it is b's, lawfully.
+    passes("overlapping-ownership", &stolen(1_085));
+    // a gave up by a poll that was answered, or may have.
+    let gave_up = two().thin("a", "poll", (100, 110), 2, &[]).thin("b", "poll", (200, 210), 3, &[0, 1]).end();
+    lawful(&gave_up);
+    let may_have =
+        two().info("a", "poll", member("a"), (100, 110)).thin("b", "poll", (200, 210), 3, &[0, 1]).end();
+    passes("overlapping-ownership", &may_have);
+    // Skewed clocks take the time-outs from us, but not what was told on both sides.
+    let skewed = two().fault("clock", 0, Some(50)).thin("b", "poll", (200, 210), 3, &[0, 1]).end();
+    passes("overlapping-ownership", &skewed);
+    let both_sides = two()
+        .fault("clock", 0, Some(50))
+        .thin("b", "poll", (200, 210), 3, &[0, 1])
+        .thin("a", "heartbeat", (220, 230), 2, &[0])
+        .thin("b", "poll", (240, 250), 3, &[0, 1])
+        .end();
+    catches("overlapping-ownership", &both_sides, &["t-0"]);
+}
+
+#[test]
+fn g2_an_old_request_may_give_up_late() {
+    // A poll that nobody answered waits in a paused node, and gives up what a was told in between.
+    let ghost = play("groups")
+        .fault("pause", 5, Some(150))
+        .thin("a", "subscribe", (0, 4), 1, &[])
+        .info("a", "poll", member("a"), (6, 20))
+        .thin("a", "subscribe", (30, 40), 2, &[0])
+        .thin("b", "subscribe", (50, 60), 2, &[])
+        .thin("b", "poll", (170, 180), 3, &[0])
+        .end();
+    lawful(&ghost);
+}
+
+#[test]
+fn g2_and_g3_in_a_classic_group() {
+    let start = || play("classic").classic("a", (0, 30), 1, &[0]);
+    lawful(&start().classic("b", (1_100, 1_130), 2, &[0]).end());
+    let early = start().classic("b", (100, 130), 2, &[0]);
+    catches("overlapping-ownership", &early.end(), &["t-0", "generation 1", "generation 2"]);
+    let beat = json!({ "group": "g", "member_id": "a", "generation": 1 });
+    let both = start()
+        .classic("b", (1_100, 1_130), 2, &[0])
+        .ok("a", "heartbeat", beat.clone(), (1_200, 1_210), json!({}))
+        .end();
+    catches("two-generations", &both, &["a was answered in generation 1", "generation 2"]);
+    let under_way = start()
+        .classic("b", (1_100, 1_130), 2, &[0])
+        .ok("a", "heartbeat", beat, (1_105, 1_210), json!({}))
+        .end();
+    passes("two-generations", &under_way);
+}
+
+#[test]
+fn g3_two_generations() {
+    let old = two()
+        .thin("b", "poll", (1_200, 1_210), 3, &[0, 1])
+        .thin("a", "heartbeat", (1_220, 1_230), 2, &[0])
+        .end();
+    catches("two-generations", &old, &["a was answered in generation 2", "b", "generation 3"]);
+    // Who has given up everything is told the generation that ends.
+    lawful(
+        &two()
+            .thin("b", "poll", (1_200, 1_210), 3, &[0, 1])
+            .thin("a", "heartbeat", (1_220, 1_230), 2, &[])
+            .end(),
+    );
+    // Cooperative members are of different generations for a while, as long as they read other partitions.
+    let apart = |partitions: &[i64]| {
+        let play =
+            cooperative(cooperative(play("groups"), "a", (0, 10), 1, &[0, 1]), "b", (1_200, 1_210), 2, &[2]);
+        play.ok("a", "heartbeat", member("a"), (1_220, 1_230), told(1, partitions)).end()
+    };
+    passes("two-generations", &apart(&[0, 1]));
+    catches("two-generations", &apart(&[0, 2]), &["t-2"]);
+}
+
+#[test]
+fn g4_generation_reuse() {
+    catches(
+        "generation-reuse",
+        &two().thin("a", "heartbeat", (92, 95), 1, &[0, 1]).end(),
+        &["generation 1", "generation 2"],
+    );
+    catches(
+        "generation-reuse",
+        &two().thin("a", "heartbeat", (92, 95), 2, &[0, 1]).end(),
+        &["two assignments", "generation 2"],
+    );
+    passes("generation-reuse", &two().thin("a", "heartbeat", (92, 95), 2, &[]).end());
+    let stable: &[(&str, &[i64])] = &[("a", &[0]), ("b", &[1])];
+    let swapped: &[(&str, &[i64])] = &[("a", &[1]), ("b", &[0])];
+    let twice = |second| {
+        two().described((95, 99), 2, "Stable", stable).described((100, 105), 2, "Stable", second).end()
+    };
+    catches("generation-reuse", &twice(swapped), &["described twice", "t-0"]);
+    passes("generation-reuse", &twice(stable));
+    // A group that was deleted begins anew.
+    let deleted = two()
+        .ok("admin", "delete_group", json!({ "group": "g" }), (100, 110), json!({}))
+        .thin("a", "subscribe", (120, 130), 1, &[0, 1])
+        .end();
+    leaves_open("generation-reuse", &deleted, "no group");
+}
+
+#[test]
+fn g4_two_leaders() {
+    let join = |member: &str, generation: i64| {
+        let args = json!({ "group": "g", "member_id": member, "session_timeout_ms": 1000, "rebalance_timeout_ms": 2000,
+                           "protocols": [{ "name": "range", "topics": ["t"] }] });
+        (
+            args,
+            json!({ "generation": generation, "protocol": "range", "leader": member, "member_id": member, "members": [] }),
+        )
+    };
+    let second = |generation| {
+        let ((a, a_told), (b, b_told)) = (join("a", 1), join("b", generation));
+        play("classic")
+            .ok("a", "join_group", a, (0, 10), a_told)
+            .ok("b", "join_group", b, (5, 15), b_told)
+            .end()
+    };
+    catches("generation-reuse", &second(1), &["leader of generation 1"]);
+    passes("generation-reuse", &second(2));
+}
+
+#[test]
+fn g5_g6_g7_what_a_stable_group_owns() {
+    let described = |members: &[(&str, &[i64])]| two().described((3_000, 3_010), 2, "Stable", members).end();
+    catches("not-covering", &described(&[("a", &[0])]), &["t-1 belongs to nobody"]);
+    catches(
+        "outside-subscription",
+        &two().thin("a", "heartbeat", (92, 95), 2, &[0, 7]).end(),
+        &["t-7", "does not exist"],
+    );
+    catches("starved-member", &described(&[("a", &[0, 1]), ("b", &[])]), &["b owns nothing"]);
+    // More members than partitions: somebody lawfully has nothing.
+    passes("not-covering", &described(&[("a", &[0]), ("b", &[1]), ("c", &[])]));
+    leaves_open("starved-member", &described(&[("a", &[0]), ("b", &[1]), ("c", &[])]), "no description");
+    // While it rebalances, nothing is promised.
+    let preparing = two().described((3_000, 3_010), 2, "PreparingRebalance", &[("a", &[0])]).end();
+    leaves_open("not-covering", &preparing, "no description");
+    // A topic that is growing is not settled.
+    let grown = two()
+        .ok("x", "create_partitions", json!({ "topic": "t", "partitions": 3 }), (2_000, 2_500), json!({}))
+        .described((3_000, 3_010), 2, "Stable", &[("a", &[0]), ("b", &[1])])
+        .end();
+    leaves_open("not-covering", &grown, "no description");
+}
+
+#[test]
+fn g6_another_topic() {
+    let other = |topic: &str| {
+        let mut reply = told(2, &[]);
+        reply["assignment"] = json!({ topic: [0] });
+        two().ok("a", "heartbeat", member("a"), (92, 95), reply).end()
+    };
+    catches("outside-subscription", &other("u"), &["u-0", "never subscribed"]);
+    passes("outside-subscription", &other("t"));
+}
+
+#[test]
+fn g7_starved_for_a_long_time() {
+    let hungry = |generations: [i64; 2]| {
+        let mut play = play("groups").config(json!({ "partitions": { "t": 1 } })).thin(
+            "a",
+            "subscribe",
+            (0, 10),
+            1,
+            &[],
+        );
+        for second in 1..20u64 {
+            let generation = generations[usize::from(second > 9)];
+            play = play.thin("a", "poll", (second * 1_000, second * 1_000 + 10), generation, &[]);
+        }
+        play
+    };
+    catches("starved-member", &hungry([1, 1]).end(), &["a was told an empty assignment"]);
+    // Rebalances in between, or a fault, may be the cause.
+    leaves_open("starved-member", &hungry([1, 2]).end(), "no description");
+    leaves_open(
+        "starved-member",
+        &hungry([1, 1]).fault("partition", 5_000, Some(6_000)).end(),
+        "no description",
+    );
+}
+
+/// Two consumers that poll on through the final phase, a being told `generation` from half-time on.
+fn final_phase(generation: i64, state: &str, last: (i64, &str)) -> History {
+    let mut play = two().heal(100);
+    for step in 0..20u64 {
+        let at = 11_000 + step * 100;
+        let now = if step < 10 { 2 } else { generation };
+        play = play.thin_told("a", "poll", (at, at + 10), now, state, json!({ "t": [0] }), &[]).thin_told(
+            "b",
+            "poll",
+            (at + 20, at + 30),
+            now,
+            state,
+            json!({ "t": [1] }),
+            &[],
+        );
+    }
+    play.described((12_950, 12_960), last.0, last.1, &[("a", &[0]), ("b", &[1])]).end()
+}
+
+#[test]
+fn g8_no_convergence() {
+    let sound = final_phase(2, "Stable", (2, "Stable"));
+    passes("no-convergence", &sound);
+    lawful(&sound);
+    catches(
+        "no-convergence",
+        &final_phase(2, "Stable", (2, "PreparingRebalance")),
+        &["state PreparingRebalance"],
+    );
+    catches("no-convergence", &final_phase(2, "Stable", (3, "Stable")), &["generation 3", "was last told 2"]);
+    catches(
+        "no-convergence",
+        &final_phase(2, "PreparingRebalance", (2, "Stable")),
+        &["was told state PreparingRebalance"],
+    );
+    leaves_open("no-convergence", &two().end(), "final phase");
+    // Somebody joined just before: it may lawfully be under way.
+    let joined = two()
+        .heal(100)
+        .thin("c", "subscribe", (200, 210), 2, &[])
+        .described((250, 260), 2, "PreparingRebalance", &[("a", &[0]), ("b", &[1])])
+        .end();
+    leaves_open("no-convergence", &joined, "group g");
+}
+
+#[test]
+fn g8_nobody_answers() {
+    let ask = |at: u64| {
+        two().heal(100).info("admin", "describe_group", json!({ "group": "g" }), (at, at + 5_000)).end()
+    };
+    catches("no-convergence", &ask(12_000), &["no description was answered"]);
+    leaves_open("no-convergence", &ask(5_000), "no group was described");
+}
+
+#[test]
+fn g9_rebalance_storm() {
+    passes("rebalance-storm", &final_phase(3, "Stable", (3, "Stable")));
+    catches("rebalance-storm", &final_phase(4, "Stable", (4, "Stable")), &["rose from 2 to 4"]);
+    leaves_open("rebalance-storm", &two().end(), "described");
+}
+
+#[test]
+fn g12_commit_beyond_end() {
+    let start = || two().record(0, 0, (91, 92));
+    passes("commit-beyond-end", &start().commit("a", 0, 1, Some(2), (93, 95)).end());
+    catches(
+        "commit-beyond-end",
+        &start().commit("a", 0, 2, Some(2), (93, 95)).end(),
+        &["commit of 2 by a", "1 records"],
+    );
+    catches("commit-beyond-end", &start().commit("a", 0, -1, Some(2), (93, 95)).end(), &["commit of -1"]);
+    // An administrator may commit what he likes.
+    let admin = json!({ "group": "g", "topic": "t", "partition": 0, "offset": 99 });
+    leaves_open(
+        "commit-beyond-end",
+        &start().ok("x", "commit_offset", admin, (93, 95), json!({})).end(),
+        "no thin consumer",
+    );
+}
+
+#[test]
+fn g13_fenced_commit() {
+    let moved = || two().thin("a", "poll", (91, 92), 2, &[]).thin("b", "poll", (93, 94), 3, &[0, 1]);
+    catches(
+        "fenced-commit",
+        &moved().commit("a", 0, 0, Some(2), (100, 110)).end(),
+        &["by a was accepted", "b, with t-0,", "generation 3"],
+    );
+    // A member that was not told of the newer generation yet may name the older one, if nobody else has the partition.
+    passes("fenced-commit", &two().commit("a", 0, 0, Some(2), (100, 110)).end());
+    let own = two().thin("a", "poll", (91, 92), 3, &[0]).commit("a", 0, 0, Some(2), (100, 110)).end();
+    catches("fenced-commit", &own, &["it had been told generation 3"]);
+    let refused =
+        moved().fail("a", "commit", commit("a", 0, 0, Some(2)), (100, 110), 22, "ILLEGAL_GENERATION").end();
+    leaves_open("fenced-commit", &refused, "no member");
+}
+
+#[test]
+fn g13_in_a_classic_group() {
+    let args =
+        json!({ "group": "g", "topic": "t", "partition": 0, "offset": 0, "member_id": "a", "generation": 1 });
+    let start = || play("classic").classic("a", (0, 30), 1, &[0]).classic("b", (1_100, 1_130), 2, &[0]);
+    catches(
+        "fenced-commit",
+        &start().ok("a", "commit_offset", args.clone(), (1_200, 1_210), json!({})).end(),
+        &["generation 2"],
+    );
+    passes("fenced-commit", &start().ok("a", "commit_offset", args, (1_110, 1_210), json!({})).end());
+}
+
+#[test]
+fn g14_accepted_after_removal() {
+    let out = || two().fail("a", "heartbeat", member("a"), (2_000, 2_010), 22, "UNKNOWN_MEMBER_ID");
+    catches(
+        "accepted-after-removal",
+        &out().thin("a", "heartbeat", (2_020, 2_030), 2, &[0]).end(),
+        &["heartbeat by a"],
+    );
+    catches("fenced-commit", &out().commit("a", 0, 0, None, (2_020, 2_030)).end(), &["out of the group"]);
+    passes(
+        "accepted-after-removal",
+        &out()
+            .thin("a", "subscribe", (2_012, 2_015), 3, &[])
+            .thin("a", "poll", (2_020, 2_030), 4, &[0])
+            .end(),
+    );
+    // An unanswered subscription may have let it in again, also one from before.
+    let ghost = two()
+        .info("a", "subscribe", subscribe("a", "range"), (1_900, 1_950))
+        .fail("a", "heartbeat", member("a"), (2_000, 2_010), 22, "UNKNOWN_MEMBER_ID")
+        .thin("a", "heartbeat", (2_020, 2_030), 3, &[0])
+        .end();
+    passes("accepted-after-removal", &ghost);
+    let left = two()
+        .ok("a", "unsubscribe", member("a"), (100, 110), json!({}))
+        .thin("a", "poll", (120, 130), 2, &[0])
+        .end();
+    catches("accepted-after-removal", &left, &["poll by a"]);
+    let gone = two()
+        .described((2_000, 2_010), 3, "Stable", &[("b", &[0, 1])])
+        .thin("a", "poll", (2_020, 2_030), 3, &[])
+        .end();
+    catches("accepted-after-removal", &gone, &["poll by a"]);
+}
+
+#[test]
+fn g15_early_eviction() {
+    let out = |at: u64| two().fail("a", "heartbeat", member("a"), (at, at + 10), 22, "UNKNOWN_MEMBER_ID");
+    catches("early-eviction", &out(500).end(), &["a was out", "sent at 0.080s", "until 1.080s"]);
+    passes("early-eviction", &out(1_100).end());
+    // Heartbeats extend the session, but a consumer that does not poll is removed at the rebalance time-out.
+    let beats = |at: u64| {
+        (1..30u64)
+            .fold(two(), |play, beat| play.thin("a", "heartbeat", (beat * 90, beat * 90 + 5), 2, &[0]))
+            .fail("a", "heartbeat", member("a"), (at, at + 10), 22, "UNKNOWN_MEMBER_ID")
+            .end()
+    };
+    passes("early-eviction", &beats(2_700));
+    let left = two()
+        .info("a", "unsubscribe", member("a"), (100, 110))
+        .fail("a", "heartbeat", member("a"), (200, 210), 22, "UNKNOWN_MEMBER_ID")
+        .end();
+    leaves_open("early-eviction", &left, "no member");
+    leaves_open("early-eviction", &out(500).fault("clock", 0, Some(100)).end(), "skewed");
+    let missing = |at| two().described((at, at + 10), 3, "Stable", &[("b", &[0, 1])]).end();
+    catches("early-eviction", &missing(500), &["a was out", "describe_group"]);
+    passes("early-eviction", &missing(1_100));
+}
+
+#[test]
+fn g15_in_a_classic_group() {
+    let beat = json!({ "group": "g", "member_id": "a", "generation": 1 });
+    let out = |at: u64| {
+        play("classic")
+            .classic("a", (0, 30), 1, &[0])
+            .fail("a", "heartbeat", beat.clone(), (at, at + 10), 22, "UNKNOWN_MEMBER_ID")
+            .end()
+    };
+    catches("early-eviction", &out(500), &["a was out"]);
+    passes("early-eviction", &out(1_100));
+}
+
+#[test]
+fn g16_dead_member_kept() {
+    let described =
+        |at: u64| two().heal(100).described((at, at + 10), 2, "Stable", &[("a", &[0]), ("b", &[1])]).end();
+    catches("dead-member-kept", &described(12_000), &["is a member", "last request"]);
+    passes("dead-member-kept", &described(5_000));
+    leaves_open("dead-member-kept", &two().end(), "final phase");
+}
+
+#[test]
+fn g17_stale_leader() {
+    let term = |first: u64, second: u64| {
+        play("lin-kv")
+            .ok("a", "read", json!({ "key": 0 }), (0, 10), json!({ "value": 1, "term": first }))
+            .ok("b", "read", json!({ "key": 0 }), (20, 30), json!({ "value": 1, "term": second }))
+            .end()
+    };
+    catches("stale-leader", &term(5, 4), &["term 4", "term 5"]);
+    passes("stale-leader", &term(5, 5));
+    leaves_open("stale-leader", &two().end(), "no `term`");
+}
+
+/// a reads two records of `t-0` and commits, then b owns the partition.
+fn handed_over(committed: bool, first: i64) -> History {
+    let play = play("groups")
+        .record(0, 0, (0, 5))
+        .record(0, 1, (5, 10))
+        .record(0, 2, (10, 15))
+        .thin("a", "subscribe", (20, 30), 1, &[0])
+        .thin_with("a", "poll", (40, 50), 1, &[0], &[(0, 0), (0, 1)]);
+    let play = if committed { play.commit("a", 0, 2, Some(1), (60, 70)) } else { play };
+    play.ok("a", "unsubscribe", member("a"), (80, 90), json!({}))
+        .thin("b", "subscribe", (100, 110), 2, &[0])
+        .thin_with(
+            "b",
+            "poll",
+            (120, 130),
+            2,
+            &[0],
+            &(first..3).map(|offset| (0, offset)).collect::<Vec<_>>(),
+        )
+        .end()
+}
+
+#[test]
+fn g18_commit_reassign_gap() {
+    catches("commit-reassign-gap", &handed_over(true, 0), &["b began", "at 0", "2 was committed"]);
+    passes("commit-reassign-gap", &handed_over(true, 2));
+    passes("commit-reassign-gap", &handed_over(false, 0));
+    lawful(&handed_over(true, 2));
+    lawful(&handed_over(false, 0));
+}
+
+#[test]
+fn g19_at_least_once() {
+    // Nothing was committed, b begins at 2 and commits 3: with a's reading all were given to the group.
+    let play = |given: &[(i64, i64)], ghost: bool| {
+        let play = play("groups").record(0, 0, (0, 5)).record(0, 1, (5, 10)).record(0, 2, (10, 15));
+        let play = play.thin("b", "subscribe", (20, 30), 1, &[0]);
+        let play = if ghost {
+            play.info("b", "poll", member("b"), (32, 35)).thin("b", "subscribe", (36, 38), 1, &[0])
+        } else {
+            play
+        };
+        play.thin_with("b", "poll", (40, 50), 1, &[0], given).commit("b", 0, 3, Some(1), (60, 70)).end()
+    };
+    passes("at-least-once", &play(&[(0, 0), (0, 1), (0, 2)], false));
+    catches("at-least-once", &play(&[(0, 2)], false), &["3 was committed", "record at 0"]);
+    passes("at-least-once", &play(&[(0, 2)], true));
+    // A member that commits what it was not given has skipped by itself.
+    leaves_open("at-least-once", &play(&[(0, 0)], false), "just what they were given");
+}
+
+#[test]
+fn g20_lost_member() {
+    let strange = two().described((95, 99), 2, "Stable", &[("a", &[0]), ("b", &[1]), ("x", &[])]).end();
+    catches("lost-member", &strange, &["members x", "0 joins"]);
+    catches(
+        "lost-member",
+        &two().described((95, 99), 2, "Stable", &[("a", &[0]), ("a", &[1])]).end(),
+        &["a twice"],
+    );
+    // A classic join whose answer was lost leaves one member that nobody knows, not two.
+    let join = json!({ "group": "g", "member_id": "", "session_timeout_ms": 1000, "rebalance_timeout_ms": 2000,
+                       "protocols": [{ "name": "range", "topics": ["t"] }] });
+    let unknown = |members: &[(&str, &[i64])]| {
+        play("classic")
+            .classic("a", (0, 30), 1, &[0])
+            .info("b", "join_group", join.clone(), (40, 50))
+            .described((60, 70), 2, "PreparingRebalance", members)
+            .end()
+    };
+    passes("lost-member", &unknown(&[("a", &[]), ("x", &[])]));
+    catches("lost-member", &unknown(&[("a", &[]), ("x", &[]), ("y", &[])]), &["x, y", "1 joins"]);
+}
+
+#[test]
+fn g21_and_g22_are_named_as_not_judged() {
+    leaves_open("replica-divergence", &two().end(), "simulator");
+    leaves_open("nondeterministic-apply", &two().end(), "simulator");
+}
+
+#[test]
+fn g24_no_progress() {
+    let read = || json!({ "key": 0 });
+    let silent = |fault: bool| {
+        let play = play("lin-kv").ok("a", "read", read(), (0, 10), json!({ "value": 1 }));
+        let play = if fault { play.fault("partition", 500, Some(30_000)) } else { play };
+        (1..7u64)
+            .fold(play, |play, step| play.info("a", "read", read(), (step * 5_000, step * 5_000 + 4_900)))
+            .ok("a", "read", read(), (34_000, 34_010), json!({ "value": 1 }))
+            .end()
+    };
+    catches("no-progress", &silent(false), &["from 5.000s to 34.010s"]);
+    leaves_open("no-progress", &silent(true), "no stretch");
+    let mut promised = silent(true);
+    promised.header.config = json!({ "majority_connected": true });
+    catches("no-progress", &promised, &["nothing was answered"]);
+    // Refusals by the state are answers too.
+    let refused = (0..8u64).fold(play("lin-kv"), |play, step| {
+        play.fail("a", "read", read(), (step * 5_000, step * 5_000 + 10), 20, "KEY_NOT_FOUND")
+    });
+    passes("no-progress", &refused.end());
+}

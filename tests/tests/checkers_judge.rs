@@ -1,0 +1,77 @@
+//! What `arena check` says of whole histories: files on disk, the order of verdicts, and exit codes.
+
+mod checkers_support;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use arena::checkers::{all, judge, state};
+use arena::history::History;
+use checkers_support::play;
+
+fn read(name: &str) -> History {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("histories").join(name);
+    let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    History::read(BufReader::new(file)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn a_sound_history_is_valid() {
+    let judgement = judge(&read("kafka-sound.jsonl"));
+    assert_eq!(judgement.exit_code(), 0, "{judgement}");
+    assert!(judgement.summary().starts_with("valid: "), "{judgement}");
+    assert!(judgement.not_judged().any(|(name, _)| name == "linearizable-register"));
+}
+
+#[test]
+fn anomalies_are_named_with_their_operations() {
+    let judgement = judge(&read("kafka-lost-write.jsonl"));
+    assert_eq!(judgement.exit_code(), 1);
+    let names: BTreeSet<&str> = judgement.anomalies().map(|(name, _)| name).collect();
+    assert!(names.contains("lost-write") && names.contains("inconsistent-offsets"), "{names:?}");
+    let text = judgement.to_string();
+    assert!(text.starts_with("ANOMALY"), "{text}");
+    assert!(text.lines().last().is_some_and(|line| line.starts_with("anomaly: ")), "{text}");
+}
+
+#[test]
+fn a_zombie_reader_is_caught_by_ownership_and_fencing() {
+    let names: BTreeSet<&str> =
+        judge(&read("groups-zombie.jsonl")).anomalies().map(|(name, _)| name).collect();
+    for name in ["overlapping-ownership", "two-generations", "fenced-commit"] {
+        assert!(names.contains(name), "{name} is not in {names:?}");
+    }
+}
+
+#[test]
+fn an_empty_history_cannot_be_judged() {
+    let judgement = judge(&play("kafka").end());
+    assert_eq!(judgement.exit_code(), 2);
+    assert_eq!(judgement.not_judged().count(), all().len(), "{judgement}");
+}
+
+#[test]
+fn names_are_unique_and_in_kebab_case() {
+    let kebab = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    let of_histories: Vec<&str> = all().iter().map(|checker| checker.name()).collect();
+    let of_traces: Vec<&str> = state::all().iter().map(|checker| checker.name()).collect();
+    for names in [of_histories, of_traces] {
+        assert!(names.iter().all(|name| kebab(name)), "{names:?}");
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+    }
+}
+
+#[test]
+fn every_checker_is_in_the_docs() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/checkers.md");
+    let docs = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let names = all()
+        .into_iter()
+        .map(|checker| checker.name())
+        .chain(state::all().into_iter().map(|checker| checker.name()));
+    for name in names.collect::<BTreeSet<_>>() {
+        assert!(docs.contains(&format!("`{name}`")), "{name} is not in docs/checkers.md");
+    }
+}

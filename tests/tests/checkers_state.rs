@@ -1,0 +1,287 @@
+//! Each checker of traces catches the trace that it is for, and passes a lawful one that is close to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arena::checkers::Verdict;
+use arena::checkers::state::trace::{
+    Answer, Applied, Change, Commit, GroupState, Leader, MemberChange, MemberState, Replayed, Served,
+    SignOfLife,
+};
+use arena::checkers::state::{StateTrace, all, check_all};
+
+/// A trace that every checker can judge and finds sound.
+fn sound() -> StateTrace {
+    let applied = |node: &str, index, state| Applied {
+        node: node.to_owned(),
+        incarnation: 0,
+        index,
+        term: 1,
+        entry: index,
+        state: Some(state),
+        origin: Some(format!("n1/0/{index}")),
+        effective: true,
+    };
+    let member = |partition: i64| MemberState {
+        topics: BTreeSet::from(["t".to_owned()]),
+        assignment: BTreeSet::from([("t".to_owned(), partition)]),
+        session_us: 1_000_000,
+    };
+    let change = |index, member: &str, change, clock_us| MemberChange {
+        index,
+        group: "g".to_owned(),
+        member: member.to_owned(),
+        change,
+        origin: (change == Change::Joined).then(|| format!("n2/0/{index}")),
+        leader: "n1".to_owned(),
+        clock_us,
+        session_us: 1_000_000,
+    };
+    StateTrace {
+        applied: vec![applied("n1", 1, 10), applied("n2", 1, 10), applied("n1", 2, 20), applied("n2", 2, 20)],
+        leaders: vec![Leader { node: "n1".to_owned(), term: 1, at_us: 0, clock_us: 5_000 }],
+        replayed: vec![Replayed { index: 2, state: 20 }],
+        groups: vec![GroupState {
+            index: 4,
+            group: "g".to_owned(),
+            state: "Stable".to_owned(),
+            generation: 3,
+            cooperative: false,
+            hands_out_all: true,
+            members: BTreeMap::from([("a".to_owned(), member(0)), ("b".to_owned(), member(1))]),
+            topics: BTreeMap::from([("t".to_owned(), 2)]),
+        }],
+        members: vec![
+            change(1, "a", Change::Joined, 10_000),
+            change(2, "b", Change::Joined, 20_000),
+            change(3, "c", Change::Joined, 30_000),
+            change(5, "c", Change::SessionExpired, 1_040_000),
+        ],
+        commits: vec![Commit {
+            index: 6,
+            group: "g".to_owned(),
+            topic: "t".to_owned(),
+            partition: 0,
+            offset: 5,
+            log_end: Some(5),
+            member: Some("a".to_owned()),
+            named: Some(3),
+            generation: Some(3),
+            bounded: true,
+        }],
+        lives: vec![
+            SignOfLife {
+                group: "g".into(),
+                member: "c".into(),
+                leader: "n1".into(),
+                at_us: 30_000,
+                clock_us: 35_000,
+            },
+            SignOfLife {
+                group: "g".into(),
+                member: "a".into(),
+                leader: "n1".into(),
+                at_us: 900_000,
+                clock_us: 1,
+            },
+            SignOfLife {
+                group: "g".into(),
+                member: "b".into(),
+                leader: "n1".into(),
+                at_us: 900_000,
+                clock_us: 1,
+            },
+        ],
+        served: vec![Served { group: "g".into(), member: "c".into(), node: "n1".into(), applied: 4 }],
+        answers: vec![
+            Answer { node: "n1".into(), term: 1, invoke_us: 0, complete_us: 10 },
+            Answer { node: "n2".into(), term: 2, invoke_us: 20, complete_us: 30 },
+        ],
+        end_us: 11_000_000,
+    }
+}
+
+/// Breaks the sound trace in one way, which that checker alone must catch.
+#[track_caller]
+fn catches(name: &str, names: &str, break_it: impl FnOnce(&mut StateTrace)) {
+    let mut trace = sound();
+    break_it(&mut trace);
+    for (checker, verdict) in check_all(&trace) {
+        match verdict {
+            Verdict::Violated(violations) if checker == name => {
+                assert!(
+                    violations[0].account.contains(names),
+                    "{names:?} is not in {:?}",
+                    violations[0].account
+                );
+            }
+            Verdict::Violated(violations) => panic!("{checker} is not to catch this: {violations:?}"),
+            verdict => assert!(checker != name, "{name} must catch this, but says {verdict:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_sound_trace_passes_every_checker() {
+    for (name, verdict) in check_all(&sound()) {
+        assert!(verdict.is_valid(), "{name}: {verdict:?}");
+    }
+}
+
+#[test]
+fn an_empty_trace_is_left_open_by_every_checker() {
+    for checker in all() {
+        let verdict = checker.check(&StateTrace::default());
+        assert!(matches!(verdict, Verdict::NotJudged(_)), "{}: {verdict:?}", checker.name());
+    }
+}
+
+#[test]
+fn two_leaders_of_a_term() {
+    catches("one-leader-per-term", "n1 and n2", |trace| {
+        trace.leaders.push(Leader { node: "n2".into(), term: 1, at_us: 50, clock_us: 50 });
+    });
+}
+
+#[test]
+fn two_entries_at_an_index() {
+    // The same log id with another payload: log matching alone would not see it.
+    catches("one-entry-per-index", "index 2", |trace| trace.applied[3].entry = 99);
+    catches("one-entry-per-index", "after index 2", |trace| {
+        let again = trace.applied[2].clone();
+        trace.applied.push(again);
+    });
+}
+
+#[test]
+fn a_restart_applies_again() {
+    let mut trace = sound();
+    let again = Applied { incarnation: 1, ..trace.applied[2].clone() };
+    trace.applied.push(again);
+    assert!(check_all(&trace).iter().all(|(_, verdict)| verdict.is_valid()));
+}
+
+#[test]
+fn g1_double_ownership() {
+    catches("double-ownership", "t-0 is owned by a and b", |trace| {
+        let b = trace.groups[0].members.get_mut("b").expect("b");
+        b.assignment.insert(("t".to_owned(), 0));
+    });
+}
+
+#[test]
+fn g4_generation_reuse() {
+    catches("generation-reuse", "generation 2 after generation 3", |trace| {
+        let older = GroupState { index: 7, generation: 2, ..trace.groups[0].clone() };
+        trace.groups.push(older);
+    });
+    let swap = |trace: &mut StateTrace| {
+        let mut other = GroupState { index: 7, ..trace.groups[0].clone() };
+        other.topics.insert("t".to_owned(), 3);
+        other.members.get_mut("b").expect("b").assignment.insert(("t".to_owned(), 2));
+        trace.groups.push(other);
+    };
+    catches("generation-reuse", "another assignment", swap);
+}
+
+#[test]
+fn g5_not_covering_and_g7_starved() {
+    catches("not-covering", "t-2 belongs to nobody", |trace| {
+        trace.groups[0].topics.insert("t".to_owned(), 3);
+    });
+    catches("not-covering", "b owns nothing", |trace| {
+        let group = &mut trace.groups[0];
+        group.members.get_mut("b").expect("b").assignment.clear();
+        group.members.get_mut("a").expect("a").assignment.insert(("t".to_owned(), 1));
+    });
+}
+
+#[test]
+fn g6_outside_subscription() {
+    catches("outside-subscription", "b owns t-5, which does not exist", |trace| {
+        trace.groups[0].members.get_mut("b").expect("b").assignment.insert(("t".to_owned(), 5));
+    });
+}
+
+#[test]
+fn g9_rebalance_storm() {
+    let later = |trace: &mut StateTrace, index, generation| {
+        let later = GroupState { index, generation, ..trace.groups[0].clone() };
+        trace.groups.push(later);
+    };
+    catches("rebalance-storm", "generation 5 after 3", |trace| {
+        later(trace, 7, 4);
+        later(trace, 8, 5);
+    });
+    // One rise may answer a cause that came before; a second one has a cause of its own here.
+    let mut trace = sound();
+    later(&mut trace, 7, 4);
+    let joined =
+        MemberChange { index: 8, change: Change::Left, member: "d".into(), ..trace.members[0].clone() };
+    trace.members.push(joined);
+    later(&mut trace, 8, 5);
+    assert!(check_all(&trace).iter().all(|(_, verdict)| !verdict.is_violated()), "{:?}", check_all(&trace));
+}
+
+#[test]
+fn g12_commit_beyond_end() {
+    catches("commit-beyond-end", "log ends at 5", |trace| trace.commits[0].offset = 6);
+    catches("commit-beyond-end", "a committed -1", |trace| trace.commits[0].offset = -1);
+}
+
+#[test]
+fn g13_fenced_commit() {
+    catches("fenced-commit", "generation 3, not 2", |trace| trace.commits[0].named = Some(2));
+    catches("fenced-commit", "not a member", |trace| trace.commits[0].generation = None);
+}
+
+#[test]
+fn g14_accepted_after_removal() {
+    catches("accepted-after-removal", "served c at index 5", |trace| trace.served[0].applied = 5);
+}
+
+#[test]
+fn g15_early_eviction() {
+    catches("early-eviction", "heard of it", |trace| trace.lives[0].clock_us = 500_000);
+    // A new leader owes a full session.
+    catches("early-eviction", "become leader", |trace| trace.leaders[0].clock_us = 900_000);
+}
+
+#[test]
+fn g16_dead_member_kept() {
+    catches("dead-member-kept", "a is still a member", |trace| trace.end_us = 12_000_000);
+}
+
+#[test]
+fn g17_stale_leader() {
+    catches("stale-leader", "term 1", |trace| {
+        trace.answers.push(Answer { node: "n1".into(), term: 1, invoke_us: 40, complete_us: 50 });
+    });
+}
+
+#[test]
+fn g20_lost_member() {
+    catches("lost-member", "members a (index 1) and b (index 2)", |trace| {
+        trace.members[1].origin = trace.members[0].origin.clone();
+    });
+}
+
+#[test]
+fn g21_and_g22_replicas() {
+    catches("replica-divergence", "index 2", |trace| trace.applied[3].state = Some(21));
+    catches("nondeterministic-apply", "a replay gives", |trace| trace.replayed[0].state = 21);
+}
+
+#[test]
+fn g23_twice_applied() {
+    catches("twice-applied", "at index 1 and at index 2", |trace| {
+        for applied in &mut trace.applied {
+            applied.origin = Some("n1/0/1".to_owned());
+        }
+    });
+    // A retry that was recognised changes nothing.
+    let mut trace = sound();
+    for applied in &mut trace.applied[2..] {
+        (applied.origin, applied.effective) = (Some("n1/0/1".to_owned()), false);
+    }
+    assert!(check_all(&trace).iter().all(|(_, verdict)| verdict.is_valid()));
+}
