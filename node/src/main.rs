@@ -16,6 +16,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// So many pieces wait for the node at most; then its input waits.
 const CHUNKS: usize = 16;
 
+/// openraft warns of every message that got lost, which is this node's daily bread.
+const DEFAULT_LOG: &str = "warn,openraft=error";
+
 fn main() -> ExitCode {
     let config = match Config::parse_from(std::env::args_os()) {
         Ok(config) => config,
@@ -70,7 +73,7 @@ fn wrong_use(problem: &str) -> ExitCode {
 
 fn log_to_stderr(level: Option<&str>) -> Result<(), String> {
     let from_env = std::env::var("RUST_LOG").ok();
-    let filter = level.map(str::to_owned).or(from_env).unwrap_or_else(|| "warn".to_owned());
+    let filter = level.map(str::to_owned).or(from_env).unwrap_or_else(|| DEFAULT_LOG.to_owned());
     let filter = EnvFilter::try_new(&filter).map_err(|e| {
         format!("log filter `{filter}`: {e}; expected error, warn, info, debug, trace or a filter")
     })?;
