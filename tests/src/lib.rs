@@ -8,7 +8,6 @@ pub mod nemesis;
 pub mod play;
 pub mod process;
 pub mod report;
-pub mod report;
 pub mod rng;
 pub mod router;
 pub mod run;
