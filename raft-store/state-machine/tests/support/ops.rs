@@ -126,7 +126,7 @@ fn member(state: &State, i: usize) -> MemberId {
 }
 
 fn offers(topics: &[TopicName], which: usize, owned: Vec<(TopicName, Vec<u32>)>) -> Vec<Protocol> {
-    let lists: [&[usize]; 4] = [&[0, 3], &[3], &[3, 0], &[0, 1, 3]];
+    let lists: [&[usize]; 4] = [&[0, 3], &[3], &[3, 0, 3], &[0, 1, 3]];
     let protocol = |i: &usize| Protocol {
         name: strategy(*i),
         topics: topics.to_vec(),
