@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cohort::config::Config;
 
 use crate::history::{self, History, Outcome};
 use crate::nemesis::Nemesis;
@@ -19,6 +20,7 @@ use crate::play;
 use crate::process::Processes;
 use crate::run::{Case, Finished, judged};
 use crate::schedule::Schedule;
+use crate::sim::Sim;
 use crate::soak::soak;
 use crate::stage::Stage;
 use crate::workload::Kind;
@@ -256,16 +258,25 @@ fn fresh_seed() -> u64 {
     u64::from(now.subsec_nanos()) ^ (now.as_secs() & 0xffff) << 16
 }
 
+/// The stage of a run; `logs` is where real processes leave theirs.
 fn stage(
     name: StageName,
     bin: Option<&PathBuf>,
     args: &[String],
+    seed: u64,
     logs: &Path,
 ) -> Result<Box<dyn Stage>, Trouble> {
-    match name {
-        StageName::Real => Ok(Box::new(Processes::new(&program(bin)?, args.to_vec(), logs))),
-        StageName::Sim => Err(Trouble::Use("the stage `sim` is not there yet".to_owned())),
+    if name == StageName::Real {
+        return Ok(Box::new(Processes::new(&program(bin)?, args.to_vec(), logs)));
     }
+    if bin.is_some() {
+        return Err(Trouble::Use(
+            "the stage `sim` runs cohort's own code; --bin is for real processes".to_owned(),
+        ));
+    }
+    let words = std::iter::once("cohort").chain(args.iter().map(String::as_str));
+    let config = Config::parse_from(words).map_err(|e| Trouble::Use(e.to_string()))?;
+    Ok(Box::new(Sim::new(seed, config)))
 }
 
 fn folder_of(case: &Case) -> PathBuf {
@@ -293,7 +304,7 @@ fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         schedule: args.schedule.clone(),
     };
     let folder = folder_of(&case);
-    let mut stage = stage(args.stage, args.bin.as_ref(), &args.args, &folder)?;
+    let mut stage = stage(args.stage, args.bin.as_ref(), &args.args, case.seed, &folder)?;
     let schedule = match &args.schedule {
         Some(path) => read_schedule(path, nodes, &*stage)?,
         None => {
@@ -352,10 +363,9 @@ fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
         None => Kind::ALL.to_vec(),
     };
     let logs = |case: &Case| PathBuf::from("arena-out").join(format!("soak-{}-{}", case.stage, case.seed));
-    let able = stage(args.stage, args.bin.as_ref(), &[], Path::new("arena-out"))?;
-    let bin = program(args.bin.as_ref())?;
-    let mut stage_of =
-        |case: &Case| -> Box<dyn Stage> { Box::new(Processes::new(&bin, Vec::new(), &logs(case))) };
+    let stage_for = |seed, logs: &Path| stage(args.stage, args.bin.as_ref(), &[], seed, logs);
+    let able = stage_for(0, Path::new("arena-out"))?;
+    let mut stage_of = |case: &Case| stage_for(case.seed, &logs(case));
     let mut trouble = None;
     let mut end = |case: &Case, finished: &Finished, tally: &crate::soak::Tally| {
         let mut case = case.clone();

@@ -32,14 +32,14 @@ pub struct Tally {
 ///
 /// # Errors
 /// Where the stage cannot do what a case needs.
-pub fn soak(
+pub fn soak<E: From<StageError>>(
     seeds: impl Iterator<Item = u64>,
     until: Option<Instant>,
     workloads: &[Kind],
-    stage_of: &mut dyn FnMut(&Case) -> Box<dyn Stage>,
+    stage_of: &mut dyn FnMut(&Case) -> Result<Box<dyn Stage>, E>,
     able: &dyn Stage,
     end: &mut dyn FnMut(&Case, &Finished, &Tally),
-) -> Result<Tally, StageError> {
+) -> Result<Tally, E> {
     let begun = Instant::now();
     let mut tally = Tally::default();
     for seed in seeds {
@@ -47,7 +47,7 @@ pub fn soak(
             break;
         }
         let case = Case::swarm(seed, able, workloads);
-        let mut stage = stage_of(&case);
+        let mut stage = stage_of(&case)?;
         let finished = case.perform(&mut *stage, case.draw_schedule(), &mut |_, _| {})?;
         tally.add(&finished);
         tally.took = begun.elapsed();

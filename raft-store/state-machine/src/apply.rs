@@ -1,7 +1,7 @@
 //! The one entry point: a batch of commands goes in, outcomes and events come out.
 //!
 //! Each command is *decided* by a function that reads the state and says what happened, as [`Event`]s; each
-//! event is made true by [`State::evolve`], the only writer. A [`Transition`] ties the two together, so that
+//! event is made true by `State::evolve`, the only writer. A [`Transition`] ties the two together, so that
 //! a decision of several steps sees the state that its earlier steps made. Decisions check before they emit:
 //! a refused command has changed nothing.
 //!

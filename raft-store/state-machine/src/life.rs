@@ -20,7 +20,7 @@ pub struct SignOfLife<'a> {
 }
 
 impl Command {
-    /// Whose sign of life it is, if it is one and [counts](counts). `subscribe` begins the poll interval anew,
+    /// Whose sign of life it is, if it is one and [counts]. `subscribe` begins the poll interval anew,
     /// as it begins everything anew for a consumer that restarts.
     pub fn sign_of_life(&self) -> Option<SignOfLife<'_>> {
         let sign = |group, member, polled| Some(SignOfLife { group, member, polled });
@@ -57,7 +57,7 @@ impl Command {
 }
 
 impl Query {
-    /// Whose sign of life it is, if it is one and [counts](counts).
+    /// Whose sign of life it is, if it is one and [counts].
     pub fn sign_of_life(&self) -> Option<SignOfLife<'_>> {
         match self {
             Self::ThinHeartbeat { group, member } | Self::Heartbeat { group, member, .. } => {
@@ -131,5 +131,47 @@ pub fn counts(outcome: &Outcome) -> bool {
             | Rejection::UnsupportedAssignor(_)
             | Rejection::OriginOver,
         ) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counts;
+    use crate::command::{Command, Lane, Origin, Query, Write};
+    use crate::reply::Reply;
+    use crate::state::State;
+
+    #[test]
+    fn a_poll_extends_the_poll_interval_and_a_heartbeat_does_not() {
+        let poll = Command::Poll { group: "g".into(), member: "c".into(), max_messages: 1 };
+        let sign = poll.sign_of_life().expect("a member's request");
+        assert!(sign.polled && sign.member.is_some_and(|m| m.as_str() == "c"));
+        let heartbeat = Query::ThinHeartbeat { group: "g".into(), member: "c".into() };
+        assert!(!heartbeat.sign_of_life().expect("a member's request").polled);
+        assert_eq!(Command::NewCoordinator { node: 1 }.sign_of_life(), None);
+        assert_eq!(Query::DescribeGroup { group: "g".into() }.sign_of_life(), None);
+    }
+
+    #[test]
+    fn the_outcome_tells_who_joined_for_the_first_time() {
+        let command = Command::JoinGroup {
+            group: "g".into(),
+            member: None,
+            instance_id: Some("i".into()),
+            session_timeout_ms: 10_000,
+            rebalance_timeout_ms: 10_000,
+            protocols: vec![crate::command::Protocol {
+                name: "range".into(),
+                topics: Vec::new(),
+                owned: Vec::new(),
+                generation: None,
+            }],
+        };
+        assert_eq!(command.sign_of_life().expect("a member's request").member, None);
+        let origin = Some(Origin { node: 3, incarnation: 0x1f, lane: Lane::Waiting, seq: 7 });
+        let outcome = State::default().apply(&Write { origin, command }, None);
+        assert!(counts(&outcome));
+        let member = outcome.as_ref().ok().and_then(Reply::member).expect("its id");
+        assert_eq!(member.as_str(), "i-3-1f-7");
     }
 }

@@ -1,7 +1,7 @@
 //! The replicated state: all that a snapshot holds, and the one function that changes it.
 //!
 //! Large parts (log segments, groups) are shared, so that a clone for a snapshot is cheap. Fields are
-//! private: they are read through methods, and written by [`State::evolve`] alone.
+//! private: they are read through methods, and written by `State::evolve` alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

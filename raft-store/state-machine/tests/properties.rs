@@ -111,6 +111,9 @@ impl Run {
         if let (Ok(Reply::Parked { .. }), Some(origin)) = (outcome, write.origin) {
             assert!(self.waiting.insert(origin), "{origin:?} waits twice");
         }
+        let parked = self.parked();
+        let lost: Vec<_> = self.waiting.difference(&parked).collect();
+        assert!(lost.is_empty(), "{lost:?} wait, and nobody will answer");
         if let (Ok(Reply::Thin(view) | Reply::Polled { view, .. }), Some(member)) =
             (outcome, write.command.sign_of_life().and_then(|s| s.member))
         {
@@ -136,6 +139,13 @@ impl Run {
                 Membership::Simple | Membership::Declared(_) => panic!("nobody is a member there"),
             }
         }
+    }
+
+    /// The requests that the state will answer.
+    fn parked(&self) -> BTreeSet<Origin> {
+        let classic = self.world.state.group(&ops::group()).and_then(|g| g.membership.classic());
+        let waits = classic.into_iter().flat_map(|c| c.members.values()).filter_map(|m| m.waits.as_ref());
+        waits.filter_map(|w| w.origin).collect()
     }
 
     /// A thin consumer was told what to read: nobody else was told that in the same generation.

@@ -13,7 +13,6 @@ use crate::state::State;
 pub(super) struct Candidate<'a> {
     pub id: &'a MemberId,
     pub instance_id: Option<&'a InstanceId>,
-    /// Sorted, each once.
     pub topics: &'a [TopicName],
     /// What it had.
     pub owned: &'a TopicPartitions,
@@ -58,7 +57,10 @@ pub(super) fn run<'a>(
     let mut shared: BTreeMap<&'a [TopicName], Arc<[u32]>> = BTreeMap::new();
     let mut member = |candidate: &Candidate<'a>| {
         let topics = shared.entry(candidate.topics);
-        let topics = topics.or_insert_with(|| candidate.topics.iter().filter_map(index).collect());
+        let topics = topics.or_insert_with(|| {
+            // Each once: an assignor would refuse anything else, and a rebalance can't be refused.
+            candidate.topics.iter().filter_map(index).collect::<BTreeSet<u32>>().into_iter().collect()
+        });
         let mut member = Member::new(candidate.id.as_str(), topics.clone());
         member.instance_id = candidate.instance_id.map(|i| i.as_str().into());
         member.generation = candidate.generation.map(|g| g.0);

@@ -2,7 +2,7 @@
 //!
 //! A group is a set of committed offsets, a generation, and one of four kinds of membership. This module
 //! owns the group itself and what holds for all kinds; each kind's own rules are in a folder or file of its
-//! own ([`thin`], [`classic`], [`declared`]), and so is each decision about groups of all kinds: who may
+//! own ([`thin`], [`classic`], `declared`), and so is each decision about groups of all kinds: who may
 //! commit (`commit`), what ran out (`expire`, `deadlines`), what a topic's change means (`topic`), what is
 //! told (`describe`), what administrators do (`admin`).
 

@@ -95,6 +95,15 @@ fn of_thin(group: &Group, thin: &Thin, state: &State, found: &mut Found) {
             format!("`{id}` is wrongly taken for settled, or for unsettled")
         });
         found.unless(!member.away || member.instance_id.is_some(), || format!("dynamic `{id}` is away"));
+        found.unless(!member.away || member.asked.is_none(), || {
+            format!("`{id}` is away and keeps what it has to give up")
+        });
+        let exists = |p: &TopicPartition| {
+            state.topic(&p.topic).is_some_and(|topic| p.partition < topic.partition_count())
+        };
+        found.unless(member.assigned.keys().all(exists), || {
+            format!("`{id}` holds a partition that does not exist")
+        });
     }
     found.unless(readers == thin.subscribed, || "subscriptions are miscounted".to_owned());
     if !eager_rebalance {

@@ -20,7 +20,7 @@ mod no_progress;
 mod not_covering;
 mod offset_goes_back;
 mod outside_subscription;
-mod overlapping_ownership;
+pub mod overlapping_ownership;
 mod rebalance_storm;
 pub mod settle;
 mod spurious_offset;

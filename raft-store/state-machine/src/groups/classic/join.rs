@@ -1,5 +1,7 @@
 //! A classic member joins or rejoins (Kafka's JoinGroup).
 
+use std::collections::BTreeSet;
+
 use super::rebalance::{classic, joined, joins_may_finish, maybe_finish, prepare};
 use super::{Classic, ClassicMember, Phase, WaitingRequest, leave, replace, unknown};
 use crate::apply::Transition;
@@ -15,8 +17,11 @@ pub(in crate::groups) fn join(
     tx: &mut Transition<'_>,
     id: &GroupId,
     member: Option<&MemberId>,
-    info: JoinInfo,
+    mut info: JoinInfo,
 ) -> Outcome {
+    // A name that is offered twice counts once, where it comes first: votes are counted by name.
+    let mut names = BTreeSet::new();
+    info.protocols.retain(|protocol| names.insert(protocol.name.clone()));
     let nobody = Group::default();
     let group = tx.state().group(id).unwrap_or(&nobody);
     if group.membership.thin().is_some() && group.has_members() {
@@ -90,7 +95,7 @@ fn rejoin(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinIn
             finish_if_last(tx, id, member);
             return Ok(outcome(tx, id, member));
         }
-        Phase::Completing => !unchanged || is_away,
+        Phase::Completing => !unchanged,
         // The leader joins again because it wants another assignment.
         Phase::Stable => !unchanged || leads,
     };

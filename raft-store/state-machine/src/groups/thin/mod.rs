@@ -2,7 +2,7 @@
 //!
 //! The model is KIP-848's, for eager groups too. The group has a *target* for each member, computed anew with
 //! each generation; each member has what it was told, its *assigned* partitions, and the generation it was told
-//! them in. The two meet in [`reconcile`](mod@reconcile) when the member asks: what it holds and should not, it
+//! them in. The two meet in `reconcile` when the member asks: what it holds and should not, it
 //! gives up with a poll; what it should hold and nobody else still holds, it gets. So a partition has one
 //! holder at any time, and a member that was never told of a partition does not hold it.
 //!

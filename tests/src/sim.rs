@@ -1,0 +1,179 @@
+//! The stage of the simulator: all nodes in one thread, in virtual time, from one seed.
+//!
+//! Runs the production code of the node ([`cohort::node::run`]) for each node inside a simulated machine of its own
+//! ([`Host`]), on one tokio runtime whose clock stands still while anybody has something to do. Transport, clock,
+//! randomness and process life are the play's and the hosts'; everything else is what the binary runs. The same case gives the same
+//! history, to the byte. Owns the machines and the driving; knows nothing of what lines mean.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cohort::config::Config;
+use cohort::outbox::Outbox;
+use raft_store::runtime::Host;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::history::Micros;
+use crate::nemesis::Nemesis;
+use crate::play::Play;
+use crate::rng::Rng;
+use crate::stage::{Action, Stage, StageError};
+
+/// Lines that may wait for a node that does not read; more than any run has under way.
+const INPUT_LINES: usize = 1 << 18;
+/// Nodes' wall clocks begin here, in ms since 1970: any time will do, as long as it is the same.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+/// More events than this without time passing mean that the simulation turns on the spot.
+const MOST_EVENTS_AT_ONCE: u32 = 2_000_000;
+
+enum Event {
+    Lines(usize, Vec<u8>),
+    /// A node ended with this status.
+    End(usize, i32),
+}
+
+struct Machine {
+    host: Host,
+    /// `None` once its input is closed.
+    input: Option<mpsc::Sender<Vec<u8>>>,
+    /// Hands on what the node prints.
+    reader: tokio::task::AbortHandle,
+}
+
+/// The simulator.
+#[derive(Debug)]
+pub struct Sim {
+    seed: u64,
+    config: Config,
+}
+
+impl Sim {
+    /// A cluster whose machines draw from this seed, and whose nodes have this configuration.
+    pub fn new(seed: u64, config: Config) -> Self {
+        Self { seed, config }
+    }
+
+    fn start(&self, node: usize, events: &mpsc::UnboundedSender<Event>) -> Machine {
+        let host = Host::new(Rng::new(self.seed, &format!("machine {node}")).u64(), EPOCH_MS);
+        let (sender, input) = mpsc::channel(INPUT_LINES);
+        let outbox = Outbox::default();
+        let mut running = host.spawn(cohort::node::run(self.config.clone(), input, outbox.clone()));
+        let events = events.clone();
+        let reader = tokio::spawn(async move {
+            let status = loop {
+                tokio::select! {
+                    biased;
+                    Some(lines) = outbox.take() => {
+                        let _over = events.send(Event::Lines(node, lines));
+                    },
+                    ended = &mut running => break match ended {
+                        Ok(Ok(())) => 0,
+                        Ok(Err(_)) => 1,
+                        Err(_) => 101,
+                    },
+                }
+            };
+            while outbox.backlog() > 0
+                && let Some(lines) = outbox.take().await
+            {
+                let _over = events.send(Event::Lines(node, lines));
+            }
+            let _over = events.send(Event::End(node, status));
+        });
+        Machine { host, input: Some(sender), reader: reader.abort_handle() }
+    }
+
+    async fn drive(&self, play: &mut Play, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), StageError> {
+        let begun = Instant::now();
+        let now_us = || Micros::try_from(begun.elapsed().as_micros()).unwrap_or(Micros::MAX);
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let mut machines: BTreeMap<usize, Machine> = BTreeMap::new();
+        let mut at_once = (0, 0);
+        play.on_time(0);
+        loop {
+            for action in play.take_actions() {
+                match action {
+                    Action::Start(node) => {
+                        machines.insert(node, self.start(node, &sender));
+                    }
+                    Action::Tell(text) => tell(now_us(), &text),
+                    Action::Done => return Ok(()),
+                    other => act(&mut machines, other)?,
+                }
+            }
+            let wake_us = play.next_wakeup().unwrap_or_else(|| now_us() + 100_000);
+            tokio::select! {
+                biased;
+                Some(event) = events.recv() => match event {
+                    Event::Lines(node, lines) => {
+                        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+                            let line = line.strip_suffix(b"\n").unwrap_or(line);
+                            play.on_line(now_us(), node, line.to_vec());
+                        }
+                    },
+                    Event::End(node, status) => play.on_exit(now_us(), node, Some(status)),
+                },
+                () = tokio::time::sleep_until(begun + Duration::from_micros(wake_us)) => play.on_time(now_us()),
+            }
+            let now_us = now_us();
+            at_once = if at_once.0 == now_us { (now_us, at_once.1 + 1) } else { (now_us, 0) };
+            if at_once.1 > MOST_EVENTS_AT_ONCE {
+                return Err(StageError::Unable(format!("virtual time stands still at {now_us} us")));
+            }
+        }
+    }
+}
+
+fn act(machines: &mut BTreeMap<usize, Machine>, action: Action) -> Result<(), StageError> {
+    match action {
+        Action::Deliver { node, mut line, peer } => {
+            line.push(b'\n');
+            let input = machines.get(&node).and_then(|machine| machine.input.as_ref());
+            let refused = input.and_then(|input| input.try_send(line).err());
+            if let (Some(mpsc::error::TrySendError::Full(_)), false) = (refused, peer) {
+                return Err(StageError::Unable(format!("node {node} reads nothing any more")));
+            }
+        }
+        Action::Kill(node) => {
+            if let Some(machine) = machines.remove(&node) {
+                machine.host.kill();
+                machine.reader.abort();
+            }
+        }
+        Action::Close(node) => {
+            if let Some(machine) = machines.get_mut(&node) {
+                machine.input = None;
+            }
+        }
+        Action::SetClock { node, rate_ppm, jump_us } => {
+            if let Some(machine) = machines.get(&node) {
+                let rate = u64::try_from(1_000_000 + i64::from(rate_ppm)).unwrap_or(1);
+                machine.host.set_clock(rate, Duration::from_micros(jump_us));
+            }
+        }
+        Action::Pause(_) | Action::Resume(_) => {
+            return Err(StageError::Unable("the stage `sim` cannot pause a node".to_owned()));
+        }
+        Action::Start(_) | Action::Tell(_) | Action::Done => {}
+    }
+    Ok(())
+}
+
+impl Stage for Sim {
+    fn name(&self) -> &'static str {
+        "sim"
+    }
+
+    fn can(&self, nemesis: Nemesis) -> bool {
+        // A machine cannot be made to stand still yet: see `Host`.
+        !matches!(nemesis, Nemesis::Pause | Nemesis::Slow)
+    }
+
+    fn run(&mut self, play: &mut Play, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), StageError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime
+            .map_err(|source| StageError::System { what: "cannot make a runtime".to_owned(), source })?;
+        runtime.block_on(self.drive(play, tell))
+    }
+}
