@@ -22,7 +22,7 @@ use crate::run::{Case, Finished, judged};
 use crate::schedule::Schedule;
 use crate::sim::Sim;
 use crate::soak::soak;
-use crate::stage::Stage;
+use crate::stage::{Stage, StageError};
 use crate::workload::Kind;
 
 /// Judges nodes that speak cohort's JSON protocol, under faults.
@@ -367,27 +367,27 @@ fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
     let able = stage_for(0, Path::new("arena-out"))?;
     let mut stage_of = |case: &Case| stage_for(case.seed, &logs(case));
     let mut trouble = None;
-    let mut end = |case: &Case, finished: &Finished, tally: &crate::soak::Tally| {
+    let mut end = |case: &Case, finished: &Result<Finished, StageError>, tally: &crate::soak::Tally| {
         let mut case = case.clone();
         case.bin = args.bin.clone();
-        let code = if finished.outcome.failure.is_some() { 2 } else { finished.judgement.exit_code() };
-        if code == 0 {
-            if args.stage == StageName::Real {
-                // Nobody reads the logs of a run that went well.
-                let _kept = std::fs::remove_dir_all(logs(&case));
+        let folder = logs(&case);
+        let failed = match finished {
+            Err(trouble) => Some(trouble.to_string()),
+            Ok(Finished { outcome, judgement }) => {
+                let wrong = (judgement.exit_code() != 0).then(|| judgement.summary());
+                outcome.failure.clone().or(wrong)
             }
-        } else {
-            let file = logs(&case).join("history.jsonl");
-            if let Err(e) = write(&file, |file| finished.outcome.history.write(file)) {
-                trouble = Some(e);
+        };
+        if let Some(what) = failed {
+            println!("seed {}: {what}\n  repeat with {}", case.seed, case.repeat());
+            if let Ok(Finished { outcome, .. }) = finished {
+                let file = folder.join("history.jsonl");
+                println!("  history     {}", file.display());
+                trouble = write(&file, |file| outcome.history.write(file)).err().or(trouble.take());
             }
-            let what = finished.outcome.failure.clone().unwrap_or_else(|| finished.judgement.summary());
-            println!(
-                "seed {}: {what}\n  history     {}\n  repeat with {}",
-                case.seed,
-                file.display(),
-                case.repeat()
-            );
+        } else if args.stage == StageName::Real {
+            // Nobody reads the logs of a run that went well.
+            let _kept = std::fs::remove_dir_all(folder);
         }
         if tally.cases.is_multiple_of(args.every) {
             eprintln!("{}", tally.summary());

@@ -16,7 +16,7 @@ pub struct Tally {
     pub cases: u64,
     /// Cases in which an anomaly was found.
     pub anomalies: u64,
-    /// Cases that could not be judged.
+    /// Cases that could not be run or judged.
     pub unknown: u64,
     /// Operations, of whatever outcome.
     pub operations: u64,
@@ -31,14 +31,14 @@ pub struct Tally {
 /// Runs the cases of these seeds until `until`, if that is given. `end` is told of each case when it is over.
 ///
 /// # Errors
-/// Where the stage cannot do what a case needs.
-pub fn soak<E: From<StageError>>(
+/// Where there is no stage for a case. One that cannot run a case counts as unknown.
+pub fn soak<E>(
     seeds: impl Iterator<Item = u64>,
     until: Option<Instant>,
     workloads: &[Kind],
     stage_of: &mut dyn FnMut(&Case) -> Result<Box<dyn Stage>, E>,
     able: &dyn Stage,
-    end: &mut dyn FnMut(&Case, &Finished, &Tally),
+    end: &mut dyn FnMut(&Case, &Result<Finished, StageError>, &Tally),
 ) -> Result<Tally, E> {
     let begun = Instant::now();
     let mut tally = Tally::default();
@@ -48,8 +48,11 @@ pub fn soak<E: From<StageError>>(
         }
         let case = Case::swarm(seed, able, workloads);
         let mut stage = stage_of(&case)?;
-        let finished = case.perform(&mut *stage, case.draw_schedule(), &mut |_, _| {})?;
-        tally.add(&finished);
+        let finished = case.perform(&mut *stage, case.draw_schedule(), &mut |_, _| {});
+        match &finished {
+            Ok(finished) => tally.add(finished),
+            Err(_) => (tally.cases, tally.unknown) = (tally.cases + 1, tally.unknown + 1),
+        }
         tally.took = begun.elapsed();
         end(&case, &finished, &tally);
     }

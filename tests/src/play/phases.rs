@@ -189,6 +189,9 @@ impl Play {
         match answer {
             Answer::Ok(_) => {
                 self.lives.set(node, State::Running);
+                if self.phase == Phase::Recover {
+                    self.watch.recover_also(node);
+                }
                 if self.phase != Phase::Start {
                     self.tell(format!("{} is here", self.names[node]));
                 }

@@ -86,6 +86,11 @@ impl Watch {
         (self.recovering, self.healed_us) = (nodes, Some(now_us));
     }
 
+    /// This one came after the faults had ended: it has to serve too.
+    pub(super) fn recover_also(&mut self, node: usize) {
+        self.recovering.push(node);
+    }
+
     pub(super) fn not_recovered(&self) -> Vec<usize> {
         self.recovering.iter().copied().filter(|node| self.nodes[*node].recovered_us.is_none()).collect()
     }
@@ -135,11 +140,12 @@ impl Play {
                 Some((_, _, at_us)) => at_us + crate::workload::PATIENCE_US,
                 None => seen.next_us,
             };
-            let probes = match seen.probe {
+            let asks_again_us = match seen.probe {
                 Some((_, at_us)) => at_us + crate::workload::PATIENCE_US,
                 None => seen.probe_next_us,
             };
-            let probes = Some(probes).filter(|_| probe && seen.recovered_us.is_none());
+            let probes = probe && seen.recovered_us.is_none() && self.watch.recovering.contains(&node);
+            let probes = Some(asks_again_us).filter(|_| probes);
             Some(asks).filter(|_| status).into_iter().chain(probes)
         });
         due.min()
