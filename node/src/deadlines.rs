@@ -9,13 +9,13 @@
 //! There is no clock in here: `now_ms` is milliseconds of a clock that never goes back, from any beginning.
 //!
 //! A sign of life costs two look-ups: it notes the new time in the timer and leaves the timer's place in the
-//! queue alone. When that place comes up, a timer that was moved is put back at its new time. Hash tables
-//! here are never iterated where the order could be seen.
+//! queue alone. When that place comes up, a timer that was moved is put back at its new time. Everything here
+//! has an order, so that what runs out at one time is named in the same order in every run.
 //!
 //! [`Command::Expire`]: state_machine::command::Command::Expire
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap};
 
 use state_machine::State;
 use state_machine::command::Deadline;
@@ -31,7 +31,7 @@ pub const RETRY_MS: u64 = 1_000;
 /// The deadlines of all groups.
 #[derive(Debug, Default)]
 pub struct Deadlines {
-    groups: HashMap<GroupId, Armed>,
+    groups: BTreeMap<GroupId, Armed>,
     timers: Timers,
 }
 
@@ -39,7 +39,7 @@ pub struct Deadlines {
 #[derive(Debug, Default)]
 struct Armed {
     whole: BTreeMap<Deadline, Slot>,
-    members: HashMap<MemberId, ArmedMember>,
+    members: BTreeMap<MemberId, ArmedMember>,
 }
 
 /// The timers of one member.
@@ -85,14 +85,14 @@ impl Deadlines {
             }
             return;
         };
-        let mut members: HashMap<MemberId, Vec<(Deadline, u64)>> = HashMap::new();
+        let mut members: BTreeMap<MemberId, Vec<(Deadline, u64)>> = BTreeMap::new();
         for (deadline, length_ms) in group.deadlines() {
             if let Some(member) = member_of(&deadline) {
                 members.entry(member.clone()).or_default().push((deadline, length_ms));
             }
         }
         if let Some(armed) = self.groups.get_mut(id) {
-            let gone = armed.members.extract_if(|member, _| !members.contains_key(member));
+            let gone = armed.members.extract_if(.., |member, _| !members.contains_key(member));
             gone.flat_map(|(_, armed)| armed.into_slots()).for_each(|slot| self.timers.drop(slot));
         }
         for (member, wanted) in members {
