@@ -46,7 +46,7 @@ struct Args {
     passes: u32,
 
     /// Requests of each run that are counted, in thousands
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     requests: u64,
 
     /// Once each and few requests: whether everything works, not how well
