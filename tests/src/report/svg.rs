@@ -62,10 +62,10 @@ impl Plot {
         plot
     }
 
-    /// Where a time is.
+    /// Where a time is; what is after the end of the run is at its end.
     #[must_use]
     pub fn x(&self, time: Micros) -> f64 {
-        LEFT + float(time) / self.end * (WIDTH - LEFT - RIGHT)
+        LEFT + (float(time) / self.end).min(1.0) * (WIDTH - LEFT - RIGHT)
     }
 
     fn y(&self, part: f64) -> f64 {
