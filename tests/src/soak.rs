@@ -9,6 +9,12 @@ use crate::run::{Case, Finished};
 use crate::stage::{Stage, StageError};
 use crate::workload::Kind;
 
+/// Makes the stage of a case.
+pub type StageOf<'a, E> = dyn FnMut(&Case) -> Result<Box<dyn Stage>, E> + 'a;
+
+/// Is told of each case when it is over: how it went, and how the soak stands.
+pub type End<'a> = dyn FnMut(&Case, &Result<Finished, StageError>, &Tally) + 'a;
+
 /// What a soak has seen so far.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
@@ -36,9 +42,9 @@ pub fn soak<E>(
     seeds: impl Iterator<Item = u64>,
     until: Option<Instant>,
     workloads: &[Kind],
-    stage_of: &mut dyn FnMut(&Case) -> Result<Box<dyn Stage>, E>,
+    stage_of: &mut StageOf<'_, E>,
     able: &dyn Stage,
-    end: &mut dyn FnMut(&Case, &Result<Finished, StageError>, &Tally),
+    end: &mut End<'_>,
 ) -> Result<Tally, E> {
     let begun = Instant::now();
     let mut tally = Tally::default();
