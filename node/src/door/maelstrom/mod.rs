@@ -370,10 +370,7 @@ impl Door {
 
     fn print(&mut self, caller: &Caller, encoded: &Encoded, as_node: Option<&str>) {
         let src = self.members.as_ref().map(Members::my_name).or(as_node).unwrap_or_default();
-        // Before `init` nothing is counted: numbers begin with `init_ok`.
-        let counted = self.members.is_some();
-        let msg_id = counted.then_some(self.next_msg_id);
-        self.next_msg_id += u64::from(counted);
-        encoded.write_line(src, &caller.client, caller.msg_id, msg_id, &mut self.out);
+        encoded.write_line(src, &caller.client, caller.msg_id, self.next_msg_id, &mut self.out);
+        self.next_msg_id += 1;
     }
 }

@@ -67,7 +67,7 @@ impl Encoded {
     }
 
     /// Appends the line.
-    pub fn write_line(&self, src: &str, dest: &str, in_reply_to: i64, msg_id: Option<u64>, out: &mut String) {
+    pub fn write_line(&self, src: &str, dest: &str, in_reply_to: i64, msg_id: u64, out: &mut String) {
         out.push_str("{\"src\":");
         string(src, out);
         out.push_str(",\"dest\":");
@@ -80,10 +80,8 @@ impl Encoded {
             out.push(',');
             out.push_str(&self.fields);
         }
-        if let Some(msg_id) = msg_id {
-            out.push_str(",\"msg_id\":");
-            number(msg_id, out);
-        }
+        out.push_str(",\"msg_id\":");
+        number(msg_id, out);
         out.push_str("}}\n");
     }
 }
