@@ -93,7 +93,11 @@ impl Floor {
         if body.kind == "init" {
             self.name = body.node_id.as_deref()?.to_owned();
         }
-        out.text(r#"{"src":""#).text(&self.name).text(r#"","dest":""#).text(&src).text(r#"","body":{"type":""#);
+        out.text(r#"{"src":""#)
+            .text(&self.name)
+            .text(r#"","dest":""#)
+            .text(&src)
+            .text(r#"","body":{"type":""#);
         let in_reply_to = r#"","in_reply_to":"#;
         let mut begin = |kind: &str| {
             out.text(kind).text(in_reply_to).number(body.msg_id);

@@ -297,7 +297,11 @@ fn one_place_writes_to_stdout() {
     let mut others: Vec<Source> =
         [ASSIGNORS, STATE_MACHINE, RAFT_STORE, NODE].iter().flat_map(|folder| sources(folder)).collect();
     others.retain(|file| !["node/src/main.rs", "node/src/outbox.rs"].contains(&&*file.path));
-    let rule = |source: &Source| mentions(source, &["stdout", "print", "println", "dbg"]);
+    let rule = |source: &Source| {
+        // A method may be called `print`, the macro may not.
+        let prints = code(&source.text).replace("print!", "println!");
+        mentions(&Source::sample(&source.path, &prints), &["stdout", "println", "dbg"])
+    };
     holds(rule, &bad, &others, "in Maelstrom, stdout is the protocol");
 }
 

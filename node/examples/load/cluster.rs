@@ -300,7 +300,8 @@ pub fn spawn(program: &Path) -> Result<Child> {
 
 /// User and system time of a process.
 fn cpu_seconds(pid: u32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|e| format!("node {pid}: {e}"))?;
+    let stat =
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|e| format!("node {pid}: {e}"))?;
     // The name, in brackets, may hold anything; utime and stime are the 12th and 13th after it.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
@@ -373,7 +374,11 @@ impl Reader {
                         strange += 1;
                         continue;
                     };
-                    if error { refused += 1 } else { acknowledged += 1 }
+                    if error {
+                        refused += 1
+                    } else {
+                        acknowledged += 1
+                    }
                     strange += u64::from(!client.answered(in_reply_to, now));
                     if stopping {
                         ended += 1;

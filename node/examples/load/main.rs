@@ -213,7 +213,11 @@ impl Bench<'_> {
             ("ms, one client, `commit_offset` on one node, p50", |solo| at(&solo.latencies, 0.5)),
             ("the same, p99", |solo| at(&solo.latencies, 0.99)),
         ] {
-            table.row(name, &solos.map(|solo| of(solo).as_secs_f64() * 1e3), solos.map(|solo| solo.memory_mib));
+            table.row(
+                name,
+                &solos.map(|solo| of(solo).as_secs_f64() * 1e3),
+                solos.map(|solo| solo.memory_mib),
+            );
         }
         for (whom, at_leader) in [("the leader of three", true), ("a follower of three", false)] {
             let mut runs = Vec::new();
@@ -255,7 +259,8 @@ impl Solo {
             b"{\"src\":\"c0\",\"dest\":\"n1\",\"body\":{\"type\":\"init\",\"msg_id\":1,\"node_id\":\"n1\",\"node_ids\":[\"n1\"]}}\n"
                 .to_vec();
         client.next(&mut requests_out);
-        let mut ask = |out: &mut Vec<u8>| stdin.write_all(out).map(|()| out.clear()).map_err(|e| e.to_string());
+        let mut ask =
+            |out: &mut Vec<u8>| stdin.write_all(out).map(|()| out.clear()).map_err(|e| e.to_string());
         let mut read = |kind: &str| {
             line.clear();
             stdout.read_line(&mut line).map_err(|e| e.to_string())?;

@@ -41,7 +41,13 @@ impl fmt::Display for Spread {
 /// Three digits that count, or a whole number with its thousands apart.
 fn short(value: f64) -> String {
     if value < 100.0 {
-        let places = if value < 1.0 { 3 } else if value < 10.0 { 2 } else { 1 };
+        let places = if value < 1.0 {
+            3
+        } else if value < 10.0 {
+            2
+        } else {
+            1
+        };
         return format!("{value:.places$}");
     }
     let digits = format!("{value:.0}");
