@@ -4,6 +4,7 @@
 //! of in the state machine's own commands, queries and replies, so there is no third set of types between.
 
 use state_machine::command::{Command, Lane, Query};
+use state_machine::life::SignOfLife;
 pub use state_machine::reply::{Rejection, Reply};
 use thiserror::Error;
 
@@ -33,6 +34,14 @@ impl Request {
         match self {
             Self::Command(Command::JoinGroup { .. } | Command::SyncGroup { .. }) => Lane::Waiting,
             Self::Command(_) | Self::Query(_) => Lane::Prompt,
+        }
+    }
+
+    /// Which member of which group it proves alive, if it is not refused.
+    pub fn sign_of_life(&self) -> Option<SignOfLife<'_>> {
+        match self {
+            Self::Command(command) => command.sign_of_life(),
+            Self::Query(query) => query.sign_of_life(),
         }
     }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use raft_store::runtime::Instant;
 use state_machine::State;
-use state_machine::command::{Command, Origin};
+use state_machine::command::{Command, Deadline, Origin};
 use state_machine::event::Event;
 use state_machine::groups::event::GroupEvent;
+use state_machine::ids::{GroupId, MemberId};
 use state_machine::life::{self, SignOfLife};
 use state_machine::reply::{Outcome, Reply};
 
@@ -41,6 +42,11 @@ impl Coordinator {
     pub fn start(&mut self, state: &State, now: Instant) {
         self.deadlines.reset(state, now.as_millis());
         self.next_retention = Some(now + self.retention_check);
+    }
+
+    /// Whether something is to be proposed now.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.next_event().is_some_and(|at| at <= now)
     }
 
     /// This node leads no more: what it kept in mind counts for nothing.
@@ -82,11 +88,26 @@ impl Coordinator {
         answers
     }
 
-    /// What is to be proposed now.
-    pub fn due(&mut self, now: Instant, config: &Config) -> Vec<Command> {
-        let expired = self.deadlines.expired(now.as_millis());
+    /// What is to be proposed now. Call it when a round begins, and not before: what came in while the last
+    /// one was under way counts. `waits` tells whether a request of a member has come and is not answered
+    /// yet; it came in time, so its member's time is not over, however long the round takes. (If it is
+    /// refused, the deadline is named again.)
+    pub fn due(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        waits: impl Fn(&GroupId, &MemberId) -> bool,
+    ) -> Vec<Command> {
+        let expired = self.deadlines.expired(now.as_millis()).into_iter();
+        let silent = expired.filter(|(group, deadline)| match deadline {
+            Deadline::Session { member } | Deadline::PollInterval { member } => !waits(group, member),
+            Deadline::Rebalance { .. }
+            | Deadline::Sync { .. }
+            | Deadline::Revocation { .. }
+            | Deadline::InitialDelay { .. } => true,
+        });
         let mut due: Vec<Command> =
-            expired.into_iter().map(|(group, deadline)| Command::Expire { group, deadline }).collect();
+            silent.map(|(group, deadline)| Command::Expire { group, deadline }).collect();
         if self.next_retention.is_some_and(|at| at <= now) {
             self.next_retention = Some(now + self.retention_check);
             let retention_ms = u64::try_from(config.offsets_retention.as_millis()).unwrap_or(u64::MAX);

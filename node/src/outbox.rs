@@ -76,6 +76,7 @@ impl Outbox {
             {
                 let mut buffer = self.lock();
                 if !buffer.bytes.is_empty() {
+                    self.0.drained.notify_one();
                     return Some(std::mem::take(&mut buffer.bytes));
                 }
                 if buffer.closed {

@@ -342,11 +342,7 @@ impl Service {
         }
         self.send_unsent(now);
         if matches!(self.role, Role::Leader { .. }) {
-            let proposals = self.coordinator.due(now, &self.config);
-            let job =
-                |command| Job { ticket: Ticket::Internal, origin: None, request: Request::Command(command) };
-            self.queue.extend(proposals.into_iter().map(job));
-            self.begin_round();
+            self.begin_round(now);
         }
         self.hand_back();
         if now >= self.next_housekeeping {
@@ -442,11 +438,19 @@ impl Service {
         }
     }
 
-    fn begin_round(&mut self) {
-        let Some(running) = &self.raft else { return };
-        if self.round.is_some() || self.queue.is_empty() {
+    fn begin_round(&mut self, now: Instant) {
+        if self.round.is_some() || self.queue.is_empty() && !self.coordinator.is_due(now) {
             return;
         }
+        let (queue, config) = (&self.queue, &self.config);
+        let waits = |group: &_, member: &_| {
+            queue.iter().filter_map(|job| job.request.sign_of_life()).any(|sign| sign.is_of(group, member))
+        };
+        let due = self.coordinator.due(now, config, waits);
+        let job =
+            |command| Job { ticket: Ticket::Internal, origin: None, request: Request::Command(command) };
+        self.queue.extend(due.into_iter().map(job));
+        let Some(running) = &self.raft else { return };
         let mut batch = Batch {
             stamp: Stamp { now_ms: runtime::wall_ms(), limits: self.config.group_limits },
             ..Batch::default()

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinHandle};
@@ -61,6 +61,8 @@ struct Inner {
     random: u64,
     tasks: Vec<AbortHandle>,
     dead: bool,
+    /// While the machine is stopped: who is to be woken when it goes on.
+    stopped: Option<Vec<Waker>>,
 }
 
 impl Inner {
@@ -88,6 +90,7 @@ impl Host {
             random: seed,
             tasks: Vec::new(),
             dead: false,
+            stopped: None,
         })))
     }
 
@@ -125,6 +128,20 @@ impl Host {
         }
         inner.tasks.push(handle.abort_handle());
         handle
+    }
+
+    /// Stops the machine where it stands: none of its tasks runs until [`resume`](Self::resume). Its clock
+    /// goes on.
+    pub fn pause(&self) {
+        self.lock().stopped.get_or_insert_default();
+    }
+
+    /// Lets a stopped machine go on.
+    pub fn resume(&self) {
+        let stopped = self.lock().stopped.take();
+        for waker in stopped.into_iter().flatten() {
+            waker.wake();
+        }
     }
 
     /// Ends all tasks of this machine, as a crash would: none runs again, nothing is flushed.
@@ -166,6 +183,10 @@ impl<F: Future> Future for Scoped<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if let Some(stopped) = &mut self.host.lock().stopped {
+            stopped.push(cx.waker().clone());
+            return Poll::Pending;
+        }
         let outer = CURRENT.with(|current| current.replace(Some(self.host.clone())));
         let polled = self.future.as_mut().poll(cx);
         CURRENT.with(|current| *current.borrow_mut() = outer);

@@ -19,6 +19,13 @@ pub struct SignOfLife<'a> {
     pub polled: bool,
 }
 
+impl SignOfLife<'_> {
+    /// Whether it is of this member of this group. One whose id is not made yet is of nobody.
+    pub fn is_of(&self, group: &GroupId, member: &MemberId) -> bool {
+        self.group == group && self.member == Some(member)
+    }
+}
+
 impl Command {
     /// Whose sign of life it is, if it is one and [counts]. `subscribe` begins the poll interval anew,
     /// as it begins everything anew for a consumer that restarts.
