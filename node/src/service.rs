@@ -327,7 +327,8 @@ impl Service {
 
     fn next_event(&self) -> Instant {
         let open = self.open.next_event();
-        let coordinator = self.coordinator.next_event();
+        // What is due goes with the next round: while one is under way, its end is what to wait for.
+        let coordinator = self.coordinator.next_event().filter(|_| self.round.is_none());
         open.into_iter().chain(coordinator).fold(self.next_housekeeping, Instant::min)
     }
 
