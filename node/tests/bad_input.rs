@@ -227,7 +227,7 @@ fn forged_messages_of_peers_are_skipped() {
         };
         (0..len).map(|_| next()).collect()
     };
-    let kinds = ["raft_append", "raft_vote", "raft_pre_vote", "raft_snapshot", "forward", "forwarded"];
+    let kinds = ["raft_append", "raft_vote", "raft_pre_vote", "raft_snapshot", "raft_append_ok", "forward", "forward_ok"];
     let mut sent = 0;
     for kind in kinds {
         for body in [
