@@ -136,7 +136,7 @@ fn named<'a>(name: &'a str, out: &mut String) -> &'a str {
 }
 
 fn partitions(numbers: &[PartitionId], out: &mut String) {
-    list(ARRAY, numbers, out, |n, out| number(n, out));
+    list(ARRAY, numbers, out, number);
 }
 
 fn assignments(assignments: &[(MemberId, Vec<PartitionId>)], out: &mut String) {
@@ -349,7 +349,7 @@ fn joined_member(member: &JoinedMember, out: &mut String) {
     field("owned", out);
     topic_partitions(&member.owned, out);
     field("generation", out);
-    optional(member.generation, out, |generation, out| number(generation, out));
+    optional(member.generation, out, number);
     out.push('}');
 }
 
@@ -398,9 +398,9 @@ fn described_offset(offset: &DescribedOffset, out: &mut String) {
     field("partition", out);
     number(offset.partition.partition, out);
     field("committed", out);
-    optional(offset.committed, out, |n, out| number(n, out));
+    optional(offset.committed, out, number);
     field("position", out);
-    optional(offset.position, out, |n, out| number(n, out));
+    optional(offset.position, out, number);
     field("log_end_offset", out);
     number(offset.log_end_offset, out);
     field("lag", out);
@@ -411,7 +411,7 @@ fn described_offset(offset: &DescribedOffset, out: &mut String) {
     field("metadata", out);
     optional(offset.metadata.as_ref(), out, |text, out| string(text, out));
     field("timestamp", out);
-    optional(offset.timestamp, out, |n, out| number(n, out));
+    optional(offset.timestamp, out, number);
     field("member_id", out);
     optional(offset.member_id.as_ref(), out, |member, out| string(member.as_str(), out));
     out.push('}');
@@ -422,7 +422,7 @@ pub fn status(status: &Status, members: &Members) -> Encoded {
     let mut out = String::new();
     let number_or_null = |name: &str, value: Option<u64>, out: &mut String| {
         field(name, out);
-        optional(value, out, |n, out| number(n, out));
+        optional(value, out, number);
     };
     field("node_id", &mut out);
     string(members.my_name(), &mut out);
