@@ -200,7 +200,7 @@ fn long_lists_are_answered() {
             "list_committed_offsets_ok",
         ),
         (format!(r#"subscribe {{"group":"s","consumer":"a","topics":[{names}]}}"#), "subscribe_ok"),
-        (format!(r#"poll {{"group":"s","consumer":"a"}}"#), "poll_ok"),
+        (r#"poll {"group":"s","consumer":"a"}"#.to_owned(), "poll_ok"),
         (format!(r#"echo {{"echo":[{numbers}]}}"#), "echo_ok"),
     ] {
         let reply = node.call("c1", &request);
@@ -227,7 +227,15 @@ fn forged_messages_of_peers_are_skipped() {
         };
         (0..len).map(|_| next()).collect()
     };
-    let kinds = ["raft_append", "raft_vote", "raft_pre_vote", "raft_snapshot", "forward", "forwarded"];
+    let kinds = [
+        "raft_append",
+        "raft_vote",
+        "raft_pre_vote",
+        "raft_snapshot",
+        "raft_append_ok",
+        "forward",
+        "forward_ok",
+    ];
     let mut sent = 0;
     for kind in kinds {
         for body in [
