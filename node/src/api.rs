@@ -3,6 +3,8 @@
 //! A door decodes its wire format into a [`Request`] and encodes a [`Response`]; what is replicated is spoken
 //! of in the state machine's own commands, queries and replies, so there is no third set of types between.
 
+use std::time::Duration;
+
 use state_machine::command::{Command, Lane, Query};
 use state_machine::life::SignOfLife;
 pub use state_machine::reply::{Rejection, Reply};
@@ -102,6 +104,22 @@ pub enum ServiceError {
     /// The input ended while the request waited for its group.
     #[error("the input ended while the request waited for its group")]
     InputEnded,
+}
+
+impl ServiceError {
+    /// Indefinite, after this time.
+    pub fn timed_out(timeout: Duration) -> Self {
+        Self::TimedOut { timeout_ms: ms(timeout) }
+    }
+
+    /// Definite, after this time.
+    pub fn not_available(timeout: Duration) -> Self {
+        Self::NotAvailable { timeout_ms: ms(timeout) }
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What the service tells the door about a request.

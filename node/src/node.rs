@@ -98,6 +98,9 @@ impl Node {
                 }
             };
             let now = Instant::now();
+            if let Some(cluster) = &mut self.service {
+                cluster.service.expire_overdue(now);
+            }
             match read {
                 Some(Some(chunk)) => self.take_input(&chunk, now),
                 Some(None) => return self.end(now).await,

@@ -231,10 +231,15 @@ impl Service {
         if weight > MAX_REQUEST {
             return Err(ServiceError::TooLarge { weight, limit: MAX_REQUEST });
         }
-        if open + weight > self.config.max_open {
-            return Err(ServiceError::Overloaded { open, limit: self.config.max_open });
-        }
         let timeout = self.timeout_of(&request);
+        if open + weight > self.config.max_open {
+            let limit = self.config.max_open;
+            return Err(match request {
+                // See `give_up`.
+                Request::Command(Command::LogCommit { .. }) => ServiceError::timed_out(timeout),
+                Request::Command(_) | Request::Query(_) => ServiceError::Overloaded { open, limit },
+            });
+        }
         let id = self.open.insert(request, after, now, timeout);
         self.unsent.push_back(id);
         Ok(id)
@@ -334,13 +339,11 @@ impl Service {
 
     /// Does what there is to do: deadlines, roles, rounds, forwards. Call it after every input and wake-up.
     pub fn advance(&mut self, woken: Option<Woken>, now: Instant) {
+        self.expire_overdue(now);
         if let Some(Woken::Round(end)) = woken {
             self.end_round(end, now);
         }
         self.look_who_leads();
-        for id in self.open.expired(now) {
-            self.expire(id, now);
-        }
         self.send_unsent(now);
         if matches!(self.role, Role::Leader { .. }) {
             self.begin_round(now);
@@ -349,6 +352,14 @@ impl Service {
         if now >= self.next_housekeeping {
             self.next_housekeeping = now + HOUSEKEEPING;
             self.keep_house();
+        }
+    }
+
+    /// Answers what is over. Call it before anything that could answer: after a stop of the process an answer
+    /// and the deadline before it come at once, and the deadline is first.
+    pub fn expire_overdue(&mut self, now: Instant) {
+        for id in self.open.expired(now) {
+            self.expire(id, now);
         }
     }
 
@@ -640,14 +651,13 @@ impl Service {
 
     fn give_up(&mut self, id: RequestId) {
         let Some(entry) = self.open.remove(id) else { return };
-        let timeout_ms = u64::try_from(entry.timeout.as_millis()).unwrap_or(u64::MAX);
         let error = match entry.request {
             // Maelstrom's client has moved its position already, and takes a definite refusal for messages
             // that were skipped.
-            Some(Request::Command(Command::LogCommit { .. })) => ServiceError::TimedOut { timeout_ms },
-            Some(Request::Query(_)) => ServiceError::NotAvailable { timeout_ms },
-            _ if entry.exposed => ServiceError::TimedOut { timeout_ms },
-            _ => ServiceError::NotAvailable { timeout_ms },
+            Some(Request::Command(Command::LogCommit { .. })) => ServiceError::timed_out(entry.timeout),
+            Some(Request::Query(_)) => ServiceError::not_available(entry.timeout),
+            _ if entry.exposed => ServiceError::timed_out(entry.timeout),
+            _ => ServiceError::not_available(entry.timeout),
         };
         self.completions.push((id, Completion::Done(Err(error.into()))));
     }
