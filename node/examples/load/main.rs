@@ -17,7 +17,7 @@ mod table;
 mod workload;
 
 use cluster::{Cluster, Plan, Result, Run};
-use table::{Pair, Spread, Table};
+use table::{Pair, Reach, Spread, Table};
 use workload::Work;
 
 /// Clients that ask at once.
@@ -318,7 +318,7 @@ impl Table {
         name: &str,
         runs: &[Run],
         figure: impl Fn(&Run) -> f64,
-        reach: Option<(&str, fn(f64) -> bool)>,
+        reach: Reach<'_>,
     ) {
         let cohort = Spread::of(runs.iter().map(figure));
         self.push_alone(name, cohort, reach, Spread::of(runs.iter().map(|run| run.memory_mib)));
