@@ -313,13 +313,7 @@ impl Table {
     }
 
     /// A row of cohort alone, and what the figure should be.
-    fn alone(
-        &mut self,
-        name: &str,
-        runs: &[Run],
-        figure: impl Fn(&Run) -> f64,
-        reach: Reach<'_>,
-    ) {
+    fn alone(&mut self, name: &str, runs: &[Run], figure: impl Fn(&Run) -> f64, reach: Reach<'_>) {
         let cohort = Spread::of(runs.iter().map(figure));
         self.push_alone(name, cohort, reach, Spread::of(runs.iter().map(|run| run.memory_mib)));
     }
