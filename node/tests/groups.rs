@@ -629,3 +629,66 @@ fn a_rolling_restart_of_ten_classic_members() {
     // All nine others learn of each that goes and of each that comes.
     assert_eq!(restart_classic(false), Cost { rebalances: 20, paused: 180 });
 }
+
+#[test]
+fn a_kept_seat_ends_with_its_session() {
+    let mut node = ground();
+    let began = Instant::now();
+    node.call(
+        "a",
+        r#"subscribe {"group":"g","consumer":"a","topics":["t"],"instance_id":"i","session_timeout_ms":400}"#,
+    );
+    node.call("a", r#"unsubscribe {"group":"g","consumer":"a"}"#);
+    let (_, _) =
+        until(&mut node, r#"delete_group {"group": "g"}"#, |reply| reply["type"] == "delete_group_ok");
+    assert!(began.elapsed() >= Duration::from_millis(400), "gone after {:?}", began.elapsed());
+}
+
+/// A static laggard loses what it holds, and keeps its seat.
+#[test]
+fn a_static_laggard_keeps_its_seat() {
+    let mut node = ground();
+    let subscribe = r#"subscribe {"group":"g","consumer":"a","topics":["t"],"instance_id":"i","rebalance_timeout_ms":500}"#;
+    node.call("a", subscribe);
+    node.call("b", r#"subscribe {"group":"g","consumer":"b","topics":["t"],"rebalance_timeout_ms":500}"#);
+    let poll = r#"poll {"group": "g", "consumer": "b"}"#;
+    let (reply, _) = until(&mut node, poll, |reply| reply["state"] == "Stable");
+    assert_eq!(reply["assignment"], json!({"t": [2, 3]}), "the other half is the seat's: {reply}");
+    let before = rebalances(&mut node, "g");
+    assert_eq!(node.call("a", subscribe)["assignment"], json!({"t": [0, 1]}));
+    assert_eq!(rebalances(&mut node, "g"), before);
+}
+
+/// With `--group-initial-rebalance-delay` the first generation has everyone who came in time.
+#[test]
+fn an_empty_classic_group_waits_for_more_members_where_it_is_told_to() {
+    let join = r#"join_group {"group":"g","member_id":"","session_timeout_ms":45000,"rebalance_timeout_ms":60000,"protocols":[{"name":"range","topics":["t"]}]}"#;
+    let mut node = Node::alone_with(&["--group-initial-rebalance-delay", "400"]);
+    let began = Instant::now();
+    node.ask("a", join);
+    node.ask("b", join);
+    let replies = [node.reply("a"), node.reply("b")];
+    assert!(began.elapsed() >= Duration::from_millis(400), "after {:?}", began.elapsed());
+    assert!(replies.iter().all(|reply| reply["generation"] == 1), "{replies:?}");
+    let told: usize = replies.iter().filter_map(|reply| reply["members"].as_array()).map(Vec::len).sum();
+    assert_eq!(told, 2, "the leader is told of both: {replies:?}");
+}
+
+/// Two strategies do not mix; a lone member may change its own.
+#[test]
+fn a_lone_member_may_change_the_strategy() {
+    ground().play(
+        r#"
+        a > subscribe {"group": "g", "consumer": "a", "topics": ["t"]}
+        a < subscribe_ok {"generation": 1, "state": "Stable", "assignment": {"t": [0, 1, 2, 3]}}
+        a > subscribe {"group": "g", "consumer": "a", "topics": ["t"], "strategy": "cooperative-sticky"}
+        a < subscribe_ok {"generation": 2, "state": "Stable", "assignment": {"t": [0, 1, 2, 3]}}
+        b > subscribe {"group": "g", "consumer": "b", "topics": ["t"]}
+        b < error 22 INCONSISTENT_GROUP_PROTOCOL g, cooperative-sticky, range
+        a > unsubscribe {"group": "g", "consumer": "a"}
+        a < unsubscribe_ok
+        b > subscribe {"group": "g", "consumer": "b", "topics": ["t"], "strategy": "roundrobin"}
+        b < subscribe_ok {"generation": 3, "state": "Stable", "assignment": {"t": [0, 1, 2, 3]}}
+        "#,
+    );
+}

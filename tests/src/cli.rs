@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,10 +14,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cohort::config::Config;
 
-use crate::history::{self, History, Outcome};
+use crate::checkers::Judgement;
+use crate::history::{self, History};
 use crate::nemesis::Nemesis;
 use crate::play;
 use crate::process::Processes;
+use crate::report;
 use crate::run::{Case, Finished, judged};
 use crate::schedule::Schedule;
 use crate::sim::Sim;
@@ -55,6 +57,9 @@ enum Command {
     Check {
         /// One JSON object a line: a header, operations, faults.
         file: PathBuf,
+        /// Where to write the report, one HTML file.
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
     },
 }
 
@@ -114,7 +119,7 @@ struct RunArgs {
     /// Where to write the history.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
-    /// Where to write the report, one HTML file.
+    /// Where to write the report, one HTML file; beside the history in arena-out/ where it is not given.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Arguments for the program to test.
@@ -172,7 +177,7 @@ pub fn main() -> ExitCode {
         Command::Classic(args) => run(Kind::Classic, &args),
         Command::All(args) => return run_all(&args),
         Command::Soak(args) => soak_cases(&args),
-        Command::Check { file } => check(&file),
+        Command::Check { file, report } => check(&file, report.as_deref()),
     };
     finish(code)
 }
@@ -204,10 +209,13 @@ fn run_all(args: &RunArgs) -> ExitCode {
     ExitCode::from(worst)
 }
 
-fn check(file: &Path) -> Result<u8, Trouble> {
+fn check(file: &Path, report: Option<&Path>) -> Result<u8, Trouble> {
     let input = File::open(file).map_err(|source| Trouble::File { path: file.to_owned(), source })?;
     let history = History::read(BufReader::new(input))?;
     let judgement = judged(&history);
+    if let Some(path) = report {
+        write_report(path, &history, &judgement)?;
+    }
     println!("{judgement}");
     Ok(judgement.exit_code())
 }
@@ -329,9 +337,11 @@ fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         return Err(Trouble::Run(failure));
     }
     figures(&outcome);
-    println!("history     {}", history_file.display());
+    println!("history       {}", history_file.display());
+    let report_file = args.report.clone().unwrap_or_else(|| folder.join("report.html"));
+    write_report(&report_file, &outcome.history, &judgement)?;
     if judgement.exit_code() != 0 {
-        println!("repeat with {}", case.repeat());
+        println!("repeat with   {}", case.repeat());
     }
     println!("{judgement}");
     Ok(judgement.exit_code())
@@ -408,13 +418,10 @@ fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
 }
 
 fn figures(outcome: &play::Outcome) {
-    let count =
-        |wanted| outcome.history.ops.iter().filter(|op| op.outcome == wanted && op.f != "door").count();
-    let (ok, fail, info) = (count(Outcome::Ok), count(Outcome::Fail), count(Outcome::Info));
+    print!("{}", report::figures(&outcome.history));
     let traffic = outcome.traffic;
-    println!("operations  {ok} ok, {fail} failed, {info} unknown; {} faults", outcome.history.faults.len());
     println!(
-        "network     {} lines between nodes, {} lost, {} doubled, {} cut",
+        "network       {} lines between nodes, {} lost, {} doubled, {} cut",
         traffic.sent, traffic.lost, traffic.duplicated, traffic.cut
     );
     let recovered: Vec<String> = outcome
@@ -425,5 +432,15 @@ fn figures(outcome: &play::Outcome) {
             format!("{node} {after}")
         })
         .collect();
-    println!("recovery    {}", recovered.join(", "));
+    println!("recovery      after all faults: {}", recovered.join(", "));
+}
+
+fn write_report(path: &Path, history: &History, judgement: &Judgement) -> Result<(), Trouble> {
+    let page = report::render(history, &judgement.verdicts);
+    write(path, |mut file| {
+        file.write_all(page.as_bytes())?;
+        file.flush()
+    })?;
+    println!("report        {}", path.display());
+    Ok(())
 }

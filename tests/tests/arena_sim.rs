@@ -5,8 +5,12 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use arena::history::Micros;
+use arena::nemesis::Nemesis;
+use arena::play::Play;
 use arena::run::Case;
 use arena::sim::Sim;
+use arena::stage::{Stage, StageError};
 use arena::workload::Kind;
 use cohort::config::Config;
 
@@ -45,6 +49,18 @@ fn a_seed_gives_the_same_history_in_two_processes() {
     }
 }
 
+/// What is wrong with a case, if anything is, and how to repeat it.
+fn problem(case: &Case, stage: &mut Sim) -> Option<String> {
+    let problem = match case.perform(stage, case.draw_schedule(), &mut |_, _| {}) {
+        Err(e) => e.to_string(),
+        Ok(finished) => {
+            let judgement = finished.judgement;
+            finished.outcome.failure.or((judgement.exit_code() != 0).then(|| judgement.summary()))?
+        }
+    };
+    Some(format!("seed {}: {problem}\n  repeat with {}", case.seed, case.repeat()))
+}
+
 #[test]
 fn drawn_cases_are_valid() {
     let seeds = std::env::var("ARENA_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(SEEDS);
@@ -61,14 +77,7 @@ fn drawn_cases_are_valid() {
                     }
                     let mut stage = Sim::new(seed, Config::default());
                     let case = Case::swarm(seed, &stage, &Kind::ALL);
-                    let problem = match case.perform(&mut stage, case.draw_schedule(), &mut |_, _| {}) {
-                        Err(e) => Some(e.to_string()),
-                        Ok(finished) => finished.outcome.failure.or_else(|| {
-                            (finished.judgement.exit_code() == 1).then(|| finished.judgement.summary())
-                        }),
-                    };
-                    if let Some(problem) = problem {
-                        let account = format!("seed {seed}: {problem}\n  repeat with {}", case.repeat());
+                    if let Some(account) = problem(&case, &mut stage) {
                         failed.lock().unwrap_or_else(PoisonError::into_inner).push(account);
                     }
                 }
@@ -77,4 +86,64 @@ fn drawn_cases_are_valid() {
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     assert!(failed.is_empty(), "{} of {seeds} seeds failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+/// What the simulator could do when the seeds below were found: a case is drawn from what its stage can do.
+struct WithoutPauses;
+
+impl Stage for WithoutPauses {
+    fn name(&self) -> &'static str {
+        "sim"
+    }
+
+    fn can(&self, nemesis: Nemesis) -> bool {
+        !matches!(nemesis, Nemesis::Pause | Nemesis::Slow)
+    }
+
+    fn run(&mut self, _: &mut Play, _: &mut dyn FnMut(Micros, &str)) -> Result<(), StageError> {
+        Err(StageError::Unable("cases are drawn for it, not run on it".to_owned()))
+    }
+}
+
+/// A case in which something was wrong once.
+fn holds(seed: u64) {
+    let case = Case::swarm(seed, &WithoutPauses, &Kind::ALL);
+    if let Some(account) = problem(&case, &mut Sim::new(seed, Config::default())) {
+        panic!("{account}");
+    }
+}
+
+#[test]
+fn seed_50_a_member_whose_heartbeat_came_in_time_is_not_expired() {
+    holds(50);
+}
+
+#[test]
+fn seed_157_a_member_whose_sign_of_life_came_in_time_is_not_expired() {
+    holds(157);
+}
+
+#[test]
+fn seed_272_a_member_whose_sign_of_life_came_in_time_is_not_expired() {
+    holds(272);
+}
+
+#[test]
+fn seed_465_a_member_whose_sign_of_life_came_in_time_is_not_expired() {
+    holds(465);
+}
+
+#[test]
+fn seed_670_a_member_whose_sign_of_life_came_in_time_is_not_expired() {
+    holds(670);
+}
+
+#[test]
+fn seed_688_a_member_whose_sign_of_life_came_in_time_is_not_expired() {
+    holds(688);
+}
+
+#[test]
+fn seed_929_a_member_whose_sign_of_life_came_in_time_is_not_expired() {
+    holds(929);
 }

@@ -153,6 +153,69 @@ fn g2_an_old_request_may_give_up_late() {
 }
 
 #[test]
+fn g2_ends_where_the_member_was_told_that_it_is_out() {
+    // Wrongly thrown out perhaps, but from the answer on it knows: that is for early-eviction to say.
+    for error in ["UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID"] {
+        let told = |at: u64| {
+            two()
+                .fail("a", "heartbeat", member("a"), (150, 160), 25, error)
+                .thin("b", "poll", (at, at + 10), 3, &[0, 1])
+                .end()
+        };
+        passes("overlapping-ownership", &told(200));
+        catches("overlapping-ownership", &told(100), &["t-0", "a (generation 2)", "b (generation 3)"]);
+    }
+    let told = |generation: i64| {
+        let beat = json!({ "group": "g", "member_id": "a", "generation": generation });
+        play("classic")
+            .classic("a", (0, 30), 1, &[0])
+            .fail("a", "heartbeat", beat, (60, 70), 22, "ILLEGAL_GENERATION")
+            .classic("b", (100, 130), 2, &[0])
+            .end()
+    };
+    passes("overlapping-ownership", &told(1));
+    // About another generation than the one in which it owned the partition.
+    catches("overlapping-ownership", &told(0), &["t-0"]);
+}
+
+#[test]
+fn g2_a_classic_member_that_misses_a_rebalance_is_out_before_its_session_ends() {
+    // The rebalance began at 110 ms, after the last accepted heartbeat; commits are accepted still.
+    let missed = |at: u64| {
+        let args = json!({ "group": "g", "member_id": "a", "generation": 1, "topic": "t", "partition": 0, "offset": 0 });
+        let mut history = play("classic")
+            .classic("a", (0, 90), 1, &[0])
+            .ok("a", "commit_offset", args, (400, 410), json!({}))
+            .classic("b", (at, at + 30), 2, &[0])
+            .end();
+        for op in history.ops.iter_mut().filter(|op| op.f == "join_group") {
+            op.args["session_timeout_ms"] = json!(5_000);
+            op.args["rebalance_timeout_ms"] = json!(500);
+        }
+        history
+    };
+    passes("overlapping-ownership", &missed(640));
+    catches("overlapping-ownership", &missed(500), &["t-0", "generation 1", "generation 2"]);
+}
+
+#[test]
+fn g2_a_static_classic_seat_is_taken_over_under_a_new_name() {
+    let taken = |instance: &str| {
+        let mut history =
+            play("classic").classic("a", (0, 30), 1, &[0]).classic("b", (60, 90), 1, &[0]).end();
+        for op in history.ops.iter_mut().filter(|op| op.f == "join_group") {
+            let instance = if op.process == "a" { "i" } else { instance };
+            op.args["instance_id"] = json!(instance);
+        }
+        history
+    };
+    for name in ["overlapping-ownership", "double-ownership"] {
+        passes(name, &taken("i"));
+        catches(name, &taken("j"), &["t-0"]);
+    }
+}
+
+#[test]
 fn g2_and_g3_in_a_classic_group() {
     let start = || play("classic").classic("a", (0, 30), 1, &[0]);
     lawful(&start().classic("b", (1_100, 1_130), 2, &[0]).end());

@@ -17,7 +17,7 @@ mod table;
 mod workload;
 
 use cluster::{Cluster, Plan, Result, Run};
-use table::{Pair, Spread, Table};
+use table::{Pair, Reach, Spread, Table};
 use workload::Work;
 
 /// Clients that ask at once.
@@ -313,13 +313,7 @@ impl Table {
     }
 
     /// A row of cohort alone, and what the figure should be.
-    fn alone(
-        &mut self,
-        name: &str,
-        runs: &[Run],
-        figure: impl Fn(&Run) -> f64,
-        reach: Option<(&str, fn(f64) -> bool)>,
-    ) {
+    fn alone(&mut self, name: &str, runs: &[Run], figure: impl Fn(&Run) -> f64, reach: Reach<'_>) {
         let cohort = Spread::of(runs.iter().map(figure));
         self.push_alone(name, cohort, reach, Spread::of(runs.iter().map(|run| run.memory_mib)));
     }

@@ -62,7 +62,7 @@ fn short(value: f64) -> String {
 }
 
 /// What a figure should be, in words and as a question.
-type Reach<'a> = Option<(&'a str, fn(f64) -> bool)>;
+pub type Reach<'a> = Option<(&'a str, fn(f64) -> bool)>;
 
 /// The table so far.
 #[derive(Default)]

@@ -7,8 +7,8 @@
 //! its completion. Two such replies of one generation were true all the time in between, for what a member loses it
 //! does not get back in the same generation. So a member certainly owned a partition from the first such
 //! reply's completion to the last such request's invocation. It owned it for longer: until its own next request
-//! by which it may give it up, and at the longest for the session time-out and the rebalance time-out after its last
-//! request, on its own clock. That extension is left out where the time-outs are not known, where clocks of nodes
+//! by which it may give it up, until an answer tells it that it is out, and at the longest for the session time-out and
+//! the rebalance time-out after its last request, on its own clock. That extension is left out where the time-outs are not known, where clocks of nodes
 //! were skewed, and where an earlier request that nobody answered may still act.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use super::view::{Group, Groups, Partition, Telling, partition_text};
 use crate::checkers::clock::{at, late_until, skewed, unknown};
 use crate::checkers::{Checker, Verdict, Violation};
-use crate::history::{History, Micros, Op};
+use crate::history::{History, Micros, Op, Outcome};
 
 /// One partition, one instant, two owners.
 #[derive(Debug)]
@@ -111,6 +111,9 @@ pub fn tenures<'h>(group: &Group<'h>, history: &History) -> BTreeMap<Partition, 
             continue;
         };
         let extension = if skewed { None } else { extension(group, &run, &releases[member]) };
+        // Whoever evicted it, and rightly or not: from here on it knows.
+        let told_out = told_out(group, member, generation, last.invoke);
+        let extension = extension.map(|until| told_out.map_or(until, |out| out.min(until)));
         tenures.entry(partition.clone()).or_default().push(Tenure {
             member,
             generation,
@@ -165,18 +168,35 @@ fn extension(group: &Group<'_>, run: &[&Telling<'_>], releases: &Releases<'_>) -
     let (session, rebalance) = (group.timeouts.shortest_session?, group.timeouts.shortest_rebalance?);
     // Any request of a thin consumer extends its session, but only a poll its poll interval. A classic member's
     // session is extended by heartbeats; the rebalance time-out is given to it from the moment at which
-    // its generation ends, which is after the last one accepted.
+    // a rebalance begins. From then on its heartbeats are refused, but its commits are not.
     let latest = |extends: &dyn Fn(&str) -> bool| {
         run.iter().filter(|telling| extends(&telling.op.f)).map(|telling| telling.invoke).max()
     };
     let last = latest(&|_| true)?;
     let session_from = latest(&|f| group.thin || matches!(f, "heartbeat" | "sync_group"))?;
-    let rebalance_from = latest(&|f| matches!(f, "poll" | "subscribe") || !group.thin)?;
+    let rebalance_from = latest(&|f| match group.thin {
+        true => matches!(f, "poll" | "subscribe"),
+        false => matches!(f, "heartbeat" | "sync_group"),
+    })?;
     if releases.pending(last, run) {
         return None;
     }
     let timeout = session_from.saturating_add(session).min(rebalance_from.saturating_add(rebalance));
     Some(releases.next(last).map_or(timeout, |next| next.min(timeout)))
+}
+
+/// When a member was first told, after `time`, that it is no longer of this generation.
+fn told_out(group: &Group<'_>, member: &str, generation: i64, time: Micros) -> Option<Micros> {
+    let tells = |op: &&&Op| match op.error.as_deref() {
+        Some("UNKNOWN_MEMBER_ID" | "FENCED_INSTANCE_ID") => op.outcome == Outcome::Fail,
+        Some("ILLEGAL_GENERATION") => {
+            let named = op.args.get("generation").and_then(serde_json::Value::as_i64);
+            op.outcome == Outcome::Fail && named.is_none_or(|named| named == generation)
+        }
+        _ => false,
+    };
+    let requests = group.requests.get(member)?;
+    requests.iter().filter(tells).filter_map(|op| op.complete_us).filter(|complete| *complete > time).min()
 }
 
 fn overlaps(
