@@ -37,14 +37,14 @@ use crate::peer::{Floors, Forward, ForwardItem, Handed, Message};
 use crate::round::{self, Job, Round, RoundEnd, Ticket};
 use crate::streams::Stream;
 
-/// One message to the leader carries at most about so many bytes of requests.
+/// One message to the leader carries at most about so many bytes of requests (but always one).
 const FORWARD_BYTES: usize = 1024 * 1024;
 
-/// One message with answers carries at most about so many bytes.
+/// One message with answers carries at most about so many bytes (but always one answer).
 const HANDED_BYTES: usize = 1024 * 1024;
 
 /// A request takes at most so many bytes: it has to fit one line to a peer, with room to spare.
-const MAX_REQUEST: usize = 2 * 1024 * 1024;
+const MAX_REQUEST: usize = 11 * 256 * 1024;
 
 /// An answer that comes so long after its deadline is worse than none: Maelstrom's client has gone 1 s
 /// after our deadline, and a line to it would silence the node.
@@ -434,16 +434,17 @@ impl Service {
             let Some(request) = entry.request.clone() else { continue };
             let attempt = if let Stage::Sent { attempt, .. } = entry.stage { attempt + 1 } else { 0 };
             let after = entry.after.filter(|before| self.open.get(*before).is_some());
-            bytes += request.weight();
-            items.push(ForwardItem { id: *id, after, attempt, request });
-            // Patience grows with each attempt, so that a slow leader is not buried in copies.
-            let due = now + self.config.forward_timeout * (attempt + 1).min(4);
-            self.open.set_stage(*id, Stage::Sent { due, attempt });
-            if bytes >= FORWARD_BYTES {
+            let weight = request.weight();
+            if bytes + weight > FORWARD_BYTES && !items.is_empty() {
                 let items = std::mem::take(&mut items);
                 self.peers.send(leader, &Message::Forward(Forward { floors: self.open.floors(), items }));
                 bytes = 0;
             }
+            bytes += weight;
+            items.push(ForwardItem { id: *id, after, attempt, request });
+            // Patience grows with each attempt, so that a slow leader is not buried in copies.
+            let due = now + self.config.forward_timeout * (attempt + 1).min(4);
+            self.open.set_stage(*id, Stage::Sent { due, attempt });
         }
         if !items.is_empty() {
             self.peers.send(leader, &Message::Forward(Forward { floors: self.open.floors(), items }));
@@ -682,12 +683,13 @@ impl Service {
         for (node, handed) in std::mem::take(&mut self.handed) {
             let (mut message, mut bytes) = (Vec::new(), 0);
             for item in handed {
-                bytes += weight(&item.1);
-                message.push(item);
-                if bytes >= HANDED_BYTES {
+                let weight = weight(&item.1);
+                if bytes + weight > HANDED_BYTES && !message.is_empty() {
                     self.peers.send(node, &Message::Forwarded(std::mem::take(&mut message)));
                     bytes = 0;
                 }
+                bytes += weight;
+                message.push(item);
             }
             if !message.is_empty() {
                 self.peers.send(node, &Message::Forwarded(message));

@@ -90,14 +90,8 @@ impl Machine {
             let events = applied.events.len();
             let mut outcome = self.state.apply(write, Some(&mut applied.events));
             // Only what concerns groups is waited for; records would be held twice.
-            let mut at = events;
-            while at < applied.events.len() {
-                if matches!(applied.events[at], Event::Group { .. }) {
-                    at += 1;
-                } else {
-                    applied.events.remove(at);
-                }
-            }
+            let fresh = applied.events.split_off(events);
+            applied.events.extend(fresh.into_iter().filter(|event| matches!(event, Event::Group { .. })));
             self.state.fill(&mut outcome);
             applied.outcomes.push(outcome);
         }
