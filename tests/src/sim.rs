@@ -27,6 +27,30 @@ const EPOCH_MS: u64 = 1_700_000_000_000;
 /// More events than this without time passing mean that the simulation turns on the spot.
 const MOST_EVENTS_AT_ONCE: u32 = 2_000_000;
 
+/// Which way a line goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From a client to a node.
+    Request,
+    /// From a node to a client or to another node.
+    Reply,
+}
+
+/// What becomes of a line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// The node reads these instead.
+    pub to_node: Vec<Vec<u8>>,
+    /// The node is heard to print these instead.
+    pub from_node: Vec<Vec<u8>>,
+}
+
+/// Breaks the system on purpose, between clients and nodes, to show that the checkers notice. A run has none.
+pub trait Meddler: std::fmt::Debug {
+    /// Decides what becomes of a line.
+    fn pass(&mut self, way: Way, line: Vec<u8>) -> Passed;
+}
+
 enum Event {
     Lines(usize, Vec<u8>),
     /// A node ended with this status.
@@ -46,12 +70,19 @@ struct Machine {
 pub struct Sim {
     seed: u64,
     config: Config,
+    meddler: Option<Box<dyn Meddler>>,
 }
 
 impl Sim {
     /// A cluster whose machines draw from this seed, and whose nodes have this configuration.
     pub fn new(seed: u64, config: Config) -> Self {
-        Self { seed, config }
+        Self { seed, config, meddler: None }
+    }
+
+    /// The same cluster with somebody between it and its clients.
+    #[must_use]
+    pub fn with_meddler(self, meddler: Box<dyn Meddler>) -> Self {
+        Self { meddler: Some(meddler), ..self }
     }
 
     fn start(&self, node: usize, events: &mpsc::UnboundedSender<Event>) -> Machine {
@@ -84,7 +115,12 @@ impl Sim {
         Machine { host, input: Some(sender), reader: reader.abort_handle() }
     }
 
-    async fn drive(&self, play: &mut Play, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), StageError> {
+    async fn drive(
+        &self,
+        play: &mut Play,
+        mut meddler: Option<Box<dyn Meddler>>,
+        tell: &mut dyn FnMut(Micros, &str),
+    ) -> Result<(), StageError> {
         let begun = Instant::now();
         let now_us = || Micros::try_from(begun.elapsed().as_micros()).unwrap_or(Micros::MAX);
         let (sender, mut events) = mpsc::unbounded_channel();
@@ -92,15 +128,27 @@ impl Sim {
         let mut at_once = (0, 0);
         play.on_time(0);
         loop {
+            let mut forged = Vec::new();
             for action in play.take_actions() {
-                match action {
-                    Action::Start(node) => {
+                match (action, &mut meddler) {
+                    (Action::Deliver { node, line, peer: false }, Some(meddler)) => {
+                        let passed = meddler.pass(Way::Request, line);
+                        for line in passed.to_node {
+                            act(&mut machines, Action::Deliver { node, line, peer: false })?;
+                        }
+                        forged.extend(passed.from_node.into_iter().map(|line| (node, line)));
+                    }
+                    (Action::Start(node), _) => {
                         machines.insert(node, self.start(node, &sender));
                     }
-                    Action::Tell(text) => tell(now_us(), &text),
-                    Action::Done => return Ok(()),
-                    other => act(&mut machines, other)?,
+                    (Action::Tell(text), _) => tell(now_us(), &text),
+                    (Action::Done, _) => return Ok(()),
+                    (other, _) => act(&mut machines, other)?,
                 }
+            }
+            if !forged.is_empty() {
+                forged.into_iter().for_each(|(node, line)| play.on_line(now_us(), node, line));
+                continue;
             }
             let wake_us = play.next_wakeup().unwrap_or_else(|| now_us() + 100_000);
             tokio::select! {
@@ -108,8 +156,12 @@ impl Sim {
                 Some(event) = events.recv() => match event {
                     Event::Lines(node, lines) => {
                         for line in lines.split_inclusive(|byte| *byte == b'\n') {
-                            let line = line.strip_suffix(b"\n").unwrap_or(line);
-                            play.on_line(now_us(), node, line.to_vec());
+                            let line = line.strip_suffix(b"\n").unwrap_or(line).to_vec();
+                            let heard = match &mut meddler {
+                                Some(meddler) => meddler.pass(Way::Reply, line).from_node,
+                                None => vec![line],
+                            };
+                            heard.into_iter().for_each(|line| play.on_line(now_us(), node, line));
                         }
                     },
                     Event::End(node, status) => play.on_exit(now_us(), node, Some(status)),
@@ -181,6 +233,7 @@ impl Stage for Sim {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime
             .map_err(|source| StageError::System { what: "cannot make a runtime".to_owned(), source })?;
-        runtime.block_on(self.drive(play, tell))
+        let meddler = self.meddler.take();
+        runtime.block_on(self.drive(play, meddler, tell))
     }
 }

@@ -21,31 +21,26 @@ const SEEDS: u64 = 300;
 fn a_seed_gives_the_same_history_in_two_processes() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim-twice");
     std::fs::create_dir_all(&folder).expect("a folder for the runs");
+    let run = |workload: Kind, seed: u64, which: &str| {
+        let file = folder.join(format!("{}-{which}.jsonl", workload.name()));
+        let output = Command::new(env!("CARGO_BIN_EXE_arena"))
+            .args([workload.name(), "--stage", "sim", "--nodes", "5", "--seconds", "6", "--nemesis", "all"])
+            .args(["--seed", &seed.to_string(), "--history"])
+            .arg(&file)
+            .args(["--report", "report.html"])
+            .current_dir(&folder)
+            .output()
+            .expect("the arena runs");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        (std::fs::read(&file).unwrap_or_else(|e| panic!("no history: {e}; {told}")), told)
+    };
+    let twice = |workload: Kind, seed: u64| {
+        let (first, second) = (run(workload, seed, "first"), run(workload, seed, "second"));
+        assert!(first.0.len() > 10_000, "{} has hardly any history", workload.name());
+        assert!(first == second, "{} with seed {seed} was not the same twice", workload.name());
+    };
     for (workload, seed) in Kind::ALL.into_iter().zip(20_u64..) {
-        let histories = ["first", "second"].map(|which| {
-            let file = folder.join(format!("{}-{which}.jsonl", workload.name()));
-            let output = Command::new(env!("CARGO_BIN_EXE_arena"))
-                .args([
-                    workload.name(),
-                    "--stage",
-                    "sim",
-                    "--nodes",
-                    "5",
-                    "--seconds",
-                    "8",
-                    "--nemesis",
-                    "all",
-                ])
-                .args(["--seed", &seed.to_string(), "--history"])
-                .arg(&file)
-                .current_dir(&folder)
-                .output()
-                .expect("the arena runs");
-            let told = String::from_utf8_lossy(&output.stderr).into_owned();
-            (std::fs::read(&file).unwrap_or_else(|e| panic!("no history: {e}; {told}")), told)
-        });
-        assert!(histories[0].0.len() > 10_000, "{} has hardly any history", workload.name());
-        assert!(histories[0] == histories[1], "{} with seed {seed} was not the same twice", workload.name());
+        twice(workload, seed);
     }
 }
 
