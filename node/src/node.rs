@@ -8,7 +8,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::api::{Failure, Request, RequestId};
 use crate::config::Config;
-use crate::door::maelstrom::lines::{Lines, Piece};
+use crate::door::maelstrom::lines::{Lines, Piece, Taken};
 use crate::door::maelstrom::reply::{self, Encoded};
 use crate::door::maelstrom::request::Form;
 use crate::door::maelstrom::{Caller, Door, Received};
@@ -147,22 +147,27 @@ impl Node {
         self.lines = lines;
     }
 
-    fn take_piece(&mut self, piece: Piece<'_>, now: Instant) {
+    fn take_piece(&mut self, piece: Piece<'_>, now: Instant) -> Taken {
         match piece {
             Piece::Text(text) => self.take_message(text, now),
-            Piece::Broken(head, problem) => self.door.skip(head, problem),
+            Piece::Broken(head, problem) => {
+                self.door.skip(head, problem);
+                Taken::Whole
+            }
         }
     }
 
-    fn take_message(&mut self, text: &[u8], now: Instant) {
+    fn take_message(&mut self, text: &[u8], now: Instant) -> Taken {
         match self.door.receive(text) {
             Received::Handled => {}
+            Received::Unfinished => return Taken::Unfinished,
             Received::Initialised(members) => self.service = Some(self.join(members, now)),
             Received::Peer { from, incarnation, data } => {
                 self.take_peer_message(text, &from, incarnation, &data)
             }
             Received::Request(caller, request, form) => self.take_request(caller, request, form, now),
         }
+        Taken::Whole
     }
 
     fn join(&self, members: Members, now: Instant) -> Cluster {

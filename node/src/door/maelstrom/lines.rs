@@ -17,6 +17,15 @@ pub enum Piece<'a> {
     Broken(&'a [u8], &'static str),
 }
 
+/// What became of a [`Piece::Text`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was read, or found broken for good.
+    Whole,
+    /// It ended before its object did, and nothing was done.
+    Unfinished,
+}
+
 /// How much of a broken line is kept for the log.
 pub const HEAD: usize = 800;
 
@@ -104,8 +113,8 @@ impl Lines {
     }
 
     /// Takes more input in.
-    pub fn push(&mut self, mut input: &[u8], take: &mut impl FnMut(Piece<'_>)) {
-        while let Some(at) = input.iter().position(|byte| *byte == b'\n') {
+    pub fn push(&mut self, mut input: &[u8], take: &mut impl FnMut(Piece<'_>) -> Taken) {
+        while let Some(at) = memchr::memchr(b'\n', input) {
             let (line, rest) = (&input[..at], &input[at + 1..]);
             input = rest;
             if self.skipping {
@@ -125,7 +134,7 @@ impl Lines {
     }
 
     /// The input has ended; so has its last line.
-    pub fn end(&mut self, take: &mut impl FnMut(Piece<'_>)) {
+    pub fn end(&mut self, take: &mut impl FnMut(Piece<'_>) -> Taken) {
         if !self.held.is_empty() {
             self.line_ended(take);
         }
@@ -133,7 +142,7 @@ impl Lines {
     }
 
     /// Adds to the current line; `false` where it is longer than it may be.
-    fn hold(&mut self, bytes: &[u8], take: &mut impl FnMut(Piece<'_>)) -> bool {
+    fn hold(&mut self, bytes: &[u8], take: &mut impl FnMut(Piece<'_>) -> Taken) -> bool {
         if self.held.len() + bytes.len() <= self.limit {
             self.held.extend_from_slice(bytes);
             return true;
@@ -157,7 +166,7 @@ impl Lines {
         false
     }
 
-    fn first_line(&mut self, line: &[u8], take: &mut impl FnMut(Piece<'_>)) {
+    fn first_line(&mut self, line: &[u8], take: &mut impl FnMut(Piece<'_>) -> Taken) {
         if line.trim_ascii().is_empty() {
             return;
         }
@@ -165,11 +174,19 @@ impl Lines {
             take(Piece::Broken(head(line), "not a JSON object"));
             return;
         }
-        // A line that ends with a brace is nearly always whole, and the reader of JSON will say so.
+        // Nearly every line is a whole message, and the reader of JSON has to go through it anyway.
+        let tried = may_be_whole(line);
+        if tried && take(Piece::Text(line)) == Taken::Whole {
+            return;
+        }
         let mut scan = Scan::default();
         match scan.line(line) {
-            Shape::Whole => take(Piece::Text(line)),
-            Shape::Broken => take(Piece::Broken(head(line), "not a JSON object")),
+            Shape::Whole if !tried => {
+                take(Piece::Text(line));
+            }
+            Shape::Whole | Shape::Broken => {
+                take(Piece::Broken(head(line), "not a JSON object"));
+            }
             Shape::Open => {
                 self.held.extend_from_slice(line);
                 self.held.push(b'\n');
@@ -180,7 +197,7 @@ impl Lines {
     }
 
     /// The line at the end of `held` has ended.
-    fn line_ended(&mut self, take: &mut impl FnMut(Piece<'_>)) {
+    fn line_ended(&mut self, take: &mut impl FnMut(Piece<'_>) -> Taken) {
         if self.last_line == 0 {
             let line = std::mem::take(&mut self.held);
             self.first_line(&line, take);
@@ -218,7 +235,7 @@ impl Lines {
         }
     }
 
-    fn give_up(&mut self, problem: &'static str, take: &mut impl FnMut(Piece<'_>)) {
+    fn give_up(&mut self, problem: &'static str, take: &mut impl FnMut(Piece<'_>) -> Taken) {
         self.last_line = 0;
         let held = std::mem::take(&mut self.held);
         if !held.is_empty() {
@@ -227,13 +244,19 @@ impl Lines {
     }
 }
 
+/// Whether a line ends like an object and cannot be nested too deep.
+fn may_be_whole(line: &[u8]) -> bool {
+    let openers = || line.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    line.trim_ascii_end().last() == Some(&b'}') && (line.len() <= 2 * MAX_DEPTH || openers() <= MAX_DEPTH)
+}
+
 fn head(line: &[u8]) -> &[u8] {
     &line[..line.len().min(HEAD)]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Lines, Piece};
+    use super::{Lines, Piece, Taken};
 
     const GOOD: &str = r#"{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":1}}"#;
 
@@ -243,9 +266,16 @@ mod tests {
         for chunk in [1, 7, input.len().max(1)] {
             let (mut texts, mut broken) = (Vec::new(), 0);
             let mut lines = Lines::new(limit);
-            let mut take = |piece: Piece<'_>| match piece {
-                Piece::Text(text) => texts.push(String::from_utf8_lossy(text).into_owned()),
-                Piece::Broken(..) => broken += 1,
+            let mut take = |piece: Piece<'_>| {
+                match piece {
+                    Piece::Text(text) => match serde_json::from_slice::<serde::de::IgnoredAny>(text) {
+                        Err(error) if error.is_eof() => return Taken::Unfinished,
+                        Err(_) => broken += 1,
+                        Ok(_) => texts.push(String::from_utf8_lossy(text).into_owned()),
+                    },
+                    Piece::Broken(..) => broken += 1,
+                }
+                Taken::Whole
             };
             for bytes in input.chunks(chunk) {
                 lines.push(bytes, &mut take);
@@ -303,6 +333,12 @@ mod tests {
         let (texts, broken) = split(joined.as_bytes(), 100);
         assert_eq!(texts, whole(&[GOOD]));
         assert!(broken > 0);
+    }
+
+    #[test]
+    fn many_brackets_side_by_side_are_not_deep() {
+        let wide = format!("{{\"a\":[{}[]]}}", "[],".repeat(1_000));
+        assert_eq!(split(format!("{wide}\n").as_bytes(), 1 << 20), (whole(&[&wide]), 0));
     }
 
     #[test]

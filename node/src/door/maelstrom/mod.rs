@@ -33,6 +33,8 @@ const LOGGED: usize = 200;
 pub enum Received {
     /// Nothing more: it was answered or skipped.
     Handled,
+    /// Nothing: the text ends before its object does.
+    Unfinished,
     /// The node has been told who it is.
     Initialised(Members),
     /// A message of a peer.
@@ -131,6 +133,7 @@ impl Door {
     pub fn receive(&mut self, text: &[u8]) -> Received {
         let message = match Envelope::parse(text) {
             Ok(message) => message,
+            Err(error) if error.is_eof() => return Received::Unfinished,
             Err(error) => {
                 self.skip(text, &format!("no message: {error}"));
                 return Received::Handled;

@@ -6,11 +6,12 @@ use super::{Classic, Phase};
 use crate::apply::Transition;
 use crate::groups::event::{GroupEvent, JoinInfo, RebalanceReason};
 use crate::groups::{answer, emit};
-use crate::ids::{GroupId, MemberId};
-use crate::reply::{Outcome, Rejection};
+use crate::command::Protocol;
+use crate::ids::{GroupId, MemberId, PartitionId, TopicName};
+use crate::reply::{Outcome, Rejection, TopicPartitions};
 
 /// Moves the seat to a new id and fences the old one. In a Stable group whose elected protocol stays, and
-/// where the member reads the same topics under it, nothing is rebalanced.
+/// where the member reads the same topics under it and owes no rejoin, nothing is rebalanced.
 pub(super) fn replace(tx: &mut Transition<'_>, id: &GroupId, from: &MemberId, info: JoinInfo) -> Outcome {
     let instance_id = info.instance_id.clone().expect("a seat is found by its static identity");
     let to = new_id(tx, id, &info);
@@ -49,5 +50,20 @@ fn keeps_assignment(members: &Classic, from: &MemberId, info: &JoinInfo) -> bool
         return false;
     }
     let now = info.protocols.iter().find(|p| p.name == elected).map(|p| &p.topics);
-    members.members[from].protocol(&elected).map(|p| &p.topics) == now
+    let before = members.members[from].protocol(&elected);
+    before.map(|p| &p.topics) == now && !before.is_some_and(|p| owes_a_rejoin(members, p))
+}
+
+/// Whether a cooperative assignor took something from the member in this generation that nobody has yet: a
+/// member that gives up joins again, and only then is it handed out. One that went before it did so, and came
+/// back owning nothing, would leave it without a reader until the next rebalance.
+fn owes_a_rejoin(members: &Classic, joined: &Protocol) -> bool {
+    let is_read = |topic: &TopicName, partition: &PartitionId| {
+        let of_topic = |assignment: &TopicPartitions| {
+            assignment.iter().any(|(name, partitions)| name == topic && partitions.contains(partition))
+        };
+        members.members.values().any(|member| of_topic(&member.assignment))
+    };
+    let owned = joined.owned.iter().flat_map(|(topic, partitions)| partitions.iter().map(move |p| (topic, p)));
+    owned.into_iter().any(|(topic, partition)| !is_read(topic, partition))
 }
