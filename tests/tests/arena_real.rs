@@ -1,0 +1,82 @@
+//! Real processes of `cohort`, in real time, under every fault that does not need a clock: fixed seeds, no anomaly.
+
+use std::path::Path;
+
+use arena::nemesis::Nemesis::{self, Duplicate, Kill, Latency, Loss, OneWay, Partition, Pause, Reorder};
+use arena::process::Processes;
+use arena::run::Case;
+use arena::stage::Stage;
+use arena::workload::Kind;
+
+#[path = "support/cohort.rs"]
+mod cohort_binary;
+
+/// Runs a case on real processes and asks for a verdict without anomalies.
+fn valid(workload: Kind, nodes: usize, nemeses: &[Nemesis], seed: u64) {
+    let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("real-{}-{seed}", workload.name()));
+    let mut stage = Processes::new(cohort_binary::binary(), Vec::new(), &logs);
+    let case = Case {
+        workload,
+        stage: stage.name(),
+        nodes,
+        seconds: 5,
+        nemeses: nemeses.to_vec(),
+        seed,
+        rate: 100,
+        latency_ms: 0,
+        loss: 5,
+        duplicate: 5,
+        pipeline: 1,
+        clients: Case::usual_clients(nodes),
+        // A machine that is busy with other tests as well.
+        recover: 10,
+        bin: None,
+        args: Vec::new(),
+        schedule: None,
+    };
+    let finished = case.perform(&mut stage, case.draw_schedule(), &mut |_, _| {}).expect("the stage can");
+    let history = logs.join("history.jsonl");
+    let file = std::fs::File::create(&history).expect("a file for the history");
+    finished.outcome.history.write(file).expect("the history is written");
+    let repeat = case.repeat();
+    assert_eq!(finished.outcome.failure, None, "{repeat}");
+    let judgement = finished.judgement;
+    assert_eq!(judgement.exit_code(), 0, "{judgement}\n{}\nrepeat with {repeat}", history.display());
+}
+
+const NETWORK: [Nemesis; 6] = [Partition, OneWay, Latency, Loss, Duplicate, Reorder];
+
+#[test]
+fn kafka_on_five_nodes_with_every_fault_of_the_network() {
+    valid(Kind::Kafka, 5, &NETWORK, 1);
+}
+
+#[test]
+fn lin_kv_on_three_nodes_with_partitions_and_pauses() {
+    valid(Kind::LinKv, 3, &[Partition, OneWay, Pause, Loss, Duplicate, Reorder], 2);
+}
+
+#[test]
+fn lin_kv_on_five_nodes_with_a_node_killed() {
+    valid(Kind::LinKv, 5, &[Kill, Latency, Loss, Duplicate], 3);
+}
+
+#[test]
+fn groups_on_three_nodes_with_every_fault_of_the_network() {
+    valid(Kind::Groups, 3, &NETWORK, 4);
+}
+
+#[test]
+fn groups_on_five_nodes_with_pauses() {
+    valid(Kind::Groups, 5, &[Partition, Pause, Latency, Loss, Duplicate, Reorder], 5);
+}
+
+#[test]
+fn classic_on_three_nodes_with_partitions_and_pauses() {
+    valid(Kind::Classic, 3, &[Partition, OneWay, Pause, Loss], 6);
+}
+
+#[test]
+fn offsets_on_three_nodes_with_every_fault_of_the_network() {
+    valid(Kind::Offsets, 3, &NETWORK, 7);
+}
