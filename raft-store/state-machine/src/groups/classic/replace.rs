@@ -4,9 +4,9 @@ use super::join::{finish_if_last, new_id, outcome, park};
 use super::rebalance::{classic, elect, prepare};
 use super::{Classic, Phase};
 use crate::apply::Transition;
+use crate::command::Protocol;
 use crate::groups::event::{GroupEvent, JoinInfo, RebalanceReason};
 use crate::groups::{answer, emit};
-use crate::command::Protocol;
 use crate::ids::{GroupId, MemberId, PartitionId, TopicName};
 use crate::reply::{Outcome, Rejection, TopicPartitions};
 
@@ -64,6 +64,7 @@ fn owes_a_rejoin(members: &Classic, joined: &Protocol) -> bool {
         };
         members.members.values().any(|member| of_topic(&member.assignment))
     };
-    let owned = joined.owned.iter().flat_map(|(topic, partitions)| partitions.iter().map(move |p| (topic, p)));
+    let owned =
+        joined.owned.iter().flat_map(|(topic, partitions)| partitions.iter().map(move |p| (topic, p)));
     owned.into_iter().any(|(topic, partition)| !is_read(topic, partition))
 }
