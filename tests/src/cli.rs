@@ -341,7 +341,7 @@ fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
     let report_file = args.report.clone().unwrap_or_else(|| folder.join("report.html"));
     write_report(&report_file, &outcome.history, &judgement)?;
     if judgement.exit_code() != 0 {
-        println!("repeat with   {}", case.repeat());
+        println!("repeat with {}", case.repeat());
     }
     println!("{judgement}");
     Ok(judgement.exit_code())

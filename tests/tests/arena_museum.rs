@@ -3,6 +3,8 @@
 //! Each exhibit stands between the clients and the nodes of the simulator and does to their lines what a broken node would have
 //! done to its state. The node itself stays as it is. `docs/arena.md` lists the exhibits.
 
+#![allow(clippy::print_stdout, reason = "the figures of the table in the docs")]
+
 use std::collections::BTreeMap;
 
 use arena::run::Case;
