@@ -25,7 +25,7 @@ use raft_store::runtime::{self, Instant};
 use raft_store::{Applied, MemoryLog, Proposal, Raft, RoundId, StateMachine, TypeConfig, codec};
 use state_machine::State;
 use state_machine::command::{Batch, Command, Floor, Lane, Origin, Query, Stamp, Write};
-use state_machine::ids::NodeId;
+use state_machine::ids::{GroupId, MemberId, NodeId};
 use state_machine::reply::{Outcome, Reply};
 
 use crate::api::{Completion, Failure, Request, RequestId, Response, ServiceError, Status};
@@ -58,6 +58,10 @@ const REGISTERED_RETRY: Duration = Duration::from_secs(2);
 
 /// A sync of a member that this node does not know yet has this on top of the usual time, in ms.
 const DEFAULT_REBALANCE_TIMEOUT_MS: u32 = 300_000;
+
+/// So many members that joined here are remembered; then they are forgotten, which costs a late sync its
+/// exact deadline.
+const MAX_JOINED: usize = 10_000;
 
 /// What is kept of a log that a snapshot covers, for followers that are a little behind: entries, bytes.
 const KEPT_LOG: (usize, usize) = (1_000, 16 * 1024 * 1024);
@@ -95,6 +99,9 @@ pub struct Service {
     open: OpenRequests,
     /// Open requests that have not been sent anywhere, in order.
     unsent: VecDeque<RequestId>,
+    /// Rebalance time-outs, in ms, of members that joined through this node: how long their syncs may take,
+    /// also where the replicated state here is behind.
+    joined: BTreeMap<(GroupId, MemberId), u32>,
     completions: Vec<(RequestId, Completion)>,
     /// What waits for the next round, while this node leads.
     queue: VecDeque<Job>,
@@ -148,6 +155,7 @@ impl Service {
             role: Role::Leaderless,
             open: OpenRequests::default(),
             unsent: VecDeque::new(),
+            joined: BTreeMap::new(),
             completions: Vec::new(),
             queue: VecDeque::new(),
             round: None,
@@ -249,12 +257,24 @@ impl Service {
     fn timeout_of(&self, request: &Request) -> Duration {
         let group_time_ms = match request {
             Request::Command(Command::JoinGroup { rebalance_timeout_ms, .. }) => *rebalance_timeout_ms,
-            // What the member said when it joined, as far as this node knows.
-            Request::Command(Command::SyncGroup { group, member, .. }) => self
-                .peek(|state| {
-                    Some(state.group(group)?.membership.classic()?.members.get(member)?.rebalance_timeout_ms)
-                })
-                .unwrap_or(DEFAULT_REBALANCE_TIMEOUT_MS),
+            Request::Command(Command::SyncGroup { group, member, .. }) => {
+                // What the member said when it joined: here, or, as far as this node knows, elsewhere.
+                let here = self.joined.get(&(group.clone(), member.clone())).copied();
+                let elsewhere = || {
+                    self.peek(|state| {
+                        Some(
+                            state
+                                .group(group)?
+                                .membership
+                                .classic()?
+                                .members
+                                .get(member)?
+                                .rebalance_timeout_ms,
+                        )
+                    })
+                };
+                here.or_else(elsewhere).unwrap_or(DEFAULT_REBALANCE_TIMEOUT_MS)
+            }
             Request::Command(_) | Request::Query(_) => 0,
         };
         self.config.request_timeout + Duration::from_millis(group_time_ms.into())
@@ -634,7 +654,17 @@ impl Service {
 
     fn finish(&mut self, id: RequestId, response: Response) {
         // A copy of an answer, or one to a request that was given up: nobody waits for it.
-        if self.open.remove(id).is_some() {
+        if let Some(entry) = self.open.remove(id) {
+            if let (
+                Some(Request::Command(Command::JoinGroup { group, rebalance_timeout_ms, .. })),
+                Ok(Reply::Joined { member_id, .. }),
+            ) = (&entry.request, &response)
+            {
+                if self.joined.len() >= MAX_JOINED {
+                    self.joined.clear();
+                }
+                self.joined.insert((group.clone(), member_id.clone()), *rebalance_timeout_ms);
+            }
             self.completions.push((id, Completion::Done(response)));
         }
     }
