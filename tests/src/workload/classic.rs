@@ -43,6 +43,8 @@ enum Life {
 #[derive(Debug)]
 struct Consumer {
     group: usize,
+    /// It may have taken a static seat over, and knows nothing of what its predecessor was about to give up.
+    heir: bool,
     instance: Option<String>,
     life: Life,
     member_id: String,
@@ -116,6 +118,7 @@ impl Classic {
         let consumers = (0..plan.slots).map(|slot| {
             (slot % 3 != 0).then(|| Consumer {
                 group: (slot / 3 + slot) % 2,
+                heir: false,
                 instance: (slot % 9 == 4 || slot % 9 == 5).then(|| format!("i{slot}")),
                 life: Life::Joining,
                 member_id: String::new(),
@@ -232,6 +235,20 @@ impl Classic {
         Some(Step::Crash)
     }
 
+    /// A cooperative member that is to lose partitions joins again to have them handed out. If it dies before and a new
+    /// one takes its static seat, without a rebalance, nobody does, with Kafka neither. In the end everything has
+    /// to be read, so the heir does it.
+    fn claim_inheritance(&mut self, slot: usize, cx: &Cx<'_>) {
+        let waits = cx.draining && !self.reading;
+        let Some(group) = self.consumers[slot].as_ref().map(|consumer| consumer.group) else { return };
+        let cooperative = self.cooperative(group);
+        if let Some(consumer) = &mut self.consumers[slot]
+            && (waits && cooperative && consumer.heir && consumer.life == Life::Member)
+        {
+            (consumer.heir, consumer.life) = (false, Life::Joining);
+        }
+    }
+
     /// What a member with an assignment does next.
     fn work(&mut self, slot: usize, cx: &mut Cx<'_>) -> Step {
         let session_us = self.session_timeout_ms * 1_000;
@@ -266,6 +283,7 @@ impl Classic {
     fn joined(&mut self, slot: usize, result: &Value, cx: &mut Cx<'_>) {
         let sends = cx.rng.percent(70);
         let Some(consumer) = &mut self.consumers[slot] else { return };
+        consumer.heir = consumer.instance.is_some() && consumer.member_id.is_empty();
         consumer.member_id = result["member_id"].as_str().unwrap_or_default().to_owned();
         consumer.generation = result["generation"].as_i64().unwrap_or(-1);
         let protocol = self.groups[consumer.group].protocol;
@@ -380,6 +398,7 @@ impl Workload for Classic {
         {
             return step;
         }
+        self.claim_inheritance(slot, cx);
         let Some(consumer) = &self.consumers[slot] else { return Step::Await };
         match consumer.life.clone() {
             Life::Joining => self.join(slot),
