@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use state_machine::command::{Batch, Command, Query};
+use state_machine::command::{Batch, Command, Query, Write};
 use state_machine::reply::{Outcome, Reply, StoredBatch};
 use thiserror::Error;
 
@@ -49,9 +49,10 @@ pub fn weight(batch: &Batch) -> usize {
     batch.writes.iter().map(|write| command_weight(&write.command)).sum::<usize>() + 64
 }
 
-/// About how many bytes a command takes. Exact to a few bytes for records, an estimate for the rest.
+/// About how many bytes a command takes in memory, which is more than in a message.
 pub fn command_weight(command: &Command) -> usize {
-    const BASE: usize = 48;
+    // In memory a small command takes mostly what its own type and the allocator take.
+    const BASE: usize = size_of::<Write>() + 96;
     BASE + match command {
         Command::LogSend { records, .. } | Command::Produce { records, .. } => records.bytes.len(),
         Command::RegisterWrite { key, value } => key.len() + value.text.len() + value.canonical.len(),
