@@ -1,10 +1,7 @@
 //! A group's walk on three real nodes, each request through another node: whoever leads, every node answers
 //! alike.
 
-#[allow(dead_code, reason = "each test file uses a part of it")]
-mod cluster;
-
-use cluster::Cluster;
+use crate::network::Cluster;
 use serde_json::{Value, json};
 
 /// Asks the next node each time.
