@@ -1,9 +1,7 @@
 //! A follower that was cut off while much was written catches up by snapshot; the Raft log is purged, memory
 //! stays in proportion to the data, and no line between nodes is longer than it may be.
 
-mod cluster;
-
-use cluster::Cluster;
+use crate::network::Cluster;
 use serde_json::json;
 
 const SENDS: u64 = 150_000;
