@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use raft_store::experiment::{self, Flaw};
 use raft_store::runtime::Instant;
 use state_machine::State;
 use state_machine::command::{Command, Deadline, Origin};
@@ -17,6 +18,9 @@ use state_machine::reply::{Outcome, Reply};
 use crate::config::Config;
 use crate::deadlines::Deadlines;
 use crate::round::Ticket;
+
+/// How much of a session [`Flaw::NoFullSession`] takes away, in ms.
+const LOST_SESSION_MS: u64 = 9_000;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -40,7 +44,12 @@ impl Coordinator {
 
     /// This node leads and has applied all that was decided before: everyone has full time from now on.
     pub fn start(&mut self, state: &State, now: Instant) {
-        self.deadlines.reset(state, now.as_millis());
+        let now_ms = now.as_millis();
+        if experiment::has(Flaw::NoFullSession) {
+            self.deadlines.reset(state, now_ms.saturating_sub(LOST_SESSION_MS));
+        } else if !experiment::has(Flaw::DeposedClock) || !self.deadlines.any() {
+            self.deadlines.reset(state, now_ms);
+        }
         self.next_retention = Some(now + self.retention_check);
     }
 
@@ -52,7 +61,9 @@ impl Coordinator {
     /// This node leads no more: what it kept in mind counts for nothing.
     pub fn stop(&mut self) {
         self.parked.clear();
-        self.deadlines = Deadlines::default();
+        if !experiment::has(Flaw::DeposedClock) {
+            self.deadlines = Deadlines::default();
+        }
         self.next_retention = None;
     }
 
@@ -69,6 +80,7 @@ impl Coordinator {
         };
         let told = outcome.as_ref().ok().and_then(Reply::member);
         if let Some(member) = member.or(told) {
+            experiment::tell(|witness| witness.heard(group, member));
             self.deadlines.alive(group, member, polled, now.as_millis());
         }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use openraft::raft::ReadPolicy;
-use raft_store::{Applied, Proposal, Raft, runtime};
+use raft_store::experiment::{self, Flaw};
+use raft_store::{Applied, Proposal, Raft, StateMachine, runtime};
 use state_machine::command::{Origin, Query};
 use state_machine::ids::NodeId;
 
@@ -83,11 +84,26 @@ pub async fn propose(raft: Raft, proposal: Proposal) -> RoundEnd {
     }
 }
 
+/// How long [`Flaw::AcknowledgedBeforeCommit`] waits for a quorum.
+const IMPATIENCE: Duration = Duration::from_millis(50);
+
+/// As [`propose`], but where a quorum takes its time, its word is not waited for.
+pub async fn propose_impatiently(raft: Raft, machine: StateMachine, proposal: Proposal) -> RoundEnd {
+    tokio::select! {
+        biased;
+        end = propose(raft, proposal.clone()) => end,
+        () = runtime::sleep(IMPATIENCE) => RoundEnd::Applied(machine.preview(&proposal)),
+    }
+}
+
 /// Waits until this node may read: it leads still, and has applied what was raft-committed when it asked.
 ///
 /// openraft confirms that by a heartbeat, which it gives no more than a heartbeat's interval; where round
 /// trips are longer, an entry without writes does the same.
 pub async fn read_index(raft: Raft) -> RoundEnd {
+    if experiment::has(Flaw::StaleRead) {
+        return RoundEnd::MayRead;
+    }
     loop {
         match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
             Ok(_) => return RoundEnd::MayRead,

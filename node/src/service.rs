@@ -13,6 +13,7 @@
 //! same or the next leader, and the replicated state answers what it has applied already.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +22,13 @@ use openraft::alias::WatchReceiverOf;
 use openraft::errors::{InitializeError, RaftError};
 use openraft::metrics::RaftServerMetrics;
 use openraft_rt::watch::WatchReceiver;
+use raft_store::experiment::{self, Flaw};
 use raft_store::runtime::{self, Instant};
 use raft_store::{Applied, MemoryLog, Proposal, Raft, RoundId, StateMachine, TypeConfig, codec};
 use state_machine::State;
 use state_machine::command::{Batch, Command, Floor, Lane, Origin, Query, Stamp, Write};
 use state_machine::ids::{GroupId, MemberId, NodeId};
+use state_machine::life::SignOfLife;
 use state_machine::reply::{Outcome, Reply};
 
 use crate::api::{Completion, Failure, Request, RequestId, Response, ServiceError, Status};
@@ -62,6 +65,9 @@ const DEFAULT_REBALANCE_TIMEOUT_MS: u32 = 300_000;
 /// So many members that joined here are remembered; then they are forgotten, which costs a late sync its
 /// exact deadline.
 const MAX_JOINED: usize = 10_000;
+
+/// For so many of its first rounds as a leader a node with [`Flaw::PollSkips`] has it.
+const SKIPPING_ROUNDS: u64 = 20;
 
 /// What is kept of a log that a snapshot covers, for followers that are a little behind: entries, bytes.
 const KEPT_LOG: (usize, usize) = (1_000, 16 * 1024 * 1024);
@@ -319,6 +325,7 @@ impl Service {
         }
         for (id, request) in stream.receive(forward) {
             let origin = Origin { node: from, incarnation, lane: id.lane, seq: id.seq };
+            experiment::tell(|witness| witness.took(&origin));
             self.queue.push_back(Job { ticket: Ticket::Peer(from, id), origin: Some(origin), request });
         }
     }
@@ -416,7 +423,8 @@ impl Service {
         for id in &self.unsent {
             self.open.set_stage(*id, Stage::Unsent);
         }
-        if matches!(role, Role::Leader { .. }) {
+        if let Role::Leader { term } = role {
+            experiment::tell(|witness| witness.leads(term));
             let request = Request::Command(Command::NewCoordinator { node: self.me });
             self.queue.push_back(Job { ticket: Ticket::Internal, origin: None, request });
         }
@@ -436,6 +444,7 @@ impl Service {
                     entry.stage = Stage::Queued;
                     let origin =
                         Origin { node: self.me, incarnation: self.incarnation, lane: id.lane, seq: id.seq };
+                    experiment::tell(|witness| witness.took(&origin));
                     self.queue.push_back(Job { ticket: Ticket::Own(id), origin: Some(origin), request });
                 }
             }
@@ -508,7 +517,13 @@ impl Service {
                     batch.writes.push(Write { origin, command });
                     writes.push(ticket);
                 }
-                Request::Query(query) => {
+                Request::Query(mut query) => {
+                    if let Query::LogPoll { offsets } = &mut query
+                        && experiment::has(Flaw::PollSkips)
+                        && self.rounds < SKIPPING_ROUNDS
+                    {
+                        offsets.iter_mut().for_each(|(_, offset)| *offset += 1);
+                    }
                     riders.push((writes.len(), query.clone()));
                     reads.push((ticket, query, origin));
                 }
@@ -531,13 +546,20 @@ impl Service {
             self.machine.ride(id, riders);
         }
         let proposal = Proposal::new(id, batch);
-        let end = Box::pin(round::propose(raft, proposal.clone()));
+        let end: Pin<Box<dyn Future<Output = RoundEnd> + Send>> =
+            if experiment::has(Flaw::AcknowledgedBeforeCommit) {
+                Box::pin(round::propose_impatiently(raft, self.machine.clone(), proposal.clone()))
+            } else {
+                Box::pin(round::propose(raft, proposal.clone()))
+            };
         self.round = Some(Round { proposal: Some(proposal), writes, reads, end });
     }
 
     /// The floors that have risen since they were last proposed, this node's own among them.
     fn risen_floors(&mut self) -> Vec<Floor> {
-        let own = (self.me, self.incarnation, self.open.floors());
+        let hasty = experiment::has(Flaw::OriginsForgotten);
+        let floors = if hasty { self.open.hasty_floors() } else { self.open.floors() };
+        let own = (self.me, self.incarnation, floors);
         let peers =
             self.streams.iter().map(|(node, (incarnation, stream))| (*node, *incarnation, stream.floors()));
         let mut risen = Vec::new();
@@ -578,8 +600,9 @@ impl Service {
                 }
             }
             RoundEnd::MayRead => {
-                let answers =
+                let answers: Vec<Outcome> =
                     self.machine.read(|state| reads.iter().map(|(_, query, _)| state.query(query)).collect());
+                self.tell_served(&reads, &answers);
                 self.answer_reads(reads, answers, now);
             }
             RoundEnd::NotConfirmed => {
@@ -592,6 +615,19 @@ impl Service {
             RoundEnd::Discarded => self.change_role(Role::Leaderless),
             RoundEnd::Fatal(problem) => self.failure = Some(problem),
         }
+    }
+
+    fn tell_served(&self, reads: &[(Ticket, Query, Option<Origin>)], answers: &[Outcome]) {
+        experiment::tell(|witness| {
+            let applied = self.machine.applied().map_or(0, |id| id.index());
+            for ((_, query, _), answer) in reads.iter().zip(answers) {
+                if let (Some(SignOfLife { group, member: Some(member), .. }), Ok(_)) =
+                    (query.sign_of_life(), answer)
+                {
+                    witness.served(group, member, applied);
+                }
+            }
+        });
     }
 
     fn answer_reads(
@@ -612,6 +648,11 @@ impl Service {
     }
 
     fn answer(&mut self, ticket: Ticket, outcome: Outcome) {
+        experiment::tell(|witness| {
+            if let (Some(origin), Role::Leader { term }) = (self.origin_of(ticket), self.role) {
+                witness.decided(&origin, term);
+            }
+        });
         match ticket {
             Ticket::Own(id) => self.finish(id, outcome.map_err(Failure::from)),
             Ticket::Peer(node, id) => {
@@ -626,6 +667,16 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// Under which origin a request is applied.
+    fn origin_of(&self, ticket: Ticket) -> Option<Origin> {
+        let (node, incarnation, id) = match ticket {
+            Ticket::Own(id) => (self.me, self.incarnation, id),
+            Ticket::Peer(node, id) => (node, self.streams.get(&node)?.0, id),
+            Ticket::Internal => return None,
+        };
+        Some(Origin { node, incarnation, lane: id.lane, seq: id.seq })
     }
 
     fn register(&mut self, ticket: Ticket) {
@@ -739,7 +790,9 @@ impl Service {
         let grown = applied.saturating_sub(covered.max(self.snapshot_asked_at))
             >= self.config.snapshot_entries
             || self.log.bytes_after(covered.max(self.snapshot_asked_at)) >= self.config.snapshot_bytes;
-        let keep_from = self.log.index_to_keep(KEPT_LOG.0, KEPT_LOG.1);
+        // Not more than a tenth of what makes a snapshot: where those are wished for often, the log is to be short.
+        let kept_entries = KEPT_LOG.0.min(usize::try_from(self.config.snapshot_entries / 10).unwrap_or(usize::MAX));
+        let keep_from = self.log.index_to_keep(kept_entries, KEPT_LOG.1);
         let purge =
             keep_from.checked_sub(1).map(|upto| upto.min(covered)).filter(|upto| self.log.holds(*upto));
         if grown {

@@ -1,9 +1,10 @@
 //! How the replicated state is kept: openraft's storage traits over [`state_machine`], the log, snapshots,
-//! the byte form of what is replicated, and the runtime that all of it runs on.
+//! the byte form of what is replicated, the runtime that all of it runs on, and what a simulator attaches to a node.
 //!
 //! The crate knows openraft and nothing of requests, doors or messages.
 
 pub mod codec;
+pub mod experiment;
 pub mod log_store;
 pub mod runtime;
 mod state_machine;

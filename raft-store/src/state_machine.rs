@@ -14,9 +14,10 @@ use openraft::entry::RaftEntry;
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use state_machine::State;
-use state_machine::command::Query;
+use state_machine::command::{Batch, Query};
 use state_machine::event::Event;
 
+use crate::experiment::{self, AppliedEntry};
 use crate::types::{Applied, Proposal, RoundId, TypeConfig};
 
 /// Reads that ride on a proposal: how many writes come before each.
@@ -62,6 +63,16 @@ impl StateMachine {
         self.lock().riders.insert(round, riders);
     }
 
+    /// What a proposal of this node would give if it were applied next. Changes nothing but that the proposal's
+    /// riders are answered. For [`Flaw::AcknowledgedBeforeCommit`](experiment::Flaw::AcknowledgedBeforeCommit).
+    pub fn preview(&self, proposal: &Proposal) -> Applied {
+        let mut machine = self.lock();
+        let riders = machine.riders.remove_entry(&proposal.round());
+        let state = machine.state.clone();
+        let mut copy = Machine { state, riders: riders.into_iter().collect(), ..Machine::default() };
+        copy.apply(proposal.round(), proposal.batch(), true)
+    }
+
     /// Forgets the reads of a round that will not be waited for.
     pub fn forget_riders(&self) {
         self.lock().riders.clear();
@@ -69,8 +80,7 @@ impl StateMachine {
 }
 
 impl Machine {
-    fn apply(&mut self, proposal: &Proposal, answer: bool) -> Applied {
-        let batch = proposal.batch();
+    fn apply(&mut self, round: RoundId, batch: &Batch, answer: bool) -> Applied {
         self.state.begin(batch);
         let mut applied = Applied::default();
         if !answer {
@@ -80,7 +90,7 @@ impl Machine {
             }
             return applied;
         }
-        let riders = self.riders.remove(&proposal.round()).unwrap_or_default();
+        let riders = self.riders.remove(&round).unwrap_or_default();
         let mut riders = riders.into_iter().peekable();
         applied.outcomes.reserve(batch.writes.len());
         for (i, write) in batch.writes.iter().enumerate() {
@@ -96,6 +106,27 @@ impl Machine {
             applied.outcomes.push(outcome);
         }
         applied.answers.extend(riders.map(|(_, query)| self.state.query(&query)));
+        applied
+    }
+
+    /// Applies a proposal, or what a flaw makes of it.
+    fn apply_entry(&mut self, id: LogIdOf<TypeConfig>, proposal: Option<&Proposal>, answer: bool) -> Applied {
+        let mut applied = Applied::default();
+        let mut given = None;
+        if let Some(proposal) = proposal {
+            given = experiment::broken_batch(&self.state, proposal.batch());
+            let batch = given.as_ref().unwrap_or(proposal.batch());
+            applied = self.apply(proposal.round(), batch, answer);
+            for write in experiment::broken_writes_after(&self.state, proposal.batch()) {
+                let events = if answer { Some(&mut applied.events) } else { None };
+                applied.outcomes.push(self.state.apply(&write, events));
+                given.get_or_insert_with(|| proposal.batch().clone()).writes.push(write);
+            }
+        }
+        experiment::tell(|witness| {
+            let (index, term) = (id.index(), id.committed_leader_id().term);
+            witness.applied(&AppliedEntry { index, term, proposal, given: given.as_ref() }, &self.state);
+        });
         applied
     }
 }
@@ -121,12 +152,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 let id = entry.log_id();
                 machine.applied = Some(id);
                 match entry.payload {
-                    EntryPayload::Blank => Applied::default(),
+                    EntryPayload::Blank => machine.apply_entry(id, None, false),
                     EntryPayload::Membership(membership) => {
                         machine.membership = StoredMembershipOf::<TypeConfig>::new(Some(id), membership);
-                        Applied::default()
+                        machine.apply_entry(id, None, false)
                     }
-                    EntryPayload::Normal(proposal) => machine.apply(&proposal, responder.is_some()),
+                    EntryPayload::Normal(proposal) => {
+                        machine.apply_entry(id, Some(&proposal), responder.is_some())
+                    }
                 }
             };
             if let Some(responder) = responder {
@@ -146,7 +179,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         snapshot: Arc<State>,
     ) -> io::Result<()> {
         let mut machine = self.lock();
-        machine.state = State::clone(&snapshot);
+        machine.state = experiment::broken_snapshot(&snapshot).unwrap_or_else(|| State::clone(&snapshot));
         machine.applied = meta.last_log_id;
         machine.membership = meta.last_membership.clone();
         machine.snapshot = Some(SnapshotOf::<TypeConfig, _> { meta: meta.clone(), snapshot });

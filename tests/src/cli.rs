@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cohort::config::Config;
+use raft_store::experiment::Flaw;
 
 use crate::checkers::Judgement;
 use crate::history::{self, History};
@@ -116,9 +117,15 @@ struct RunArgs {
     /// Faults from a file (as a run keeps them) instead of drawing them.
     #[arg(long, value_name = "FILE")]
     schedule: Option<PathBuf>,
+    /// Puts a fault into every node on purpose, to see it found; only with `--stage sim`. A wrong name lists all.
+    #[arg(long, value_name = "NAME")]
+    flaw: Option<Flaw>,
     /// Where to write the history.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
+    /// Where to write what the nodes' states were, as one JSON object; only with `--stage sim`.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// Where to write the report, one HTML file; beside the history in arena-out/ where it is not given.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -147,6 +154,9 @@ struct SoakArgs {
     /// Tells where it stands after so many cases each.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
+    /// Puts a fault into every node on purpose, to see it found; only with `--stage sim`. A wrong name lists all.
+    #[arg(long, value_name = "NAME")]
+    flaw: Option<Flaw>,
     /// The program to test; `cohort` beside this one where it is not given.
     #[arg(long, value_name = "PATH")]
     bin: Option<PathBuf>,
@@ -267,24 +277,22 @@ fn fresh_seed() -> u64 {
 }
 
 /// The stage of a run; `logs` is where real processes leave theirs.
-fn stage(
-    name: StageName,
-    bin: Option<&PathBuf>,
-    args: &[String],
-    seed: u64,
-    logs: &Path,
-) -> Result<Box<dyn Stage>, Trouble> {
-    if name == StageName::Real {
-        return Ok(Box::new(Processes::new(&program(bin)?, args.to_vec(), logs)));
+fn stage(case: &Case, logs: &Path) -> Result<Box<dyn Stage>, Trouble> {
+    if case.stage == "real" {
+        if case.flaw.is_some() {
+            return Err(Trouble::Use("--flaw is for the stage `sim`: released nodes have no flaws".to_owned()));
+        }
+        return Ok(Box::new(Processes::new(&program(case.bin.as_ref())?, case.args.clone(), logs)));
     }
-    if bin.is_some() {
+    if case.bin.is_some() {
         return Err(Trouble::Use(
             "the stage `sim` runs cohort's own code; --bin is for real processes".to_owned(),
         ));
     }
-    let words = std::iter::once("cohort").chain(args.iter().map(String::as_str));
-    let config = Config::parse_from(words).map_err(|e| Trouble::Use(e.to_string()))?;
-    Ok(Box::new(Sim::new(seed, config)))
+    if case.flaw.is_some() && !cfg!(debug_assertions) {
+        return Err(Trouble::Use("this build has no flaws: it has no debug assertions".to_owned()));
+    }
+    Ok(Box::new(case.simulator()?))
 }
 
 fn folder_of(case: &Case) -> PathBuf {
@@ -310,9 +318,13 @@ fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         bin: args.bin.clone(),
         args: args.args.clone(),
         schedule: args.schedule.clone(),
+        flaw: args.flaw,
     };
     let folder = folder_of(&case);
-    let mut stage = stage(args.stage, args.bin.as_ref(), &args.args, case.seed, &folder)?;
+    let mut stage = stage(&case, &folder)?;
+    if args.trace.is_some() && case.stage == "real" {
+        return Err(Trouble::Use("--trace is for the stage `sim`: nobody sees the states of processes".to_owned()));
+    }
     let schedule = match &args.schedule {
         Some(path) => read_schedule(path, nodes, &*stage)?,
         None => {
@@ -329,10 +341,13 @@ fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
     );
     write(&folder.join("schedule.json"), |file| Ok(serde_json::to_writer(file, &schedule)?))?;
     let mut tell = |at_us, text: &str| eprintln!("{:9.3} s  {text}", at_us as f64 / 1e6);
-    let Finished { outcome, judgement } = case.perform(&mut *stage, schedule, &mut tell)?;
+    let Finished { outcome, judgement, trace } = case.perform(&mut *stage, schedule, &mut tell)?;
 
     let history_file = args.history.clone().unwrap_or_else(|| folder.join("history.jsonl"));
     write(&history_file, |file| outcome.history.write(file))?;
+    if let (Some(file), Some(trace)) = (&args.trace, &trace) {
+        write(file, |file| Ok(serde_json::to_writer(file, trace)?))?;
+    }
     if let Some(failure) = outcome.failure {
         return Err(Trouble::Run(failure));
     }
@@ -373,17 +388,19 @@ fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
         None => Kind::ALL.to_vec(),
     };
     let logs = |case: &Case| PathBuf::from("arena-out").join(format!("soak-{}-{}", case.stage, case.seed));
-    let stage_for = |seed, logs: &Path| stage(args.stage, args.bin.as_ref(), &[], seed, logs);
-    let able = stage_for(0, Path::new("arena-out"))?;
-    let mut stage_of = |case: &Case| stage_for(case.seed, &logs(case));
+    let stage_name = if args.stage == StageName::Real { "real" } else { "sim" };
+    // What a stage can do is the same for every case.
+    let as_asked = |case: &Case| Case { bin: args.bin.clone(), flaw: args.flaw, ..case.clone() };
+    let any = Case { stage: stage_name, ..Case::swarm(0, &Sim::new(0, Config::default()), &workloads) };
+    let able = stage(&as_asked(&any), Path::new("arena-out"))?;
+    let mut stage_of = |case: &Case| stage(&as_asked(case), &logs(case));
     let mut trouble = None;
     let mut end = |case: &Case, finished: &Result<Finished, StageError>, tally: &crate::soak::Tally| {
-        let mut case = case.clone();
-        case.bin = args.bin.clone();
+        let case = as_asked(case);
         let folder = logs(&case);
         let failed = match finished {
             Err(trouble) => Some(trouble.to_string()),
-            Ok(Finished { outcome, judgement }) => {
+            Ok(Finished { outcome, judgement, .. }) => {
                 let wrong = (judgement.exit_code() != 0).then(|| judgement.summary());
                 outcome.failure.clone().or(wrong)
             }

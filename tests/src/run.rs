@@ -5,7 +5,11 @@
 
 use std::path::PathBuf;
 
-use crate::checkers::{Checker, Judgement, judge};
+use cohort::config::Config;
+use raft_store::experiment::Flaw;
+
+use crate::checkers::state::StateTrace;
+use crate::checkers::{Checker, Judgement, judge, state};
 use crate::door::Door;
 use crate::history::{History, Micros};
 use crate::nemesis::Nemesis;
@@ -13,8 +17,12 @@ use crate::nemesis::draw::{Ground, draw};
 use crate::play::{Outcome, Play, Setup};
 use crate::rng::Rng;
 use crate::schedule::Schedule;
+use crate::sim::Sim;
 use crate::stage::{Stage, StageError};
 use crate::workload::Kind;
+
+/// The arguments of nodes with short logs.
+const SHORT_LOGS: [&str; 2] = ["--snapshot-entries", "20"];
 
 /// Everything that determines a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +59,8 @@ pub struct Case {
     pub args: Vec<String>,
     /// The file of the schedule, where it is not drawn.
     pub schedule: Option<PathBuf>,
+    /// What is wrong with every node on purpose (the simulator alone can do that).
+    pub flaw: Option<Flaw>,
 }
 
 /// A run and what is to be said about it.
@@ -60,6 +70,8 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Whether it should have.
     pub judgement: Judgement,
+    /// What the nodes' states were, if the stage can see that.
+    pub trace: Option<StateTrace>,
 }
 
 /// Judges a history by all checkers, the form of the protocol first.
@@ -99,9 +111,25 @@ impl Case {
             clients: Self::usual_clients(nodes),
             recover: 5,
             bin: None,
-            args: Vec::new(),
+            // Logs so short that nodes which are behind need snapshots.
+            args: if rng.percent(40) { SHORT_LOGS.map(str::to_owned).to_vec() } else { Vec::new() },
             schedule: None,
+            flaw: None,
         }
+    }
+
+    /// The simulator for it.
+    ///
+    /// # Errors
+    /// Where its arguments are not those of a node.
+    pub fn simulator(&self) -> Result<Sim, StageError> {
+        let words = std::iter::once("cohort").chain(self.args.iter().map(String::as_str));
+        let config = Config::parse_from(words).map_err(|e| StageError::Unable(e.to_string()))?;
+        let sim = Sim::new(self.seed, config);
+        Ok(match self.flaw {
+            Some(flaw) => sim.with_flaw(flaw),
+            None => sim,
+        })
     }
 
     /// Draws the faults.
@@ -145,8 +173,12 @@ impl Case {
         });
         stage.run(&mut play, tell)?;
         let outcome = play.into_outcome();
-        let judgement = judged(&outcome.history);
-        Ok(Finished { outcome, judgement })
+        let mut judgement = judged(&outcome.history);
+        let trace = stage.take_trace();
+        if let Some(trace) = &trace {
+            judgement.verdicts.extend(state::check_all(trace));
+        }
+        Ok(Finished { outcome, judgement, trace })
     }
 
     /// The line that repeats it.
@@ -175,6 +207,7 @@ impl Case {
             }
         };
         add("--bin", self.bin.as_ref().map(|path| path.display().to_string()));
+        add("--flaw", self.flaw.map(|flaw| flaw.to_string()));
         add("--schedule", self.schedule.as_ref().map(|path| path.display().to_string()));
         add("--", (!self.args.is_empty()).then(|| self.args.join(" ")));
         line

@@ -10,15 +10,21 @@ use std::time::Duration;
 
 use cohort::config::Config;
 use cohort::outbox::Outbox;
+use raft_store::experiment::{Experiment, Flaw};
 use raft_store::runtime::Host;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::checkers::state::StateTrace;
 use crate::history::Micros;
 use crate::nemesis::Nemesis;
 use crate::play::Play;
 use crate::rng::Rng;
 use crate::stage::{Action, Stage, StageError};
+use watch::Watch;
+
+mod replay;
+mod watch;
 
 /// Lines that may wait for a node that does not read; more than any run has under way.
 const INPUT_LINES: usize = 1 << 18;
@@ -71,12 +77,14 @@ pub struct Sim {
     seed: u64,
     config: Config,
     meddler: Option<Box<dyn Meddler>>,
+    flaw: Option<Flaw>,
+    trace: Option<StateTrace>,
 }
 
 impl Sim {
     /// A cluster whose machines draw from this seed, and whose nodes have this configuration.
     pub fn new(seed: u64, config: Config) -> Self {
-        Self { seed, config, meddler: None }
+        Self { seed, config, meddler: None, flaw: None, trace: None }
     }
 
     /// The same cluster with somebody between it and its clients.
@@ -85,8 +93,16 @@ impl Sim {
         Self { meddler: Some(meddler), ..self }
     }
 
-    fn start(&self, node: usize, events: &mpsc::UnboundedSender<Event>) -> Machine {
+    /// The same cluster with a flaw in every node. A build without debug assertions has no flaws.
+    #[must_use]
+    pub fn with_flaw(self, flaw: Flaw) -> Self {
+        Self { flaw: Some(flaw), ..self }
+    }
+
+    fn start(&self, node: usize, watch: &Watch, events: &mpsc::UnboundedSender<Event>) -> Machine {
+        let experiment = Experiment { witness: Some(watch.witness(node, 0)), flaw: self.flaw };
         let host = Host::new(Rng::new(self.seed, &format!("machine {node}")).u64(), EPOCH_MS);
+        let host = host.with_experiment(experiment);
         let (sender, input) = mpsc::channel(INPUT_LINES);
         let outbox = Outbox::default();
         let mut running = host.spawn(cohort::node::run(self.config.clone(), input, outbox.clone()));
@@ -118,6 +134,7 @@ impl Sim {
     async fn drive(
         &self,
         play: &mut Play,
+        watch: &Watch,
         mut meddler: Option<Box<dyn Meddler>>,
         tell: &mut dyn FnMut(Micros, &str),
     ) -> Result<(), StageError> {
@@ -139,7 +156,7 @@ impl Sim {
                         forged.extend(passed.from_node.into_iter().map(|line| (node, line)));
                     }
                     (Action::Start(node), _) => {
-                        machines.insert(node, self.start(node, &sender));
+                        machines.insert(node, self.start(node, watch, &sender));
                     }
                     (Action::Tell(text), _) => tell(now_us(), &text),
                     (Action::Done, _) => return Ok(()),
@@ -234,6 +251,15 @@ impl Stage for Sim {
         let runtime = runtime
             .map_err(|source| StageError::System { what: "cannot make a runtime".to_owned(), source })?;
         let meddler = self.meddler.take();
-        runtime.block_on(self.drive(play, meddler, tell))
+        runtime.block_on(async {
+            let watch = Watch::new();
+            let driven = self.drive(play, &watch, meddler, tell).await;
+            self.trace = Some(replay::trace(watch.into_notes()));
+            driven
+        })
+    }
+
+    fn take_trace(&mut self) -> Option<StateTrace> {
+        self.trace.take()
     }
 }

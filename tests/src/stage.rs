@@ -5,6 +5,7 @@
 //! passing. It knows nothing of workloads, faults or histories, so that the same play runs on real processes and in a
 //! simulation.
 
+use crate::checkers::state::StateTrace;
 use crate::history::Micros;
 use crate::nemesis::Nemesis;
 use crate::play::Play;
@@ -84,4 +85,9 @@ pub trait Stage {
     /// # Errors
     /// Where nodes cannot be started or reached by the stage. A node that misbehaves is no error: the play records it.
     fn run(&mut self, play: &mut Play, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), StageError>;
+
+    /// What the stage saw of its nodes' states in the last run, once; `None` where it cannot see that.
+    fn take_trace(&mut self) -> Option<StateTrace> {
+        None
+    }
 }

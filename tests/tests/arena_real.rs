@@ -33,6 +33,7 @@ fn valid(workload: Kind, nodes: usize, nemeses: &[Nemesis], seed: u64) {
         bin: None,
         args: Vec::new(),
         schedule: None,
+        flaw: None,
     };
     let finished = case.perform(&mut stage, case.draw_schedule(), &mut |_, _| {}).expect("the stage can");
     let history = logs.join("history.jsonl");

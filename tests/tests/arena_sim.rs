@@ -70,8 +70,8 @@ fn drawn_cases_are_valid() {
                     if seed > seeds {
                         return;
                     }
-                    let mut stage = Sim::new(seed, Config::default());
-                    let case = Case::swarm(seed, &stage, &Kind::ALL);
+                    let case = Case::swarm(seed, &Sim::new(seed, Config::default()), &Kind::ALL);
+                    let mut stage = case.simulator().expect("a simulator");
                     if let Some(account) = problem(&case, &mut stage) {
                         failed.lock().unwrap_or_else(PoisonError::into_inner).push(account);
                     }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant as TokioInstant;
 
+use crate::experiment::Experiment;
+
 /// Clock rates are in millionths of real time, as integers, so that a run repeats on any machine.
 const REAL_TIME: u64 = 1_000_000;
 
@@ -75,13 +77,16 @@ impl Inner {
 
 /// A simulated machine. Clones are the same machine.
 #[derive(Debug, Clone)]
-pub struct Host(Arc<Mutex<Inner>>);
+pub struct Host {
+    inner: Arc<Mutex<Inner>>,
+    experiment: Arc<Experiment>,
+}
 
 impl Host {
     /// A machine whose clock runs at real time (the simulator's) from now, with a seed of its own.
     /// `epoch_ms` is its wall clock's beginning, in ms since 1970.
     pub fn new(seed: u64, epoch_ms: u64) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
+        let inner = Inner {
             set_at: TokioInstant::now(),
             // Not 0, so that what is reckoned back from now stays above it.
             set_local: 1_000_000_000,
@@ -91,11 +96,18 @@ impl Host {
             tasks: Vec::new(),
             dead: false,
             stopped: None,
-        })))
+        };
+        Self { inner: Arc::new(Mutex::new(inner)), experiment: Arc::default() }
+    }
+
+    /// The same machine with this attached to its node. To be called before anything runs on it.
+    #[must_use]
+    pub fn with_experiment(self, experiment: Experiment) -> Self {
+        Self { experiment: Arc::new(experiment), ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the clock run at `rate` millionths of real time from now on, after a jump forward.
@@ -154,6 +166,10 @@ impl Host {
         for task in tasks {
             task.abort();
         }
+    }
+
+    pub(super) fn experiment(&self) -> Arc<Experiment> {
+        self.experiment.clone()
     }
 
     pub(super) fn random(&self) -> u64 {

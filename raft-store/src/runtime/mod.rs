@@ -8,15 +8,18 @@
 //! wakes in the order of waiting, the same seed then gives the same run.
 //!
 //! Code of a node takes time, sleep, spawn and randomness from here and from nowhere else. This module knows
-//! nothing of Raft, networks or messages.
+//! nothing of Raft, networks or messages; a host carries what is attached to its node as it is.
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::OptionalSend;
 use openraft_rt::AsyncRuntime;
 use openraft_rt_tokio::{TokioMpsc, TokioMutex, TokioOneshot};
+
+use crate::experiment::Experiment;
 
 mod host;
 mod instant;
@@ -55,6 +58,11 @@ impl rand::TryRng for Rng {
 /// A random number: of the current host's seed, or of the operating system.
 pub fn random() -> u64 {
     host::current().map_or_else(rand::random, |host| host.random())
+}
+
+/// What is attached to the current host's node; nothing where there is no host.
+pub(crate) fn experiment() -> Option<Arc<Experiment>> {
+    host::current().map(|host| host.experiment())
 }
 
 /// The wall clock in milliseconds since 1970: the current host's, or the machine's.

@@ -34,6 +34,9 @@ enum Life {
     /// Not a member, until that time.
     Away(Micros),
     Joining,
+    /// Has joined as the leader, and looks up how many partitions there are before it assigns: what it knew may be
+    /// older than the rebalance.
+    Surveying(Vec<Joined>),
     /// Has joined; the leader with what it assigns.
     Syncing(Option<Value>),
     /// A member with its assignment.
@@ -288,12 +291,23 @@ impl Classic {
         consumer.generation = result["generation"].as_i64().unwrap_or(-1);
         let protocol = self.groups[consumer.group].protocol;
         let leads = result["leader"] == consumer.member_id.as_str();
-        let assignments = (leads && (sends || protocol == OWN_PROTOCOL)).then(|| {
+        consumer.life = if leads && (sends || protocol == OWN_PROTOCOL) {
             let members = result["members"].as_array().into_iter().flatten();
-            let members: Vec<Joined> = members.filter_map(Joined::read).collect();
-            json!(spread(&members, self.topics.partitions(), protocol == "cooperative-sticky"))
-        });
-        consumer.life = Life::Syncing(assignments);
+            Life::Surveying(members.filter_map(Joined::read).collect())
+        } else {
+            Life::Syncing(None)
+        };
+    }
+
+    fn surveyed(&mut self, slot: usize, result: &Value) {
+        let Some(consumer) = &mut self.consumers[slot] else { return };
+        let cooperative = self.groups[consumer.group].protocol == "cooperative-sticky";
+        if let Life::Surveying(members) = &consumer.life {
+            let topics = result["topics"].as_object().into_iter().flatten();
+            let partitions = topics.filter_map(|(topic, count)| Some((topic.clone(), count.as_u64()?)));
+            let assignments = json!(spread(members, &partitions.collect(), cooperative));
+            consumer.life = Life::Syncing(Some(assignments));
+        }
     }
 
     fn synced(&mut self, slot: usize, result: &Value, cx: &Cx<'_>) {
@@ -402,6 +416,7 @@ impl Workload for Classic {
         let Some(consumer) = &self.consumers[slot] else { return Step::Await };
         match consumer.life.clone() {
             Life::Joining => self.join(slot),
+            Life::Surveying(_) => Step::Invoke(Request::new("list_topics", json!({}))),
             Life::Syncing(assignments) => {
                 let mut args = self.member_args(consumer, true, true);
                 if let Some(assignments) = assignments {
@@ -425,12 +440,13 @@ impl Workload for Classic {
             return;
         }
         let Some(consumer) = &mut self.consumers[slot] else { return };
-        if cx.draining {
+        if cx.draining && op.f != "list_topics" {
             consumer.rest_us = cx.now_us + FINAL_FETCH_US;
         }
         let Some(result) = op.result.as_ref() else { return Self::refused(consumer, op, cx) };
         match op.f.as_str() {
             "join_group" => self.joined(slot, result, cx),
+            "list_topics" => self.surveyed(slot, result),
             "sync_group" => self.synced(slot, result, cx),
             "leave_group" => {
                 consumer.lose_everything();

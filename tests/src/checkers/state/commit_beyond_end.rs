@@ -9,7 +9,7 @@ pub(super) struct CommitBeyondEnd;
 
 impl StateChecker for CommitBeyondEnd {
     fn name(&self) -> &'static str {
-        "commit-beyond-end"
+        "state/commit-beyond-end"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {

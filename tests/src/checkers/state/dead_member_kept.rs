@@ -12,7 +12,7 @@ pub(super) struct DeadMemberKept;
 
 impl StateChecker for DeadMemberKept {
     fn name(&self) -> &'static str {
-        "dead-member-kept"
+        "state/dead-member-kept"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {
@@ -23,7 +23,8 @@ impl StateChecker for DeadMemberKept {
             trace.groups.iter().map(|group| (group.group.as_str(), group)).collect();
         let (mut judged, mut violations) = (0, Vec::new());
         for group in last.values() {
-            for (id, member) in &group.members {
+            // Declared consumers have no sessions.
+            for (id, member) in group.members.iter().filter(|(_, member)| member.session_us > 0) {
                 judged += 1;
                 let lives = trace.lives.iter().filter(|life| life.group == group.group && life.member == *id);
                 let heard = lives.map(|life| life.at_us).max().unwrap_or(0).max(led_since);

@@ -10,7 +10,7 @@ pub(super) struct DoubleOwnership;
 
 impl StateChecker for DoubleOwnership {
     fn name(&self) -> &'static str {
-        "double-ownership"
+        "state/double-ownership"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {

@@ -10,7 +10,7 @@ pub(super) struct EarlyEviction;
 
 impl StateChecker for EarlyEviction {
     fn name(&self) -> &'static str {
-        "early-eviction"
+        "state/early-eviction"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {

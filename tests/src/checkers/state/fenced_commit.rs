@@ -9,7 +9,7 @@ pub(super) struct FencedCommit;
 
 impl StateChecker for FencedCommit {
     fn name(&self) -> &'static str {
-        "fenced-commit"
+        "state/fenced-commit"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {

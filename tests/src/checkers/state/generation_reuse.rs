@@ -12,7 +12,7 @@ pub(super) struct GenerationReuse;
 
 impl StateChecker for GenerationReuse {
     fn name(&self) -> &'static str {
-        "generation-reuse"
+        "state/generation-reuse"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {
@@ -20,6 +20,12 @@ impl StateChecker for GenerationReuse {
         let mut stable: BTreeMap<(&str, i64), &GroupState> = BTreeMap::new();
         let mut violations = Vec::new();
         for group in &trace.groups {
+            // A group of the same name begins anew after this.
+            if group.state == "Dead" {
+                last.remove(group.group.as_str());
+                stable.retain(|(name, _), _| *name != group.group);
+                continue;
+            }
             let before = last.insert(&group.group, group);
             if let Some(before) = before.filter(|before| before.generation > group.generation) {
                 violations.push(violation(format!(

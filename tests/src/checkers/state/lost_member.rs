@@ -11,7 +11,7 @@ pub(super) struct LostMember;
 
 impl StateChecker for LostMember {
     fn name(&self) -> &'static str {
-        "lost-member"
+        "state/lost-member"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {

@@ -1,8 +1,8 @@
 //! Properties of the replicated state itself, which only a simulator can see.
 //!
 //! This module owns the facts that such checkers need ([`StateTrace`]) and the list of them. It knows no state
-//! machine and no Raft: a simulator writes the facts down, in its own words and hashes. Where a predicate of groups has a
-//! checker of histories too, both have the same name.
+//! machine and no Raft: a simulator writes the facts down, in its own words and hashes. Their names begin with
+//! `state/`; where a predicate of groups has a checker of histories too, the rest of both names is the same.
 
 mod commit_beyond_end;
 mod dead_member_kept;
@@ -10,6 +10,7 @@ mod double_ownership;
 mod early_eviction;
 mod fenced_commit;
 mod generation_reuse;
+mod invariants;
 mod lost_member;
 mod not_covering;
 mod one_entry_per_index;
@@ -28,7 +29,7 @@ use super::{Verdict, Violation};
 
 /// A property that a trace of states can be checked for.
 pub trait StateChecker: Sync {
-    /// A short name in kebab-case, the same as that of the checker of histories if there is one.
+    /// `state/` and a short name in kebab-case, which is that of the checker of histories if there is one.
     fn name(&self) -> &'static str;
     /// Judges a trace.
     fn check(&self, trace: &StateTrace) -> Verdict;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<&'static dyn StateChecker> {
     vec![
         &one_leader_per_term::OneLeaderPerTerm,
         &one_entry_per_index::OneEntryPerIndex,
+        &invariants::Invariants,
         &double_ownership::DoubleOwnership,
         &generation_reuse::GenerationReuse,
         &not_covering::NotCovering,

@@ -11,7 +11,7 @@ pub(super) struct NotCovering;
 
 impl StateChecker for NotCovering {
     fn name(&self) -> &'static str {
-        "not-covering"
+        "state/not-covering"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {

@@ -15,7 +15,7 @@ pub(super) struct OneEntryPerIndex;
 
 impl StateChecker for OneEntryPerIndex {
     fn name(&self) -> &'static str {
-        "one-entry-per-index"
+        "state/one-entry-per-index"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {

@@ -10,7 +10,7 @@ pub(super) struct OneLeaderPerTerm;
 
 impl StateChecker for OneLeaderPerTerm {
     fn name(&self) -> &'static str {
-        "one-leader-per-term"
+        "state/one-leader-per-term"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {

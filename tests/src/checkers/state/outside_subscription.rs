@@ -9,7 +9,7 @@ pub(super) struct OutsideSubscription;
 
 impl StateChecker for OutsideSubscription {
     fn name(&self) -> &'static str {
-        "outside-subscription"
+        "state/outside-subscription"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {

@@ -26,7 +26,7 @@ fn states(trace: &StateTrace) -> BTreeMap<u64, (&Applied, u64)> {
 
 impl StateChecker for ReplicaDivergence {
     fn name(&self) -> &'static str {
-        "replica-divergence"
+        "state/replica-divergence"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {
@@ -49,7 +49,7 @@ impl StateChecker for ReplicaDivergence {
 
 impl StateChecker for NondeterministicApply {
     fn name(&self) -> &'static str {
-        "nondeterministic-apply"
+        "state/nondeterministic-apply"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {

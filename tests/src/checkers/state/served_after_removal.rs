@@ -12,7 +12,7 @@ pub(super) struct ServedAfterRemoval;
 
 impl StateChecker for ServedAfterRemoval {
     fn name(&self) -> &'static str {
-        "accepted-after-removal"
+        "state/accepted-after-removal"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {

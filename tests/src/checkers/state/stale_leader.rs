@@ -10,7 +10,7 @@ pub(super) struct StaleLeader;
 
 impl StateChecker for StaleLeader {
     fn name(&self) -> &'static str {
-        "stale-leader"
+        "state/stale-leader"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {

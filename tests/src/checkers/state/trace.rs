@@ -13,6 +13,12 @@ pub struct StateTrace {
     pub applied: Vec<Applied>,
     /// Who became leader, in the order of time.
     pub leaders: Vec<Leader>,
+    /// Requests that changed the state, in the order of the log.
+    pub effects: Vec<Effect>,
+    /// Breaches of the state machine's invariants, in the order of the log.
+    pub breaches: Vec<Breach>,
+    /// After how many entries the invariants were looked at.
+    pub checked: usize,
     /// Hashes of states that came from applying the log anew to a fresh state machine.
     pub replayed: Vec<Replayed>,
     /// Groups after each entry that changed them, in the order of the log.
@@ -46,10 +52,24 @@ pub struct Applied {
     pub entry: u64,
     /// A hash of the state after it, where one was taken.
     pub state: Option<u64>,
-    /// Where the request came from, if retries of it are to be recognised.
-    pub origin: Option<String>,
-    /// Whether it changed the state; a recognised retry does not.
-    pub effective: bool,
+}
+
+/// A request changed the state. A retry that is recognised as one does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    /// The entry's index.
+    pub index: u64,
+    /// Where the request came from: the same for all its retries.
+    pub origin: String,
+}
+
+/// An invariant of the state machine did not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breach {
+    /// The index of the entry after which it did not.
+    pub index: u64,
+    /// Which, and of what.
+    pub account: String,
 }
 
 /// A node became leader.
@@ -102,7 +122,7 @@ pub struct MemberState {
     pub topics: BTreeSet<String>,
     /// What it owns.
     pub assignment: BTreeSet<(String, i64)>,
-    /// Its session time-out.
+    /// Its session time-out; 0 if it has none.
     pub session_us: Micros,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::trace::Effect;
 use super::{StateChecker, StateTrace, violation};
 use crate::checkers::Verdict;
 
@@ -10,23 +11,19 @@ pub(super) struct TwiceApplied;
 
 impl StateChecker for TwiceApplied {
     fn name(&self) -> &'static str {
-        "twice-applied"
+        "state/twice-applied"
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {
-        let mut effects: BTreeMap<&str, u64> = BTreeMap::new();
-        let (mut judged, mut violations) = (0, Vec::new());
-        for applied in trace.applied.iter().filter(|applied| applied.effective) {
-            let Some(origin) = &applied.origin else { continue };
-            judged += 1;
-            let first = *effects.entry(origin).or_insert(applied.index);
-            if first != applied.index {
-                violations.push(violation(format!(
-                    "request {origin} took effect at index {first} and at index {} (on {})",
-                    applied.index, applied.node
-                )));
+        let mut first: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut violations = Vec::new();
+        for Effect { index, origin } in &trace.effects {
+            let first = *first.entry(origin).or_insert(*index);
+            if first != *index {
+                let account = format!("request {origin} took effect at index {first} and at index {index}");
+                violations.push(violation(account));
             }
         }
-        Verdict::of(judged, violations, "the trace has no origins")
+        Verdict::of(trace.effects.len(), violations, "the trace has no effects of requests")
     }
 }

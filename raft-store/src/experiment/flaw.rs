@@ -1,0 +1,178 @@
+//! The faults that can be put into a node on purpose, to prove that the arena finds them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use state_machine::State;
+use state_machine::command::{Batch, Command, Lane, Stamp, Write};
+use state_machine::groups::Membership;
+
+use super::has;
+use crate::runtime;
+
+/// A fault of the kind that a distributed log or a group coordinator can have. `docs/arena.md` has the table of
+/// what finds each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flaw {
+    /// The leader answers writes when it has proposed them, without waiting for a quorum.
+    AcknowledgedBeforeCommit,
+    /// A request that is sent again is applied again: its origin is not looked up.
+    RetryAppliedTwice,
+    /// A leader reads without asking a quorum whether it still leads.
+    StaleRead,
+    /// The generation that a commit names is not compared with the member's.
+    GenerationNotChecked,
+    /// In an eager rebalance nobody is waited for: what members hold is given away at once.
+    EarlyHandover,
+    /// A node that leads again goes on with the deadlines of its last leadership.
+    DeposedClock,
+    /// Answers of requests are forgotten while their retries may still come.
+    OriginsForgotten,
+    /// A snapshot that is installed lacks one group.
+    SnapshotWithoutGroup,
+    /// A new leader does not give everyone a full session.
+    NoFullSession,
+    /// `apply` reads the clock of its own node.
+    ClockInApply,
+    /// A join is applied twice, and makes two members.
+    JoinedTwice,
+    /// A poll soon after a change of leader begins one message too late.
+    PollSkips,
+}
+
+impl Flaw {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::AcknowledgedBeforeCommit,
+        Self::RetryAppliedTwice,
+        Self::StaleRead,
+        Self::GenerationNotChecked,
+        Self::EarlyHandover,
+        Self::DeposedClock,
+        Self::OriginsForgotten,
+        Self::SnapshotWithoutGroup,
+        Self::NoFullSession,
+        Self::ClockInApply,
+        Self::JoinedTwice,
+        Self::PollSkips,
+    ];
+
+    /// Its name on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AcknowledgedBeforeCommit => "acknowledged-before-commit",
+            Self::RetryAppliedTwice => "retry-applied-twice",
+            Self::StaleRead => "stale-read",
+            Self::GenerationNotChecked => "generation-not-checked",
+            Self::EarlyHandover => "early-handover",
+            Self::DeposedClock => "deposed-clock",
+            Self::OriginsForgotten => "origins-forgotten",
+            Self::SnapshotWithoutGroup => "snapshot-without-group",
+            Self::NoFullSession => "no-full-session",
+            Self::ClockInApply => "clock-in-apply",
+            Self::JoinedTwice => "joined-twice",
+            Self::PollSkips => "poll-skips",
+        }
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Flaw {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|flaw| flaw.name() == name).ok_or_else(|| {
+            let known: Vec<&str> = Self::ALL.iter().map(|flaw| flaw.name()).collect();
+            format!("no flaw `{name}`; there are {}", known.join(", "))
+        })
+    }
+}
+
+/// What the state machine is given instead of a batch, where a flaw says so.
+pub(crate) fn broken_batch(state: &State, batch: &Batch) -> Option<Batch> {
+    if has(Flaw::RetryAppliedTwice) {
+        // Requests that wait are left alone: without an origin nobody could answer them.
+        let forget = |write: &Write| Write {
+            origin: write.origin.filter(|origin| origin.lane == Lane::Waiting),
+            command: write.command.clone(),
+        };
+        return Some(Batch { writes: batch.writes.iter().map(forget).collect(), ..batch.clone() });
+    }
+    if has(Flaw::ClockInApply) {
+        return Some(Batch { stamp: Stamp { now_ms: runtime::wall_ms(), ..batch.stamp }, ..batch.clone() });
+    }
+    if has(Flaw::GenerationNotChecked) {
+        let mut batch = batch.clone();
+        for write in &mut batch.writes {
+            if let Command::CommitOffset { commit, fence: Some(fence) } = &mut write.command {
+                fence.generation = state.group(&commit.group).map(|group| group.generation).or(fence.generation);
+            }
+        }
+        return Some(batch);
+    }
+    None
+}
+
+/// What the state machine is given after a batch, where a flaw says so.
+pub(crate) fn broken_writes_after(state: &State, batch: &Batch) -> Vec<Write> {
+    if has(Flaw::EarlyHandover) {
+        let mut polls = Vec::new();
+        for (id, group) in state.groups() {
+            let holding = group.membership.thin().and_then(|thin| thin.rebalance.as_ref());
+            for member in holding.into_iter().flat_map(|rebalance| &rebalance.holding) {
+                let command = Command::Poll { group: id.clone(), member: member.clone(), max_messages: 0 };
+                polls.push(Write { origin: None, command });
+            }
+        }
+        return polls;
+    }
+    if has(Flaw::JoinedTwice) {
+        let again = |write: &Write| {
+            let Command::JoinGroup { member: None, .. } = &write.command else { return None };
+            let mut origin = write.origin?;
+            origin.seq |= 1 << 60;
+            Some(Write { origin: Some(origin), command: write.command.clone() })
+        };
+        return batch.writes.iter().filter_map(again).collect();
+    }
+    Vec::new()
+}
+
+/// What is installed instead of a snapshot, where a flaw says so.
+pub(crate) fn broken_snapshot(state: &State) -> Option<State> {
+    if !has(Flaw::SnapshotWithoutGroup) {
+        return None;
+    }
+    let mut state = state.clone();
+    let (id, group) = state.groups().next().map(|(id, group)| (id.clone(), group.clone()))?;
+    let leave = |command| Write { origin: None, command };
+    let mut writes: Vec<Write> = match &group.membership {
+        Membership::Simple | Membership::Declared(_) => Vec::new(),
+        Membership::Thin(thin) => {
+            let unsubscribe = |member: &_| {
+                let (group, member) = (id.clone(), Clone::clone(member));
+                leave(Command::Unsubscribe { group, member, permanent: true })
+            };
+            thin.members.keys().map(unsubscribe).collect()
+        }
+        Membership::Classic(classic) => {
+            let leave_group = |(member, found): (&_, &state_machine::groups::ClassicMember)| {
+                let (group, member) = (id.clone(), Clone::clone(member));
+                let instance_id = found.instance_id.clone();
+                leave(Command::LeaveGroup { group, member, instance_id, permanent: true })
+            };
+            classic.members.iter().map(leave_group).collect()
+        }
+    };
+    writes.push(leave(Command::DeleteGroup { group: id }));
+    for write in &writes {
+        // What is refused leaves the group where it is, and the flaw without effect.
+        let _outcome = state.apply(write, None);
+    }
+    Some(state)
+}
