@@ -130,7 +130,8 @@ impl Coordinator {
 
     /// When something will be due.
     pub fn next_event(&self) -> Option<Instant> {
-        let deadline = self.deadlines.next().map(Instant::from_millis);
-        deadline.into_iter().chain(self.next_retention).min()
+        // Who does not coordinate waits for nothing.
+        let retention = self.next_retention?;
+        Some(self.deadlines.next().map_or(retention, |deadline| Instant::from_millis(deadline).min(retention)))
     }
 }

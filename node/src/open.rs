@@ -183,16 +183,6 @@ impl OpenRequests {
         Floors { prompt: self.prompt_base, waiting }
     }
 
-    /// As [`floors`](Self::floors) of a node that takes all requests but the newest ones for answered.
-    pub fn hasty_floors(&self) -> Floors {
-        /// So many requests count as open.
-        const NEWEST: u64 = 4;
-        let floors = self.floors();
-        let prompt = (self.prompt_base + self.prompt.len() as u64).saturating_sub(NEWEST);
-        let waiting = self.next_waiting.saturating_sub(NEWEST);
-        Floors { prompt: floors.prompt.max(prompt), waiting: floors.waiting.max(waiting) }
-    }
-
     /// How many bytes the open requests take.
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -557,9 +557,7 @@ impl Service {
 
     /// The floors that have risen since they were last proposed, this node's own among them.
     fn risen_floors(&mut self) -> Vec<Floor> {
-        let hasty = experiment::has(Flaw::OriginsForgotten);
-        let floors = if hasty { self.open.hasty_floors() } else { self.open.floors() };
-        let own = (self.me, self.incarnation, floors);
+        let own = (self.me, self.incarnation, self.open.floors());
         let peers =
             self.streams.iter().map(|(node, (incarnation, stream))| (*node, *incarnation, stream.floors()));
         let mut risen = Vec::new();

@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use state_machine::State;
-use state_machine::command::{Batch, Command, Lane, Stamp, Write};
+use state_machine::command::{Batch, Command, Fence, Floor, Lane, Origin, Stamp, Write};
 use state_machine::groups::Membership;
+use state_machine::ids::TopicPartition;
+use state_machine::sessions::Seen;
 
 use super::has;
 use crate::runtime;
@@ -20,7 +22,7 @@ pub enum Flaw {
     RetryAppliedTwice,
     /// A leader reads without asking a quorum whether it still leads.
     StaleRead,
-    /// The generation that a commit names is not compared with the member's.
+    /// A commit is accepted whoever makes it, in whichever generation, if anybody may make it.
     GenerationNotChecked,
     /// In an eager rebalance nobody is waited for: what members hold is given away at once.
     EarlyHandover,
@@ -103,19 +105,57 @@ pub(crate) fn broken_batch(state: &State, batch: &Batch) -> Option<Batch> {
         };
         return Some(Batch { writes: batch.writes.iter().map(forget).collect(), ..batch.clone() });
     }
+    if has(Flaw::OriginsForgotten) {
+        return Some(forgetful(state, batch));
+    }
     if has(Flaw::ClockInApply) {
         return Some(Batch { stamp: Stamp { now_ms: runtime::wall_ms(), ..batch.stamp }, ..batch.clone() });
     }
     if has(Flaw::GenerationNotChecked) {
         let mut batch = batch.clone();
-        for write in &mut batch.writes {
-            if let Command::CommitOffset { commit, fence: Some(fence) } = &mut write.command {
-                fence.generation = state.group(&commit.group).map(|group| group.generation).or(fence.generation);
-            }
-        }
+        batch.writes.iter_mut().for_each(|write| legitimate(state, &mut write.command));
         return Some(batch);
     }
     None
+}
+
+/// Requests older than the newest few of their node are forgotten, and hence new when they come again.
+fn forgetful(state: &State, batch: &Batch) -> Batch {
+    /// So many of a node's requests are remembered.
+    const NEWEST: u64 = 4;
+    let mut batch = batch.clone();
+    for write in &mut batch.writes {
+        let Some(origin) = write.origin.filter(|origin| origin.lane == Lane::Prompt) else { continue };
+        let Origin { node, incarnation, lane, seq } = origin;
+        batch.floors.push(Floor { node, incarnation, lane, below: seq.saturating_sub(NEWEST) });
+        let over = |floor: &Floor| {
+            (floor.node, floor.incarnation, floor.lane) == (node, incarnation, lane) && seq < floor.below
+        };
+        if batch.floors.iter().any(over) || state.sessions().seen(&origin) == Seen::Over {
+            write.origin = None;
+        }
+    }
+    batch
+}
+
+/// Makes a member's commit one of who may make it, in the generation that is.
+fn legitimate(state: &State, command: &mut Command) {
+    let (commit, member, generation) = match command {
+        Command::CommitOffset { commit, fence: Some(Fence { member_id: Some(member), generation }) }
+        | Command::ThinCommit { commit, member, generation } => (commit, member, generation),
+        _ => return,
+    };
+    let Some(group) = state.group(&commit.group) else { return };
+    let partition = TopicPartition { topic: commit.topic.clone(), partition: commit.partition };
+    let owner = match &group.membership {
+        Membership::Simple | Membership::Declared(_) => None,
+        Membership::Thin(thin) => thin.owners.get(&partition),
+        Membership::Classic(classic) => classic.owners.get(&partition),
+    };
+    if let Some(owner) = owner {
+        *member = owner.clone();
+        *generation = group.membership.classic().map(|_| group.generation);
+    }
 }
 
 /// What the state machine is given after a batch, where a flaw says so.
