@@ -132,6 +132,8 @@ impl Coordinator {
     pub fn next_event(&self) -> Option<Instant> {
         // Who does not coordinate waits for nothing.
         let retention = self.next_retention?;
-        Some(self.deadlines.next().map_or(retention, |deadline| Instant::from_millis(deadline).min(retention)))
+        Some(
+            self.deadlines.next().map_or(retention, |deadline| Instant::from_millis(deadline).min(retention)),
+        )
     }
 }

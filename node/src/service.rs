@@ -789,7 +789,8 @@ impl Service {
             >= self.config.snapshot_entries
             || self.log.bytes_after(covered.max(self.snapshot_asked_at)) >= self.config.snapshot_bytes;
         // Not more than a tenth of what makes a snapshot: where those are wished for often, the log is to be short.
-        let kept_entries = KEPT_LOG.0.min(usize::try_from(self.config.snapshot_entries / 10).unwrap_or(usize::MAX));
+        let kept_entries =
+            KEPT_LOG.0.min(usize::try_from(self.config.snapshot_entries / 10).unwrap_or(usize::MAX));
         let keep_from = self.log.index_to_keep(kept_entries, KEPT_LOG.1);
         let purge =
             keep_from.checked_sub(1).map(|upto| upto.min(covered)).filter(|upto| self.log.holds(*upto));

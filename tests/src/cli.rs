@@ -280,7 +280,9 @@ fn fresh_seed() -> u64 {
 fn stage(case: &Case, logs: &Path) -> Result<Box<dyn Stage>, Trouble> {
     if case.stage == "real" {
         if case.flaw.is_some() {
-            return Err(Trouble::Use("--flaw is for the stage `sim`: released nodes have no flaws".to_owned()));
+            return Err(Trouble::Use(
+                "--flaw is for the stage `sim`: released nodes have no flaws".to_owned(),
+            ));
         }
         return Ok(Box::new(Processes::new(&program(case.bin.as_ref())?, case.args.clone(), logs)));
     }
@@ -323,7 +325,9 @@ fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
     let folder = folder_of(&case);
     let mut stage = stage(&case, &folder)?;
     if args.trace.is_some() && case.stage == "real" {
-        return Err(Trouble::Use("--trace is for the stage `sim`: nobody sees the states of processes".to_owned()));
+        return Err(Trouble::Use(
+            "--trace is for the stage `sim`: nobody sees the states of processes".to_owned(),
+        ));
     }
     let schedule = match &args.schedule {
         Some(path) => read_schedule(path, nodes, &*stage)?,

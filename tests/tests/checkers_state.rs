@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arena::checkers::Verdict;
 use arena::checkers::state::trace::{
-    Answer, Applied, Breach, Change, Commit, Effect, GroupState, Leader, MemberChange, MemberState, Replayed, Served,
-    SignOfLife,
+    Answer, Applied, Breach, Change, Commit, Effect, GroupState, Leader, MemberChange, MemberState, Replayed,
+    Served, SignOfLife,
 };
 use arena::checkers::state::{StateTrace, all, check_all};
 

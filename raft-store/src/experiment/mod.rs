@@ -19,8 +19,8 @@ use crate::types::Proposal;
 
 mod flaw;
 
-pub(crate) use flaw::{broken_batch, broken_snapshot, broken_writes_after};
 pub use flaw::Flaw;
+pub(crate) use flaw::{broken_batch, broken_snapshot, broken_writes_after};
 
 /// Is told what one life of a node does, in the order of time. [`runtime::wall_ms`] is the node's own clock meanwhile.
 pub trait Witness: fmt::Debug + Send + Sync {

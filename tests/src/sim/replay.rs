@@ -100,7 +100,8 @@ impl Replay {
         }
         self.look_at_invariants(index, &before);
         for id in touched {
-            let last = |trace: &StateTrace| trace.groups.iter().rev().find(|g| g.group == id.as_str()).cloned();
+            let last =
+                |trace: &StateTrace| trace.groups.iter().rev().find(|g| g.group == id.as_str()).cloned();
             let now = match self.state.group(&id) {
                 Some(group) => Some(describe(&self.state, index, &id, group)),
                 None => last(&self.trace).map(|gone| GroupState { index, state: "Dead".to_owned(), ..gone }),
@@ -114,7 +115,9 @@ impl Replay {
         if self.trace.breaches.len() < MOST_BREACHES {
             let found = invariants::check(&self.state).into_iter();
             let found = found.chain(invariants::check_step(before, &self.state));
-            self.trace.breaches.extend(found.map(|violation| Breach { index, account: violation.to_string() }));
+            self.trace
+                .breaches
+                .extend(found.map(|violation| Breach { index, account: violation.to_string() }));
         }
     }
 
@@ -315,7 +318,8 @@ fn describe(state: &State, index: u64, id: &GroupId, group: &Group) -> GroupStat
     }
     if !matches!(group.membership, Membership::Declared(_)) {
         for topic in members.values().flat_map(|member: &MemberState| &member.topics) {
-            let count = state.topic(&topic.as_str().into()).map_or(0, |topic| i64::from(topic.partition_count()));
+            let count =
+                state.topic(&topic.as_str().into()).map_or(0, |topic| i64::from(topic.partition_count()));
             topics.insert(topic.clone(), count);
         }
     }

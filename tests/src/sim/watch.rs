@@ -155,12 +155,8 @@ impl Witness for OneLife {
     }
 
     fn served(&self, group: &GroupId, member: &MemberId, applied: u64) {
-        let served = Served {
-            group: group.to_string(),
-            member: member.to_string(),
-            node: self.name.clone(),
-            applied,
-        };
+        let served =
+            Served { group: group.to_string(), member: member.to_string(), node: self.name.clone(), applied };
         self.watch.lock().trace.served.push(served);
     }
 }
