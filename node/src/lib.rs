@@ -16,3 +16,4 @@ pub mod planning;
 mod round;
 mod service;
 mod streams;
+mod window;

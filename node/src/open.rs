@@ -1,7 +1,7 @@
 //! Requests that this node took in and has not answered: their numbers, deadlines, and where they have got
 //! to. Pure: time comes in. It knows neither Raft nor messages.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use raft_store::runtime::Instant;
@@ -9,6 +9,7 @@ use state_machine::command::Lane;
 
 use crate::api::{Request, RequestId};
 use crate::peer::Floors;
+use crate::window::Window;
 
 /// Where a request has got to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +50,7 @@ pub struct Entry {
 /// All open requests of a node.
 #[derive(Debug)]
 pub struct OpenRequests {
-    /// By number, from `prompt_base` on; `None` where it is answered already.
-    prompt: VecDeque<Option<Entry>>,
-    prompt_base: u64,
+    prompt: Window<Entry>,
     waiting: BTreeMap<u64, Entry>,
     next_waiting: u64,
     waiting_deadlines: BTreeSet<(Instant, u64)>,
@@ -64,8 +63,7 @@ pub struct OpenRequests {
 impl Default for OpenRequests {
     fn default() -> Self {
         Self {
-            prompt: VecDeque::new(),
-            prompt_base: 1,
+            prompt: Window::starting_at(1),
             waiting: BTreeMap::new(),
             next_waiting: 1,
             waiting_deadlines: BTreeSet::new(),
@@ -99,10 +97,7 @@ impl OpenRequests {
             weight,
         };
         let seq = match lane {
-            Lane::Prompt => {
-                self.prompt.push_back(Some(entry));
-                self.prompt_base + self.prompt.len() as u64 - 1
-            }
+            Lane::Prompt => self.prompt.push(entry),
             Lane::Waiting => {
                 let seq = self.next_waiting;
                 self.next_waiting += 1;
@@ -117,7 +112,7 @@ impl OpenRequests {
     /// An open request.
     pub fn get(&self, id: RequestId) -> Option<&Entry> {
         match id.lane {
-            Lane::Prompt => self.prompt.get(self.slot(id.seq)?)?.as_ref(),
+            Lane::Prompt => self.prompt.get(id.seq),
             Lane::Waiting => self.waiting.get(&id.seq),
         }
     }
@@ -125,30 +120,15 @@ impl OpenRequests {
     /// An open request, to change where it is.
     pub fn get_mut(&mut self, id: RequestId) -> Option<&mut Entry> {
         match id.lane {
-            Lane::Prompt => {
-                let slot = self.slot(id.seq)?;
-                self.prompt.get_mut(slot)?.as_mut()
-            }
+            Lane::Prompt => self.prompt.get_mut(id.seq),
             Lane::Waiting => self.waiting.get_mut(&id.seq),
         }
-    }
-
-    fn slot(&self, seq: u64) -> Option<usize> {
-        usize::try_from(seq.checked_sub(self.prompt_base)?).ok()
     }
 
     /// Closes a request: it will not be retried any more.
     pub fn remove(&mut self, id: RequestId) -> Option<Entry> {
         let entry = match id.lane {
-            Lane::Prompt => {
-                let slot = self.slot(id.seq)?;
-                let entry = self.prompt.get_mut(slot)?.take()?;
-                while self.prompt.front().is_some_and(Option::is_none) {
-                    self.prompt.pop_front();
-                    self.prompt_base += 1;
-                }
-                entry
-            }
+            Lane::Prompt => self.prompt.remove(id.seq)?,
             Lane::Waiting => {
                 let entry = self.waiting.remove(&id.seq)?;
                 self.waiting_deadlines.remove(&(entry.deadline, id.seq));
@@ -180,7 +160,7 @@ impl OpenRequests {
     /// The lowest numbers that are open.
     pub fn floors(&self) -> Floors {
         let waiting = self.waiting.keys().next().copied().unwrap_or(self.next_waiting);
-        Floors { prompt: self.prompt_base, waiting }
+        Floors { prompt: self.prompt.base(), waiting }
     }
 
     /// How many bytes the open requests take.
@@ -195,8 +175,7 @@ impl OpenRequests {
 
     /// All open requests in the order in which they came.
     pub fn in_order(&self) -> Vec<RequestId> {
-        let prompt = self.prompt.iter().zip(self.prompt_base..);
-        let prompt = prompt.filter_map(|(entry, seq)| Some((entry.as_ref()?.arrival, Lane::Prompt, seq)));
+        let prompt = self.prompt.iter().map(|(seq, entry)| (entry.arrival, Lane::Prompt, seq));
         let waiting = self.waiting.iter().map(|(seq, entry)| (entry.arrival, Lane::Waiting, *seq));
         let mut all: Vec<_> = prompt.chain(waiting).collect();
         all.sort_unstable_by_key(|(arrival, ..)| *arrival);
@@ -206,9 +185,8 @@ impl OpenRequests {
     /// Requests whose deadline has passed.
     pub fn expired(&self, now: Instant) -> Vec<RequestId> {
         // Prompt ones all have the same time, so their deadlines are in the order of their numbers.
-        let prompt = self.prompt.iter().zip(self.prompt_base..);
-        let prompt = prompt.take_while(|(entry, _)| entry.as_ref().is_none_or(|e| e.deadline <= now));
-        let prompt = prompt.filter(|(entry, _)| entry.is_some()).map(|(_, seq)| (Lane::Prompt, seq));
+        let prompt = self.prompt.iter().take_while(|(_, entry)| entry.deadline <= now);
+        let prompt = prompt.map(|(seq, _)| (Lane::Prompt, seq));
         let waiting = self.waiting_deadlines.iter().take_while(|(deadline, _)| *deadline <= now);
         let waiting = waiting.map(|(_, seq)| (Lane::Waiting, *seq));
         prompt.chain(waiting).map(|(lane, seq)| RequestId { lane, seq }).collect()
@@ -223,7 +201,7 @@ impl OpenRequests {
 
     /// When the next deadline passes or the next request is due.
     pub fn next_event(&self) -> Option<Instant> {
-        let prompt = self.prompt.front().and_then(Option::as_ref).map(|entry| entry.deadline);
+        let prompt = self.prompt.first().map(|entry| entry.deadline);
         let waiting = self.waiting_deadlines.first().map(|(deadline, _)| *deadline);
         let due = self.due.first().map(|(due, _)| *due);
         prompt.into_iter().chain(waiting).chain(due).min()

@@ -2,7 +2,7 @@
 //!
 //! Lengths are checked at the door ([`MAX_NAME_LEN`]); here a name is any string.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::sync::Arc;
 
@@ -40,6 +40,12 @@ macro_rules! name {
 
         impl From<String> for $name {
             fn from(text: String) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl From<Cow<'_, str>> for $name {
+            fn from(text: Cow<'_, str>) -> Self {
                 Self(text.into())
             }
         }

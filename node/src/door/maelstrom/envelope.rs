@@ -95,4 +95,4 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 /// A string, borrowed where it has no escapes.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);

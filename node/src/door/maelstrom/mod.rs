@@ -16,12 +16,14 @@ pub mod envelope;
 pub mod errors;
 pub mod json;
 pub mod lines;
+mod pending;
 pub mod records;
 pub mod reply;
 pub mod request;
 
-use envelope::Envelope;
+use envelope::{Envelope, Text};
 use errors::BadRequest;
+use pending::{AllPending, Pending, Place};
 use reply::Encoded;
 use request::{Asked, Form};
 
@@ -57,25 +59,6 @@ pub struct Caller {
     msg_id: i64,
 }
 
-/// One place in the order of replies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    /// A request at the service.
-    Service(RequestId),
-    /// One that this door answers, in its turn.
-    Door(u64),
-}
-
-/// A reply that is not ready, or not at its turn.
-#[derive(Debug)]
-struct Pending {
-    caller: Caller,
-    form: Option<Form>,
-    /// Whose order it stands in; `None` once it has left it.
-    queue: Option<Arc<str>>,
-    ready: Option<Encoded>,
-}
-
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Door {
@@ -85,7 +68,9 @@ pub struct Door {
     init: Option<(String, Vec<String>)>,
     /// Replies in order: of each client, or of all where the node is alone.
     queues: BTreeMap<Arc<str>, VecDeque<Place>>,
-    pending: BTreeMap<Place, Pending>,
+    pending: AllPending,
+    /// The one queue of a node that is alone.
+    everyone: Arc<str>,
     /// Places of `cluster_status` requests that wait for their turn.
     statuses: Vec<Place>,
     next_place: u64,
@@ -102,7 +87,8 @@ impl Door {
             members: None,
             init: None,
             queues: BTreeMap::new(),
-            pending: BTreeMap::new(),
+            pending: AllPending::default(),
+            everyone: "".into(),
             statuses: Vec::new(),
             next_place: 0,
             next_msg_id: 0,
@@ -139,13 +125,13 @@ impl Door {
                 return Received::Handled;
             }
         };
-        let kind = message.body.get("type").and_then(|kind| serde_json::from_str::<String>(kind).ok());
+        let kind = message.body.get("type").and_then(|kind| serde_json::from_str::<Text<'_>>(kind).ok());
         let addressed = message.dest().zip(self.members.as_ref()).is_none_or(|(dest, m)| dest == m.my_name());
         if !addressed {
             self.skip(text, "for another node");
             return Received::Handled;
         }
-        if let Some(kind) = kind.as_deref().filter(|kind| peer::is_kind(kind)) {
+        if let Some(kind) = kind.as_ref().map(|kind| kind.0.as_ref()).filter(|kind| peer::is_kind(kind)) {
             return self.receive_peer(text, &message, kind);
         }
         let msg_id = message.body.get("msg_id").and_then(|id| serde_json::from_str::<i64>(id).ok());
@@ -154,7 +140,7 @@ impl Door {
             return Received::Handled;
         };
         let caller = Caller { client: message.src.as_ref().into(), msg_id };
-        let Some(kind) = kind else {
+        let Some(Text(kind)) = kind else {
             let problem = match message.body.get("type") {
                 Some(_) => "field `type` has to be a string",
                 None => "field `type` is missing",
@@ -262,12 +248,12 @@ impl Door {
     pub fn tell_status(&mut self, status: impl Fn() -> Encoded) {
         loop {
             let at_turn = |place: &Place| {
-                let queue = self.pending.get(place).and_then(|pending| pending.queue.as_ref());
+                let queue = self.pending.get(*place).and_then(|pending| pending.queue.as_ref());
                 queue.and_then(|queue| self.queues.get(queue)?.front()) == Some(place)
             };
             let Some(at) = self.statuses.iter().position(at_turn) else { return };
             let place = self.statuses.remove(at);
-            let Some(pending) = self.pending.get_mut(&place) else { continue };
+            let Some(pending) = self.pending.get_mut(place) else { continue };
             pending.ready = Some(status());
             if let Some(queue) = pending.queue.clone() {
                 self.print_ready(&queue);
@@ -317,10 +303,10 @@ impl Door {
                 Completion::Registered => self.leave_order(place),
                 Completion::TooLate => {
                     self.leave_order(place);
-                    self.pending.remove(&place);
+                    self.pending.remove(place);
                 }
                 Completion::Done(response) => {
-                    let Some(pending) = self.pending.get_mut(&place) else { continue };
+                    let Some(pending) = self.pending.get_mut(place) else { continue };
                     let (Some(members), Some(form)) = (&self.members, pending.form) else { continue };
                     pending.ready = Some(Encoded::response(response, form, members));
                     match pending.queue.clone() {
@@ -335,12 +321,12 @@ impl Door {
     fn queue_of(&self, caller: &Caller) -> Arc<str> {
         let alone = self.members.as_ref().is_none_or(|members| members.count() == 1);
         // No client is called "", since its replies could not be sent; if one is, it is in good company.
-        if alone { "".into() } else { caller.client.clone() }
+        if alone { self.everyone.clone() } else { caller.client.clone() }
     }
 
     /// The request waits for its group: later ones of its client do not wait for it.
     fn leave_order(&mut self, place: Place) {
-        let Some(queue) = self.pending.get_mut(&place).and_then(|pending| pending.queue.take()) else {
+        let Some(queue) = self.pending.get_mut(place).and_then(|pending| pending.queue.take()) else {
             return;
         };
         if let Some(places) = self.queues.get_mut(&queue) {
@@ -357,7 +343,7 @@ impl Door {
                 self.queues.remove(queue);
                 return;
             };
-            if self.pending.get(&place).is_none_or(|pending| pending.ready.is_none()) {
+            if self.pending.get(place).is_none_or(|pending| pending.ready.is_none()) {
                 return;
             }
             places.pop_front();
@@ -366,7 +352,7 @@ impl Door {
     }
 
     fn print_place(&mut self, place: Place) {
-        if let Some(Pending { caller, ready: Some(encoded), .. }) = self.pending.remove(&place) {
+        if let Some(Pending { caller, ready: Some(encoded), .. }) = self.pending.remove(place) {
             self.print(&caller, &encoded, None);
         }
     }

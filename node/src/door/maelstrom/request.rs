@@ -1,12 +1,13 @@
 //! From a body's fields to a request: names, types, ranges, defaults. Everything that is wrong with a
 //! request on its own is found here, and named.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::envelope::Fields;
+use super::envelope::{Fields, Text};
 use super::errors::BadRequest;
 use super::{json, records};
 use crate::api::Request;
@@ -110,13 +111,17 @@ impl<'a> Body<'a> {
         self.0.get(name).map(read).transpose()
     }
 
-    fn string(&self, name: &str) -> Result<String> {
-        Self::parse(name, self.required(name)?, "a string")
+    fn text(name: &str, value: &'a str, expected: &str) -> Result<Cow<'a, str>> {
+        Ok(Self::parse::<Text<'a>>(name, value, expected)?.0)
     }
 
-    fn name(field: &str, value: &'a str) -> Result<String> {
+    fn string(&self, name: &str) -> Result<Cow<'a, str>> {
+        Self::text(name, self.required(name)?, "a string")
+    }
+
+    fn name(field: &str, value: &'a str) -> Result<Cow<'a, str>> {
         let expected = "a string of 1 to 249 characters";
-        let name: String = Self::parse(field, value, expected)?;
+        let name = Self::text(field, value, expected)?;
         if name.is_empty() || name.chars().count() > MAX_NAME_LEN {
             return invalid(format!("field `{field}` is {}, expected {expected}", shown(value)));
         }
@@ -127,7 +132,7 @@ impl<'a> Body<'a> {
         let field = if self.0.get("group").is_some() { "group" } else { "group_id" };
         let value =
             self.0.get(field).ok_or_else(|| BadRequest::Invalid("field `group` is missing".to_owned()))?;
-        let name: String = Self::parse(field, value, "a string of 1 to 249 characters")?;
+        let name = Self::text(field, value, "a string of 1 to 249 characters")?;
         if name.is_empty() || name.chars().count() > MAX_NAME_LEN {
             let text =
                 format!("field `{field}` is {}, expected a string of 1 to 249 characters", shown(value));
@@ -257,7 +262,7 @@ impl<'a> Body<'a> {
         Ok((member_id.is_some() || generation.is_some()).then_some(Fence { member_id, generation }))
     }
 
-    fn names<T: From<String> + Ord>(name: &str, value: &'a str) -> Result<Vec<T>> {
+    fn names<T: From<Cow<'a, str>> + Ord>(name: &str, value: &'a str) -> Result<Vec<T>> {
         let texts: Vec<&'a serde_json::value::RawValue> = Self::parse(name, value, "a list of names")?;
         let mut names =
             texts.iter().map(|text| Ok(Self::name(name, text.get())?.into())).collect::<Result<Vec<T>>>()?;
