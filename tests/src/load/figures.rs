@@ -157,7 +157,7 @@ fn compared(cohort: &Taken, floor: &Taken, of: fn(&Both) -> f64) -> [String; 3] 
     [cohort.cell(of), floor.cell(of), ratio]
 }
 
-const THROUGHPUT: [Column; 10] = [
+const THROUGHPUT: [Column; 11] = [
     words("throughput"),
     numbers("nodes"),
     numbers("requests/s"),
@@ -167,13 +167,15 @@ const THROUGHPUT: [Column; 10] = [
     numbers("floor"),
     numbers("ratio"),
     numbers("of the clients"),
+    numbers("floor"),
     numbers("MiB of a node"),
 ];
 
 fn throughput(cohort: &Taken, floor: &Taken) -> Vec<String> {
     let rate = compared(cohort, floor, |both| both.full.per_second);
     let cpu = compared(cohort, floor, |both| both.full.cpu_us);
-    let rest = [cohort.cell(|both| both.full.own_cpu_us), cohort.cell(|both| both.full.memory_mib)];
+    let clients: fn(&Both) -> f64 = |both| both.full.own_cpu_us;
+    let rest = [cohort.cell(clients), floor.cell(clients), cohort.cell(|both| both.full.memory_mib)];
     rate.into_iter().chain(cpu).chain(rest).collect()
 }
 
@@ -333,9 +335,9 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "| a | 1 | 100,000 | 400,000 | 0.250 | 1.00 | 0.250 | 4.00 | 0.500 | 12.3 |",
-                "| a | 3 | failed | 400,000 | – | failed | 0.250 | – | failed | failed |",
-                "| b | 5 | 50.0 | – | – | 2,000 | – | – | 0.500 | 12.3 |",
+                "| a | 1 | 100,000 | 400,000 | 0.250 | 1.00 | 0.250 | 4.00 | 0.500 | 0.500 | 12.3 |",
+                "| a | 3 | failed | 400,000 | – | failed | 0.250 | – | failed | 0.500 | failed |",
+                "| b | 5 | 50.0 | – | – | 2,000 | – | – | 0.500 | – | 12.3 |",
                 "| a | 1 | 3.00 | 2.00 | 1.50 | 30.0 | 3.00 | 30.0 | 3.00 |",
                 "| a | 3 | failed | 2.00 | – | failed | 3.00 | failed | 3.00 |",
                 "| b | 5 | 1.00 | – | – | 1.00 | – | 1.00 | – |",
