@@ -1,4 +1,4 @@
-//! The command line: `arena WORKLOAD`, `arena all`, `arena soak`, `arena check`.
+//! The command line: `arena WORKLOAD`, `arena all`, `arena soak`, `arena check`, `arena load`; `scripts/bench` is here too.
 //!
 //! Owns arguments, exit status and what is printed: progress on standard error; figures, anomalies and, as the last line, the
 //! verdict on standard output. Decides nothing about runs or histories itself.
@@ -17,6 +17,7 @@ use raft_store::experiment::Flaw;
 
 use crate::checkers::Judgement;
 use crate::history::{self, History};
+use crate::load::{bench, figures};
 use crate::nemesis::Nemesis;
 use crate::play;
 use crate::process::Processes;
@@ -30,7 +31,8 @@ use crate::workload::Kind;
 
 /// Judges nodes that speak cohort's JSON protocol, under faults.
 ///
-/// Exit status: 0 valid, 1 an anomaly was found, 2 it could not be judged, or wrong use.
+/// Exit status: 0 valid, 1 an anomaly was found, 2 it could not be judged, or wrong use. Of `load`: 0 every request was answered
+/// right, 1 one was not.
 #[derive(Debug, Parser)]
 #[command(name = "arena", version)]
 struct Cli {
@@ -62,6 +64,11 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
     },
+    /// Measures throughput and latency of every operation, at several sizes, with the floor beside it.
+    Load(figures::Args),
+    /// What `scripts/bench` runs.
+    #[command(hide = true)]
+    Bench(bench::Args),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -188,6 +195,8 @@ pub fn main() -> ExitCode {
         Command::All(args) => return run_all(&args),
         Command::Soak(args) => soak_cases(&args),
         Command::Check { file, report } => check(&file, report.as_deref()),
+        Command::Load(args) => load(&args),
+        Command::Bench(args) => return compare(&args),
     };
     finish(code)
 }
@@ -230,6 +239,39 @@ fn check(file: &Path, report: Option<&Path>) -> Result<u8, Trouble> {
     Ok(judgement.exit_code())
 }
 
+/// A progress line.
+fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
+fn load(args: &figures::Args) -> Result<u8, Trouble> {
+    let cohort = program(args.bin.as_ref())?;
+    let floor = match &args.floor {
+        Some(path) => Some(program(Some(path))?),
+        None => beside("examples/floor"),
+    };
+    if floor.is_none() {
+        tell("no `examples/floor` beside this program: measuring without it");
+    }
+    let figures = figures::measure(args, &cohort, floor.as_deref(), &tell)
+        .map_err(|source| Trouble::File { path: "/proc".into(), source })?;
+    println!("{figures}");
+    Ok(u8::from(figures.failed()))
+}
+
+fn compare(args: &bench::Args) -> ExitCode {
+    match bench::measure(args, &tell) {
+        Ok(table) => {
+            print!("{table}");
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            eprintln!("scripts/bench: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn nemeses(list: &str, stage: &dyn Stage) -> Result<Vec<Nemesis>, Trouble> {
     if list == "none" {
         return Ok(Vec::new());
@@ -257,10 +299,15 @@ fn program(bin: Option<&PathBuf>) -> Result<PathBuf, Trouble> {
     if let Some(path) = bin {
         return path.canonicalize().map_err(|source| Trouble::File { path: path.clone(), source });
     }
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("cohort")));
-    beside.filter(|path| path.exists()).ok_or_else(|| {
+    beside("cohort").ok_or_else(|| {
         Trouble::Use("no `cohort` beside this program: build it, or name a program with --bin".to_owned())
     })
+}
+
+/// A file beside this program, if there is one.
+fn beside(name: &str) -> Option<PathBuf> {
+    let path = std::env::current_exe().ok()?.parent()?.join(name);
+    path.exists().then_some(path)
 }
 
 fn write(path: &Path, with: impl FnOnce(BufWriter<File>) -> std::io::Result<()>) -> Result<(), Trouble> {

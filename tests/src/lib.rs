@@ -4,6 +4,7 @@ pub mod checkers;
 pub mod cli;
 pub mod door;
 pub mod history;
+pub mod load;
 pub mod nemesis;
 pub mod play;
 pub mod process;

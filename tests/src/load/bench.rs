@@ -1,24 +1,20 @@
-//! What cohort costs: the figures of `scripts/bench`, as a table in Markdown.
+//! What cohort costs beside the floor: the figures of `scripts/bench`, as a table in Markdown.
 //!
-//! Every figure is taken of cohort and of the floor (`examples/floor.rs`) in turn, several times, each in
-//! fresh processes and under the same requests: [`workload`] makes them, [`cluster`] runs the nodes and
-//! the lines between them, [`table`] reckons and prints.
+//! Every figure is taken of cohort and of the floor (`node/examples/floor.rs`) in turn, several times, each in
+//! fresh processes and under the same requests. It knows what the project wants to reach.
 
 use std::error::Error;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use super::cluster::{self, Cluster, Failure, Plan, Result, Run, Span};
+use super::machine::{cores, load_average, peak_mib};
+use super::script::{self, Client, Work};
+use super::table::{Pair, Reach, Spread, Table};
 
-mod cluster;
-mod table;
-mod workload;
-
-use cluster::{Cluster, Plan, Result, Run};
-use table::{Pair, Reach, Spread, Table};
-use workload::Work;
+/// What the bench's requests are.
+const WORKS: [Work; 3] = [script::COMMIT_OFFSET, script::SEND, script::MIXED];
 
 /// Clients that ask at once.
 const CLIENTS: usize = 64;
@@ -29,10 +25,9 @@ const WINDOW: u64 = 256;
 /// Nodes of a cluster.
 const NODES: usize = 3;
 
-/// Compares cohort with the floor and prints a table in Markdown
-#[derive(Debug, Parser)]
-#[command(name = "scripts/bench")]
-struct Args {
+/// Which figures, and how often.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
     /// The binary of cohort
     #[arg(long, value_name = "FILE", hide = true)]
     cohort: PathBuf,
@@ -70,37 +65,20 @@ enum Figure {
     Latency,
 }
 
-fn main() -> ExitCode {
-    let args = Args::parse();
-    let told = match measure(&args) {
-        Ok(table) => io::stdout().lock().write_all(table.as_bytes()),
-        Err(problem) => {
-            // Nobody is left to tell if standard error is closed too.
-            let _told = writeln!(io::stderr(), "scripts/bench: {problem}");
-            return ExitCode::FAILURE;
-        }
-    };
-    if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn progress(text: &str) {
-    // A bench that cannot say how far it is goes on all the same.
-    let _told = writeln!(io::stderr(), "{text}");
-}
-
-fn measure(args: &Args) -> std::result::Result<String, Box<dyn Error>> {
+/// Takes the figures, says how far it is, and gives the whole output.
+pub fn measure(args: &Args, tell: &dyn Fn(&str)) -> std::result::Result<String, Box<dyn Error>> {
     let (passes, requests) = if args.quick { (1, 10_000) } else { (args.passes, args.requests * 1_000) };
-    let bench = Bench { cohort: &args.cohort, floor: &args.floor, passes, requests };
+    let bench = Bench { cohort: &args.cohort, floor: &args.floor, passes, requests, tell };
     let wanted = |figure| args.only.is_empty() || args.only.contains(&figure);
     let load_before = load_average()?;
     let mut table = Table::default();
     if wanted(Figure::Rate) {
-        for work in Work::ALL {
+        for work in WORKS {
             bench.rate(work, &mut table)?;
         }
     }
     if wanted(Figure::Cpu) {
-        for work in Work::ALL {
+        for work in WORKS {
             bench.cpu(work, &mut table)?;
         }
     }
@@ -110,18 +88,13 @@ fn measure(args: &Args) -> std::result::Result<String, Box<dyn Error>> {
     if wanted(Figure::Latency) {
         bench.latency(&mut table)?;
     }
-    let cores = std::thread::available_parallelism()?;
     Ok(format!(
         "{table}\nMedian of {passes} runs (least to most) of {requests} requests each, cohort and floor in turn, in fresh \
-         processes, on {cores} cores that they share with the clients. Memory: the most that any node held (VmHWM). \
+         processes, on {} that they share with the clients. Memory: the most that any node held (VmHWM). \
          Load average {load_before} before, {} after.\n",
+        cores()?,
         load_average()?
     ))
-}
-
-fn load_average() -> io::Result<String> {
-    let text = std::fs::read_to_string("/proc/loadavg")?;
-    Ok(text.split(' ').next().unwrap_or_default().to_owned())
 }
 
 struct Bench<'a> {
@@ -129,6 +102,7 @@ struct Bench<'a> {
     floor: &'a Path,
     passes: u32,
     requests: u64,
+    tell: &'a dyn Fn(&str),
 }
 
 impl Bench<'_> {
@@ -136,8 +110,7 @@ impl Bench<'_> {
     fn in_turn<T>(&self, name: &str, take: impl Fn(&Path) -> Result<T>) -> Result<Pair<T>> {
         let mut pair = Pair { cohort: Vec::new(), floor: Vec::new() };
         for pass in 0..self.passes {
-            progress(&format!("{name}: {} of {}", pass + 1, self.passes));
-            let take = |program| take(program).map_err(|e| format!("{name}: {e}"));
+            (self.tell)(&format!("{name}: {} of {}", pass + 1, self.passes));
             if pass % 2 == 0 {
                 pair.floor.push(take(self.floor)?);
                 pair.cohort.push(take(self.cohort)?);
@@ -152,20 +125,19 @@ impl Bench<'_> {
     fn plan(&self, work: Work, clients: usize, window: u64) -> Plan {
         // At least twice what is under way at first: then the nodes are in the swing of it.
         let warm_up = (self.requests / 10).max(2 * clients as u64 * window).min(self.requests);
-        Plan { work, clients, window, warm_up, requests: self.requests }
+        let (warm_up, counted) = (Span::Requests(warm_up), Span::Requests(self.requests));
+        Plan { work, clients, window, pace: None, warm_up, counted }
     }
 
     /// With pipelined clients, spread over `nodes` nodes.
     fn pipelined(&self, work: Work, nodes: usize, program: &Path) -> Result<Run> {
         let mut cluster = Cluster::start(program, nodes)?;
-        if program == self.cohort {
-            cluster.leader()?;
-        }
-        cluster.run(self.plan(work, CLIENTS, WINDOW), &(0..nodes).collect::<Vec<_>>())
+        cluster.ready()?;
+        cluster.run(&self.plan(work, CLIENTS, WINDOW), &(0..nodes).collect::<Vec<_>>())
     }
 
     fn rate(&self, work: Work, table: &mut Table) -> Result<()> {
-        let name = format!("{} on one node", work.name());
+        let name = format!("{} on one node", work.title);
         let runs = self.in_turn(&name, |program| self.pipelined(work, 1, program))?;
         let rates = runs.map(|run| run.per_second);
         table.compare(&format!("requests/s, {name}"), &rates, "≥ 0.4", |ratio| ratio >= 0.4, &runs);
@@ -174,7 +146,7 @@ impl Bench<'_> {
     }
 
     fn cpu(&self, work: Work, table: &mut Table) -> Result<()> {
-        let name = format!("{} over three nodes", work.name());
+        let name = format!("{} over three nodes", work.title);
         let runs = self.in_turn(&name, |program| self.pipelined(work, NODES, program))?;
         let cpu = runs.map(|run| run.cpu_us);
         table.compare(&format!("CPU µs per request, {name}"), &cpu, "≤ 8", |ratio| ratio <= 8.0, &runs);
@@ -185,16 +157,17 @@ impl Bench<'_> {
     /// A cluster whose clients wait for each reply and all ask its leader, or else a follower.
     fn waiting(&self, clients: usize, requests: u64, at_leader: bool) -> Result<Run> {
         let mut cluster = Cluster::start(self.cohort, NODES)?;
-        let leader = cluster.leader()?;
+        let leader = cluster.ready()?.ok_or(Failure::NoLeader)?;
         let node = if at_leader { leader } else { (leader + 1) % NODES };
-        let plan = Plan { requests, warm_up: requests / 10, ..self.plan(Work::Commit, clients, 1) };
-        cluster.run(plan, &[node])
+        let (warm_up, counted) = (Span::Requests(requests / 10), Span::Requests(requests));
+        let plan = Plan { warm_up, counted, ..self.plan(script::COMMIT_OFFSET, clients, 1) };
+        cluster.run(&plan, &[node])
     }
 
     fn messages(&self, table: &mut Table) -> Result<()> {
         let mut runs = Vec::new();
         for pass in 0..self.passes {
-            progress(&format!("messages: {} of {}", pass + 1, self.passes));
+            (self.tell)(&format!("messages: {} of {}", pass + 1, self.passes));
             runs.push(self.waiting(CLIENTS, self.requests / 5, true)?);
         }
         let name = "messages between three nodes per request, `commit_offset`, 64 clients that wait";
@@ -210,8 +183,8 @@ impl Bench<'_> {
         for (name, of) in [
             ("ms to the first reply after start", (|solo| solo.first_reply) as fn(&Solo) -> Duration),
             ("ms to the first replicated reply after start, one node", |solo| solo.first_replicated),
-            ("ms, one client, `commit_offset` on one node, p50", |solo| at(&solo.latencies, 0.5)),
-            ("the same, p99", |solo| at(&solo.latencies, 0.99)),
+            ("ms, one client, `commit_offset` on one node, p50", |solo| cluster::at(&solo.latencies, 0.5)),
+            ("the same, p99", |solo| cluster::at(&solo.latencies, 0.99)),
         ] {
             table.row(
                 name,
@@ -222,21 +195,15 @@ impl Bench<'_> {
         for (whom, at_leader) in [("the leader of three", true), ("a follower of three", false)] {
             let mut runs = Vec::new();
             for pass in 0..self.passes {
-                progress(&format!("one client at {whom}: {} of {}", pass + 1, self.passes));
+                (self.tell)(&format!("one client at {whom}: {} of {}", pass + 1, self.passes));
                 runs.push(self.waiting(1, requests, at_leader)?);
             }
-            let ms = |share| move |run: &Run| at(&run.latencies, share).as_secs_f64() * 1e3;
+            let ms = |share| move |run: &Run| run.latency_ms(share);
             table.alone(&format!("ms, one client, `commit_offset` at {whom}, p50"), &runs, ms(0.5), None);
             table.alone("the same, p99", &runs, ms(0.99), None);
         }
         Ok(())
     }
-}
-
-/// The value below which `share` of the sorted ones are.
-fn at(sorted: &[Duration], share: f64) -> Duration {
-    let place = (sorted.len() as f64 * share) as usize;
-    sorted.get(place.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
 /// One node and one client that waits, without a thread between them.
@@ -250,21 +217,20 @@ struct Solo {
 impl Solo {
     fn take(program: &Path, requests: u64) -> Result<Self> {
         let started = Instant::now();
-        let mut child = cluster::spawn(program)?;
-        let (mut stdin, stdout) = child.stdin.take().zip(child.stdout.take()).ok_or("no pipes")?;
+        let (mut child, mut stdin, stdout) = cluster::spawn(program)?;
         let mut stdout = BufReader::new(stdout);
         let mut line = String::new();
-        let mut client = workload::Client::new(1, workload::name(0), Work::Commit);
+        let mut client = Client::new(1, &script::name(0), script::COMMIT_OFFSET);
         let mut requests_out =
             b"{\"src\":\"c0\",\"dest\":\"n1\",\"body\":{\"type\":\"init\",\"msg_id\":1,\"node_id\":\"n1\",\"node_ids\":[\"n1\"]}}\n"
                 .to_vec();
-        client.next(&mut requests_out);
-        let mut ask =
-            |out: &mut Vec<u8>| stdin.write_all(out).map(|()| out.clear()).map_err(|e| e.to_string());
+        client.ask(&mut requests_out);
+        let mut ask = |out: &mut Vec<u8>| stdin.write_all(out).map(|()| out.clear());
         let mut read = |kind: &str| {
             line.clear();
-            stdout.read_line(&mut line).map_err(|e| e.to_string())?;
-            if line.contains(kind) { Ok(()) } else { Err(format!("expected {kind}, got {line}")) }
+            stdout.read_line(&mut line)?;
+            let wrong = || Failure::Wrong { refused: 0, wrong: 1, first: line.clone() };
+            if line.contains(kind) { Ok(()) } else { Err(wrong()) }
         };
         ask(&mut requests_out)?;
         read("init_ok")?;
@@ -273,18 +239,17 @@ impl Solo {
         let first_replicated = started.elapsed();
         let mut latencies = Vec::new();
         for _ in 0..requests {
-            client.next(&mut requests_out);
+            client.ask(&mut requests_out);
             let asked = Instant::now();
             ask(&mut requests_out)?;
             read("commit_offset_ok")?;
             latencies.push(asked.elapsed());
         }
         latencies.sort_unstable();
-        let memory_mib = cluster::peak_mib(child.id())?;
+        let memory_mib = peak_mib(child.id())?;
         drop(stdin);
-        let ended = child.wait().map_err(|e| e.to_string())?;
-        if !ended.success() {
-            return Err(format!("{} ended with {ended}", program.display()));
+        if !child.wait()?.success() {
+            return Err(Failure::Ended { ended: 1, nodes: 1 });
         }
         Ok(Self { first_reply, first_replicated, latencies, memory_mib })
     }
