@@ -89,7 +89,7 @@ impl Sim {
         let host = Host::new(Rng::new(self.seed, &format!("machine {node}")).u64(), EPOCH_MS);
         let (sender, input) = mpsc::channel(INPUT_LINES);
         let outbox = Outbox::default();
-        let mut running = host.spawn(cohort::node::run(self.config.clone(), input, outbox.clone()));
+        let mut running = host.spawn(cohort::node::run(self.config.clone(), raft_store::Storage::default(), input, outbox.clone()));
         let events = events.clone();
         let reader = tokio::spawn(async move {
             let status = loop {
