@@ -92,7 +92,7 @@ impl Stage for WithoutPauses {
     }
 
     fn can(&self, nemesis: Nemesis) -> bool {
-        !matches!(nemesis, Nemesis::Pause | Nemesis::Slow)
+        !matches!(nemesis, Nemesis::Pause | Nemesis::Slow | Nemesis::Restart)
     }
 
     fn run(&mut self, _: &mut Play, _: &mut dyn FnMut(Micros, &str)) -> Result<(), StageError> {
