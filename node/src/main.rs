@@ -7,6 +7,7 @@ use std::thread;
 use cohort::config::Config;
 use cohort::node;
 use cohort::outbox::Outbox;
+use raft_store::Storage;
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(node::run(config, input, outbox));
+    let ended = runtime.block_on(node::run(config, Storage::default(), input, outbox));
     // What a blocking task is still at (a snapshot) is of no use any more.
     runtime.shutdown_background();
     let written = writer.join().unwrap_or_else(|_| Err(io::Error::other("the writer panicked")));

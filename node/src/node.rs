@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use raft_store::Storage;
 use raft_store::runtime::{self, Instant};
 use thiserror::Error;
 use tokio::sync::mpsc::Receiver;
@@ -31,13 +32,19 @@ pub enum NodeError {
     Raft(String),
 }
 
-/// Runs a node until its input has ended and everything is answered. `input` gives pieces of lines, of any
-/// size; lines to print go to `outbox`, which is closed at the end.
+/// Runs a node until its input has ended and everything is answered. `storage` is what it remembers and where it
+/// keeps what it must not forget; `input` gives pieces of lines, of any size; lines to print go to `outbox`, which
+/// is closed at the end.
 ///
 /// # Errors
 /// Where the node cannot go on. It has then stopped answering, as a crash would.
-pub async fn run(config: Config, mut input: Receiver<Vec<u8>>, outbox: Outbox) -> Result<(), NodeError> {
-    let mut node = Node::new(config, outbox.clone());
+pub async fn run(
+    config: Config,
+    storage: Storage,
+    mut input: Receiver<Vec<u8>>,
+    outbox: Outbox,
+) -> Result<(), NodeError> {
+    let mut node = Node::new(config, storage, outbox.clone());
     let ended = node.serve(&mut input).await;
     outbox.close();
     ended
@@ -45,6 +52,7 @@ pub async fn run(config: Config, mut input: Receiver<Vec<u8>>, outbox: Outbox) -
 
 struct Node {
     config: Arc<Config>,
+    storage: Storage,
     incarnation: u64,
     outbox: Outbox,
     lines: Lines,
@@ -62,11 +70,11 @@ struct Cluster {
 }
 
 impl Node {
-    fn new(config: Config, outbox: Outbox) -> Self {
+    fn new(config: Config, storage: Storage, outbox: Outbox) -> Self {
         let config = Arc::new(config);
         Self {
-            // As many bits as every reader of JSON keeps.
-            incarnation: runtime::random() >> 11,
+            incarnation: storage.begin_life(),
+            storage,
             outbox,
             lines: Lines::new(config.max_line),
             door: Door::new(config.clone()),
@@ -174,8 +182,8 @@ impl Node {
         let transport = StdoutTransport::new(members.clone(), self.incarnation, self.outbox.clone());
         let timeouts = Timeouts { append: self.config.append_timeout, piece: self.config.snapshot_timeout };
         let peers = Peers::new(members.me(), Box::new(transport), timeouts);
-        let nodes = members.ids().collect();
-        let service = Service::new(self.config.clone(), members.me(), nodes, self.incarnation, peers);
+        let (me, nodes) = (members.me(), members.ids().collect());
+        let service = Service::new(self.config.clone(), me, nodes, self.incarnation, &self.storage, peers);
         // Maelstrom adds its nodes one by one, and a line to one that is not there yet would be the last
         // that it reads of this node.
         let quiet_until = if service.alone() { now } else { now + self.config.quiet };

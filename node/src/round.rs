@@ -26,8 +26,8 @@ const RETRY: Duration = Duration::from_millis(10);
 pub enum Ticket {
     /// This node's own clients'.
     Own(RequestId),
-    /// A peer's clients'.
-    Peer(NodeId, RequestId),
+    /// A peer's clients', in that life of the peer.
+    Peer(NodeId, u64, RequestId),
     /// Nobody's: the coordinator's own doing.
     Internal,
 }

@@ -24,7 +24,7 @@ use openraft::metrics::RaftServerMetrics;
 use openraft_rt::watch::WatchReceiver;
 use raft_store::experiment::{self, Flaw};
 use raft_store::runtime::{self, Instant};
-use raft_store::{Applied, MemoryLog, Proposal, Raft, RoundId, StateMachine, TypeConfig, codec};
+use raft_store::{Applied, MemoryLog, Proposal, Raft, RoundId, StateMachine, Storage, TypeConfig, codec};
 use state_machine::State;
 use state_machine::command::{Batch, Command, Floor, Lane, Origin, Query, Stamp, Write};
 use state_machine::ids::{GroupId, MemberId, NodeId};
@@ -119,8 +119,8 @@ pub struct Service {
     streams: BTreeMap<NodeId, (u64, Stream)>,
     /// Floors as last proposed.
     proposed_floors: BTreeMap<NodeId, Floors>,
-    /// Answers to be handed back.
-    handed: BTreeMap<NodeId, Vec<(RequestId, Handed)>>,
+    /// Answers to be handed back: to whom, in which life.
+    handed: BTreeMap<(NodeId, u64), Vec<(RequestId, Handed)>>,
     coordinator: Coordinator,
     next_housekeeping: Instant,
     /// The applied index at which a snapshot was last asked for.
@@ -146,8 +146,15 @@ pub enum Woken {
 }
 
 impl Service {
-    /// A service of node `me` of `nodes`, in its life `incarnation`.
-    pub fn new(config: Arc<Config>, me: NodeId, nodes: Vec<NodeId>, incarnation: u64, peers: Peers) -> Self {
+    /// A service of node `me` of `nodes`, in its life `incarnation`, with what it remembers.
+    pub fn new(
+        config: Arc<Config>,
+        me: NodeId,
+        nodes: Vec<NodeId>,
+        incarnation: u64,
+        storage: &Storage,
+        peers: Peers,
+    ) -> Self {
         let coordinator = Coordinator::new(&config);
         Self {
             config,
@@ -155,8 +162,8 @@ impl Service {
             nodes,
             incarnation,
             peers,
-            machine: StateMachine::default(),
-            log: MemoryLog::default(),
+            machine: storage.machine.clone(),
+            log: storage.log.clone(),
             raft: None,
             role: Role::Leaderless,
             open: OpenRequests::default(),
@@ -294,16 +301,19 @@ impl Service {
     /// A message of a peer, in a life that was checked.
     pub fn on_message(&mut self, from: NodeId, incarnation: u64, message: Message) {
         match message {
-            Message::Answer(number, answer) => self.peers.answered(number, answer),
+            // What a life before this one asked was lost with it.
+            Message::Answer(life, ..) | Message::Forwarded(life, _) if life != self.incarnation => {}
+            Message::Answer(_, number, answer) => self.peers.answered(number, answer),
             Message::Ask(number, ask) => {
                 if let Some(running) = &self.raft {
-                    let answer = self.peers.clone().answer(running.raft.clone(), from, number, ask);
+                    let answer =
+                        self.peers.clone().answer(running.raft.clone(), from, incarnation, number, ask);
                     // It ends by itself, when Raft has answered.
                     let _task = runtime::spawn(answer);
                 }
             }
             Message::Forward(forward) => self.on_forward(from, incarnation, forward),
-            Message::Forwarded(handed) => {
+            Message::Forwarded(_, handed) => {
                 for (id, handed) in handed {
                     match handed {
                         Handed::Registered => self.registered(id),
@@ -326,7 +336,8 @@ impl Service {
         for (id, request) in stream.receive(forward) {
             let origin = Origin { node: from, incarnation, lane: id.lane, seq: id.seq };
             experiment::tell(|witness| witness.took(&origin));
-            self.queue.push_back(Job { ticket: Ticket::Peer(from, id), origin: Some(origin), request });
+            let ticket = Ticket::Peer(from, incarnation, id);
+            self.queue.push_back(Job { ticket, origin: Some(origin), request });
         }
     }
 
@@ -653,12 +664,7 @@ impl Service {
         });
         match ticket {
             Ticket::Own(id) => self.finish(id, outcome.map_err(Failure::from)),
-            Ticket::Peer(node, id) => {
-                if let Some((_, stream)) = self.streams.get_mut(&node) {
-                    stream.executed(id);
-                }
-                self.handed.entry(node).or_default().push((id, Handed::Done(outcome)));
-            }
+            Ticket::Peer(node, life, id) => self.hand(node, life, id, Handed::Done(outcome)),
             Ticket::Internal => {
                 if let Err(refused) = outcome {
                     tracing::debug!(%refused, "the coordinator's own command");
@@ -671,22 +677,24 @@ impl Service {
     fn origin_of(&self, ticket: Ticket) -> Option<Origin> {
         let (node, incarnation, id) = match ticket {
             Ticket::Own(id) => (self.me, self.incarnation, id),
-            Ticket::Peer(node, id) => (node, self.streams.get(&node)?.0, id),
+            Ticket::Peer(node, life, id) => (node, life, id),
             Ticket::Internal => return None,
         };
         Some(Origin { node, incarnation, lane: id.lane, seq: id.seq })
     }
 
+    fn hand(&mut self, node: NodeId, life: u64, id: RequestId, handed: Handed) {
+        if let Some((_, stream)) = self.streams.get_mut(&node).filter(|(known, _)| *known == life) {
+            stream.executed(id);
+        }
+        self.handed.entry((node, life)).or_default().push((id, handed));
+    }
+
     fn register(&mut self, ticket: Ticket) {
         match ticket {
             Ticket::Own(id) => self.registered(id),
-            Ticket::Peer(node, id) => {
-                if let Some((_, stream)) = self.streams.get_mut(&node) {
-                    // It may be asked for again without harm: the state knows it by its origin.
-                    stream.executed(id);
-                }
-                self.handed.entry(node).or_default().push((id, Handed::Registered));
-            }
+            // It may be asked for again without harm: the state knows it by its origin.
+            Ticket::Peer(node, life, id) => self.hand(node, life, id, Handed::Registered),
             Ticket::Internal => {}
         }
     }
@@ -759,19 +767,19 @@ impl Service {
     }
 
     fn hand_back(&mut self) {
-        for (node, handed) in std::mem::take(&mut self.handed) {
+        for ((node, life), handed) in std::mem::take(&mut self.handed) {
             let (mut message, mut bytes) = (Vec::new(), 0);
             for item in handed {
                 let weight = weight(&item.1);
                 if bytes + weight > HANDED_BYTES && !message.is_empty() {
-                    self.peers.send(node, &Message::Forwarded(std::mem::take(&mut message)));
+                    self.peers.send(node, &Message::Forwarded(life, std::mem::take(&mut message)));
                     bytes = 0;
                 }
                 bytes += weight;
                 message.push(item);
             }
             if !message.is_empty() {
-                self.peers.send(node, &Message::Forwarded(message));
+                self.peers.send(node, &Message::Forwarded(life, message));
             }
         }
     }

@@ -4,6 +4,7 @@
 //! The crate knows openraft and nothing of requests, doors or messages.
 
 pub mod codec;
+mod disk;
 pub mod experiment;
 pub mod log_store;
 pub mod runtime;
@@ -11,5 +12,6 @@ mod state_machine;
 mod types;
 
 pub use self::state_machine::{Riders, StateMachine};
+pub use disk::{Disk, Storage};
 pub use log_store::MemoryLog;
 pub use types::{Applied, Proposal, Raft, RoundId, TypeConfig};

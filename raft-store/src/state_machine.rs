@@ -17,6 +17,7 @@ use state_machine::State;
 use state_machine::command::{Batch, Query};
 use state_machine::event::Event;
 
+use crate::disk::{Disk, Snapshot, Write};
 use crate::experiment::{self, AppliedEntry};
 use crate::types::{Applied, Proposal, RoundId, TypeConfig};
 
@@ -28,8 +29,10 @@ struct Machine {
     state: State,
     applied: Option<LogIdOf<TypeConfig>>,
     membership: StoredMembershipOf<TypeConfig>,
-    snapshot: Option<SnapshotOf<TypeConfig, Arc<State>>>,
+    snapshot: Option<Snapshot>,
     riders: BTreeMap<RoundId, Riders>,
+    /// Where snapshots are kept too, if anywhere.
+    disk: Option<Disk>,
 }
 
 /// A handle to the replicated state of one node. Clones are the same state.
@@ -37,6 +40,25 @@ struct Machine {
 pub struct StateMachine(Arc<Mutex<Machine>>);
 
 impl StateMachine {
+    /// A state machine that has applied nothing and knows this snapshot: openraft installs it, and applies
+    /// what comes after it in the log.
+    pub(crate) fn on(disk: Disk, snapshot: Option<Snapshot>) -> Self {
+        Self(Arc::new(Mutex::new(Machine { snapshot, disk: Some(disk), ..Machine::default() })))
+    }
+
+    /// Keeps a snapshot. On a disk, what it covers may be purged or acknowledged once this returns.
+    async fn keep(&self, snapshot: Snapshot) -> io::Result<()> {
+        let disk = {
+            let mut machine = self.lock();
+            machine.snapshot = Some(snapshot.clone());
+            machine.disk.clone()
+        };
+        match disk {
+            Some(disk) => disk.sync(Write::Snapshot(snapshot)).await,
+            None => Ok(()),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Machine> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -178,12 +200,13 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         meta: &SnapshotMetaOf<TypeConfig>,
         snapshot: Arc<State>,
     ) -> io::Result<()> {
-        let mut machine = self.lock();
-        machine.state = experiment::broken_snapshot(&snapshot).unwrap_or_else(|| State::clone(&snapshot));
-        machine.applied = meta.last_log_id;
-        machine.membership = meta.last_membership.clone();
-        machine.snapshot = Some(SnapshotOf::<TypeConfig, _> { meta: meta.clone(), snapshot });
-        Ok(())
+        {
+            let mut machine = self.lock();
+            machine.state = experiment::broken_snapshot(&snapshot).unwrap_or_else(|| State::clone(&snapshot));
+            machine.applied = meta.last_log_id;
+            machine.membership = meta.last_membership.clone();
+        }
+        self.keep(Snapshot { meta: meta.clone(), snapshot }).await
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, Arc<State>>>> {
@@ -195,13 +218,15 @@ impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
     type SnapshotData = Arc<State>;
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, Arc<State>>> {
-        let mut machine = self.lock();
-        let meta = SnapshotMetaOf::<TypeConfig> {
-            last_log_id: machine.applied,
-            last_membership: machine.membership.clone(),
+        let snapshot = {
+            let machine = self.lock();
+            let meta = SnapshotMetaOf::<TypeConfig> {
+                last_log_id: machine.applied,
+                last_membership: machine.membership.clone(),
+            };
+            Snapshot { meta, snapshot: Arc::new(machine.state.clone()) }
         };
-        let snapshot = SnapshotOf::<TypeConfig, _> { meta, snapshot: Arc::new(machine.state.clone()) };
-        machine.snapshot = Some(snapshot.clone());
+        self.keep(snapshot.clone()).await?;
         Ok(snapshot)
     }
 }

@@ -91,7 +91,7 @@ struct RunArgs {
     #[arg(long, default_value_t = 10)]
     seconds: u32,
     /// What goes wrong: a list with commas of partition, one-way, latency, loss, duplicate, reorder, pause, kill, clock,
-    /// slow, clients, late; or `all` that the stage can do; or `none`.
+    /// slow, clients, late, restart; or `all` that the stage can do; or `none`.
     #[arg(long, default_value = "partition,pause")]
     nemesis: String,
     /// Draws operations and faults; drawn itself where it is not given.

@@ -94,7 +94,13 @@ impl Case {
         let able: Vec<Nemesis> = Nemesis::ALL.into_iter().filter(|nemesis| stage.can(*nemesis)).collect();
         // Each with its own probability in this case, so that also few at once and none at all come up.
         let percent = u32::try_from(rng.between(0, 60)).unwrap_or(0);
-        let nemeses = able.into_iter().filter(|_| rng.percent(percent)).collect();
+        // Whoever was added later draws from a stream of its own, so that seeds keep the rest of their case.
+        let mut later = Rng::new(seed, "case with restarts");
+        let drawn = |nemesis: &Nemesis| match nemesis {
+            Nemesis::Restart => later.percent(percent),
+            _ => rng.percent(percent),
+        };
+        let nemeses = able.into_iter().filter(drawn).collect();
         let pick = |rng: &mut Rng, of: &[u32]| rng.pick(of).copied().unwrap_or(1);
         Self {
             workload: rng.pick(workloads).copied().unwrap_or(Kind::Kafka),

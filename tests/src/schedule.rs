@@ -108,6 +108,11 @@ pub enum What {
         /// Whom.
         who: Target,
     },
+    /// Crashes a node, and starts it again at the end of the fault with what it had synced.
+    Restart {
+        /// Whom.
+        who: Target,
+    },
     /// Lets a node run in short strokes only.
     Slow {
         /// Whom.
@@ -152,6 +157,7 @@ impl What {
             Self::Reorder { .. } => "reorder",
             Self::Pause { .. } => "pause",
             Self::Kill { .. } => "kill",
+            Self::Restart { .. } => "restart",
             Self::Slow { .. } => "slow",
             Self::Clock { .. } => "clock",
             Self::Clients { .. } => "clients",
@@ -165,7 +171,9 @@ impl What {
             Self::Partition { shape } => {
                 matches!(shape, Shape::LeaderAlone | Shape::LeaderAndFollower(_))
             }
-            Self::Pause { who } | Self::Kill { who } | Self::Slow { who, .. } => *who == Target::Leader,
+            Self::Pause { who } | Self::Kill { who } | Self::Restart { who } | Self::Slow { who, .. } => {
+                *who == Target::Leader
+            }
             _ => false,
         }
     }
@@ -175,6 +183,11 @@ impl Schedule {
     /// Whether any fault is aimed at the leader.
     pub fn needs_leader(&self) -> bool {
         self.faults.iter().any(|fault| fault.what.needs_leader())
+    }
+
+    /// Whether any node is started again.
+    pub fn restarts(&self) -> bool {
+        self.faults.iter().any(|fault| matches!(fault.what, What::Restart { .. }))
     }
 
     /// The first index of a node that such a cluster does not have.
@@ -187,7 +200,9 @@ impl Schedule {
             What::Partition { shape: Shape::Sides(sides) } => sides.concat(),
             What::Partition { shape: Shape::Ring(order) } => order.clone(),
             What::OneWay { from, to } => [from.clone(), to.clone()].concat(),
-            What::Pause { who } | What::Kill { who } | What::Slow { who, .. } => named(who),
+            What::Pause { who } | What::Kill { who } | What::Restart { who } | What::Slow { who, .. } => {
+                named(who)
+            }
             What::Clock { node, .. } | What::Late { node } => vec![*node],
             _ => Vec::new(),
         });
@@ -201,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_schedule_is_plain_json() {
-        let text = r#"[{"at_us":5,"for_us":9,"fault":"partition","shape":{"sides":[[0],[1,2]]}},{"at_us":7,"for_us":1,"fault":"pause","who":"leader"},{"at_us":8,"for_us":1,"fault":"kill","who":{"node":4}}]"#;
+        let text = r#"[{"at_us":5,"for_us":9,"fault":"partition","shape":{"sides":[[0],[1,2]]}},{"at_us":7,"for_us":1,"fault":"pause","who":"leader"},{"at_us":8,"for_us":1,"fault":"kill","who":{"node":4}},{"at_us":9,"for_us":1,"fault":"restart","who":{"node":0}}]"#;
         let schedule: Schedule = serde_json::from_str(text).expect("the documented form");
         assert_eq!(serde_json::to_string(&schedule).expect("writes"), text);
         assert!(schedule.needs_leader());

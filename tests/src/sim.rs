@@ -6,12 +6,14 @@
 //! history, to the byte. Owns the machines and the driving; knows nothing of what lines mean.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cohort::config::Config;
 use cohort::outbox::Outbox;
-use raft_store::experiment::{Experiment, Flaw};
+use raft_store::experiment::{Experiment, Flaw, Witness};
 use raft_store::runtime::Host;
+use raft_store::{Disk, Storage};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -30,6 +32,10 @@ mod watch;
 const INPUT_LINES: usize = 1 << 18;
 /// Nodes' wall clocks begin here, in ms since 1970: any time will do, as long as it is the same.
 const EPOCH_MS: u64 = 1_700_000_000_000;
+/// A node's disk syncs in one of these times, where nodes come back: at once, or so late that a crash takes something.
+const SYNC_MS: [u64; 4] = [0, 3, 10, 40];
+/// Where nodes come back they take a snapshot after at most so many entries, so that they begin with one.
+const SNAPSHOT_ENTRIES: [u64; 3] = [20, 200, 5_000];
 /// More events than this without time passing mean that the simulation turns on the spot.
 const MOST_EVENTS_AT_ONCE: u32 = 2_000_000;
 
@@ -65,6 +71,8 @@ enum Event {
 
 struct Machine {
     host: Host,
+    /// What outlives the node's process, where anything does, and how many entries it takes before a snapshot.
+    disk: Option<(Disk, u64)>,
     /// `None` once its input is closed.
     input: Option<mpsc::Sender<Vec<u8>>>,
     /// Hands on what the node prints.
@@ -99,13 +107,33 @@ impl Sim {
         Self { flaw: Some(flaw), ..self }
     }
 
-    fn start(&self, node: usize, watch: &Watch, events: &mpsc::UnboundedSender<Event>) -> Machine {
-        let experiment = Experiment { witness: Some(watch.witness(node, 0)), flaw: self.flaw };
+    /// A machine for a node that is started for the first time.
+    fn hardware(&self, node: usize, durable: bool) -> (Host, Option<(Disk, u64)>) {
         let host = Host::new(Rng::new(self.seed, &format!("machine {node}")).u64(), EPOCH_MS);
-        let host = host.with_experiment(experiment);
+        let mut rng = Rng::new(self.seed, &format!("disk {node}"));
+        let mut pick = |of: &[u64]| rng.pick(of).copied().unwrap_or_default();
+        let disk = Disk::new(Duration::from_millis(pick(&SYNC_MS)));
+        (host, durable.then(|| (disk, pick(&SNAPSHOT_ENTRIES))))
+    }
+
+    /// Starts a node with what its disk has, if it has one.
+    fn start(
+        &self,
+        node: usize,
+        (host, disk): (Host, Option<(Disk, u64)>),
+        witness: Arc<dyn Witness>,
+        events: &mpsc::UnboundedSender<Event>,
+    ) -> Machine {
+        let (mut config, mut storage) = (self.config.clone(), Storage::default());
+        if let Some((disk, snapshot_entries)) = &disk {
+            config.snapshot_entries = config.snapshot_entries.min(*snapshot_entries);
+            storage = disk.open();
+        }
+        host.revive();
+        let host = host.with_experiment(Experiment { witness: Some(witness), flaw: self.flaw });
         let (sender, input) = mpsc::channel(INPUT_LINES);
         let outbox = Outbox::default();
-        let mut running = host.spawn(cohort::node::run(self.config.clone(), input, outbox.clone()));
+        let mut running = host.spawn(cohort::node::run(config, storage, input, outbox.clone()));
         let events = events.clone();
         let reader = tokio::spawn(async move {
             let status = loop {
@@ -128,7 +156,7 @@ impl Sim {
             }
             let _over = events.send(Event::End(node, status));
         });
-        Machine { host, input: Some(sender), reader: reader.abort_handle() }
+        Machine { host, disk, input: Some(sender), reader: reader.abort_handle() }
     }
 
     async fn drive(
@@ -156,7 +184,9 @@ impl Sim {
                         forged.extend(passed.from_node.into_iter().map(|line| (node, line)));
                     }
                     (Action::Start(node), _) => {
-                        machines.insert(node, self.start(node, watch, &sender));
+                        let crashed = machines.remove(&node).map(|machine| (machine.host, machine.disk));
+                        let hardware = crashed.unwrap_or_else(|| self.hardware(node, play.restarts()));
+                        machines.insert(node, self.start(node, hardware, watch.witness(node), &sender));
                     }
                     (Action::Tell(text), _) => tell(now_us(), &text),
                     (Action::Done, _) => return Ok(()),
@@ -205,9 +235,10 @@ fn act(machines: &mut BTreeMap<usize, Machine>, action: Action) -> Result<(), St
             }
         }
         Action::Kill(node) => {
-            if let Some(machine) = machines.remove(&node) {
+            if let Some(machine) = machines.get_mut(&node) {
                 machine.host.kill();
                 machine.reader.abort();
+                machine.input = None;
             }
         }
         Action::Close(node) => {

@@ -13,7 +13,7 @@ use crate::play::Play;
 /// What a play wants done at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Start this node.
+    /// Start this node; after [`Kill`](Self::Kill) with what it had synced.
     Start(usize),
     /// Put a line (without its line feed) on the node's standard input.
     Deliver {

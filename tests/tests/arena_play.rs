@@ -64,6 +64,10 @@ impl Cluster {
                     Action::Pause(node) => assert!(self.paused.insert(node)),
                     Action::Resume(node) => assert!(self.paused.remove(&node)),
                     Action::Kill(node) => assert!(self.killed.insert(node)),
+                    Action::Start(node) => {
+                        self.killed.remove(&node);
+                        self.paused.remove(&node);
+                    }
                     Action::Close(node) => play.on_exit(now_us, node, Some(0)),
                     _ => {}
                 }
@@ -176,6 +180,49 @@ fn a_schedule_does_exactly_what_it_says() {
     assert!(first.starts_with("2500000 "), "{first}");
     let after_kill = outcome.history.ops.iter().filter(|op| op.node == "n5" && op.invoke_us > 8_000_000);
     assert_eq!(after_kill.count(), 0, "clients leave a dead node");
+}
+
+#[test]
+fn a_node_that_restarts_gets_init_again_and_its_clients_come_back() {
+    let one = |at_us, for_us, node| {
+        let who = arena::schedule::Target::Node(node);
+        Scheduled { at_us, for_us, what: What::Restart { who } }
+    };
+    // All at once, each away for a time of its own; one of them once more, until the end of the faults.
+    let mut faults: Vec<Scheduled> =
+        (0..5).map(|node| one(1_000_000, 500_000 + 100_000 * node, node as usize)).collect();
+    faults.push(one(9_000_000, 2_000_000, 2));
+    // A fault that stops the node is on when it crashes, and still when it comes back.
+    let who = arena::schedule::Target::Node(4);
+    faults.push(Scheduled { at_us: 900_000, for_us: 2_000_000, what: What::Pause { who } });
+    let (seen, outcome) = run(1, Schedule { faults });
+    assert_eq!(outcome.failure, None);
+    let count = |what: &str| seen.iter().filter(|line| line.ends_with(what)).count();
+    for node in 0..5 {
+        let starts = if node == 2 { 3 } else { 2 };
+        assert_eq!(count(&format!("Start({node})")), starts);
+        assert_eq!(count(&format!("Kill({node})")), starts - 1);
+        let inits =
+            seen.iter().filter(|line| line.contains(&format!("to {node}: ")) && line.contains("init"));
+        assert_eq!(inits.count(), starts, "as often as it is started");
+    }
+    assert_eq!((count("Pause(4)"), count("Resume(4)")), (2, 1), "stopped again as soon as it is back");
+    let history = outcome.history;
+    assert!(history.ops.iter().all(|op| op.f != "door"), "{:#?}", history.ops);
+    let heal_us = history.header.heal_us.expect("healed");
+    let restarts: Vec<_> = history.faults.iter().filter(|fault| fault.fault == "restart").collect();
+    assert_eq!(restarts.len(), 6);
+    assert!(restarts.iter().all(|fault| fault.to_us.is_some_and(|to_us| to_us <= heal_us)), "{restarts:#?}");
+    // What was under way was lost; nothing is asked of a node that is away; then its clients ask it again.
+    for (i, node) in ["n1", "n2", "n3", "n4", "n5"].iter().enumerate() {
+        let (from_us, to_us) = (restarts[i].from_us, restarts[i].to_us.expect("it ended"));
+        let mut of_node = history.ops.iter().filter(|op| op.node == **node && op.process != "arena");
+        assert!(!of_node.clone().any(|op| (from_us..to_us).contains(&op.invoke_us)), "{node}");
+        let later = of_node.find(|op| op.invoke_us >= to_us && op.outcome == Outcome::Ok);
+        assert!(later.is_some(), "{node}");
+    }
+    let recovered: Vec<_> = outcome.recovered_us.iter().filter(|(_, after_us)| after_us.is_some()).collect();
+    assert_eq!(recovered.len(), 5, "every node has to serve again: {recovered:?}");
 }
 
 #[test]

@@ -1,46 +1,96 @@
 //! The simulator repeats itself, and drawn cases of it are valid.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use arena::history::Micros;
-use arena::nemesis::Nemesis;
-use arena::play::Play;
 use arena::run::Case;
 use arena::sim::Sim;
-use arena::stage::{Stage, StageError};
 use arena::workload::Kind;
 use cohort::config::Config;
 
 /// Seeds that are run; `ARENA_SEEDS` asks for more.
 const SEEDS: u64 = 300;
 
-#[test]
-fn a_seed_gives_the_same_history_in_two_processes() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim-twice");
-    std::fs::create_dir_all(&folder).expect("a folder for the runs");
-    let run = |workload: Kind, seed: u64, which: &str| {
-        let file = folder.join(format!("{}-{which}.jsonl", workload.name()));
+/// All that a run says and leaves behind: what it printed and its exit status, and every file that it wrote.
+#[derive(Debug, PartialEq)]
+struct Left {
+    status: Option<i32>,
+    stdout: String,
+    stderr: String,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl Left {
+    /// Runs a case in a process of its own, in an empty folder.
+    fn by(workload: Kind, seed: u64, folder: &Path) -> Self {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder).expect("an earlier run's folder can go");
+        }
+        std::fs::create_dir_all(folder).expect("a folder for the run");
         let output = Command::new(env!("CARGO_BIN_EXE_arena"))
             .args([workload.name(), "--stage", "sim", "--nodes", "5", "--seconds", "6", "--nemesis", "all"])
-            .args(["--seed", &seed.to_string(), "--history"])
-            .arg(&file)
-            .args(["--report", "report.html"])
-            .current_dir(&folder)
+            .args(["--seed", &seed.to_string()])
+            .current_dir(folder)
             .output()
             .expect("the arena runs");
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        (std::fs::read(&file).unwrap_or_else(|e| panic!("no history: {e}; {told}")), told)
-    };
-    let twice = |workload: Kind, seed: u64| {
-        let (first, second) = (run(workload, seed, "first"), run(workload, seed, "second"));
-        assert!(first.0.len() > 10_000, "{} has hardly any history", workload.name());
-        assert!(first == second, "{} with seed {seed} was not the same twice", workload.name());
-    };
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the arena prints text");
+        let mut files = BTreeMap::new();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(next) = folders.pop() {
+            for entry in std::fs::read_dir(next).expect("the run's folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let name = path.strip_prefix(folder).expect("below it").to_owned();
+                files.insert(name, std::fs::read(&path).expect("the run has ended"));
+            }
+        }
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        Self { status: output.status.code(), stdout, stderr, files }
+    }
+
+    /// The file of that name, wherever it is.
+    fn file(&self, name: &str) -> &[u8] {
+        let mut found = self.files.iter().filter(|(path, _)| path.ends_with(name));
+        match (found.next(), found.next()) {
+            (Some((_, bytes)), None) => bytes,
+            _ => panic!("not one `{name}` among {:?}", self.files.keys()),
+        }
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_output_in_two_processes() {
     for (workload, seed) in Kind::ALL.into_iter().zip(20_u64..) {
-        twice(workload, seed);
+        let folder = |which: &str| {
+            let name = format!("sim-twice-{}-{which}", workload.name());
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+        };
+        let first = Left::by(workload, seed, &folder("first"));
+        let second = Left::by(workload, seed, &folder("second"));
+        let name = workload.name();
+        // There is something to compare: faults, operations, figures, a verdict.
+        assert!(first.file("schedule.json").len() > 500, "{name} has hardly any faults");
+        assert!(first.file("history.jsonl").len() > 10_000, "{name} has hardly any history");
+        assert!(first.file("report.html").len() > 10_000, "{name} has hardly any report");
+        for figure in ["operations", "network", "recovery"] {
+            assert!(first.stdout.lines().any(|line| line.starts_with(figure)), "{figure}: {}", first.stdout);
+        }
+        assert_eq!(first.status, Some(0), "{}", first.stdout);
+        assert!(
+            first.stdout.lines().last().is_some_and(|line| line.starts_with("valid")),
+            "{}",
+            first.stdout
+        );
+        assert_eq!(first.stdout, second.stdout, "{name} with seed {seed} did not print the same");
+        assert_eq!(first.stderr, second.stderr, "{name} with seed {seed} did not tell the same");
+        // Not printed where it differs: nobody reads that much.
+        assert!(first == second, "{name} with seed {seed} left other files");
     }
 }
 
@@ -81,64 +131,4 @@ fn drawn_cases_are_valid() {
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     assert!(failed.is_empty(), "{} of {seeds} seeds failed:\n{}", failed.len(), failed.join("\n"));
-}
-
-/// What the simulator could do when the seeds below were found: a case is drawn from what its stage can do.
-struct WithoutPauses;
-
-impl Stage for WithoutPauses {
-    fn name(&self) -> &'static str {
-        "sim"
-    }
-
-    fn can(&self, nemesis: Nemesis) -> bool {
-        !matches!(nemesis, Nemesis::Pause | Nemesis::Slow)
-    }
-
-    fn run(&mut self, _: &mut Play, _: &mut dyn FnMut(Micros, &str)) -> Result<(), StageError> {
-        Err(StageError::Unable("cases are drawn for it, not run on it".to_owned()))
-    }
-}
-
-/// A case in which something was wrong once.
-fn holds(seed: u64) {
-    let case = Case::swarm(seed, &WithoutPauses, &Kind::ALL);
-    if let Some(account) = problem(&case, &mut Sim::new(seed, Config::default())) {
-        panic!("{account}");
-    }
-}
-
-#[test]
-fn seed_50_a_member_whose_heartbeat_came_in_time_is_not_expired() {
-    holds(50);
-}
-
-#[test]
-fn seed_157_a_member_whose_sign_of_life_came_in_time_is_not_expired() {
-    holds(157);
-}
-
-#[test]
-fn seed_272_a_member_whose_sign_of_life_came_in_time_is_not_expired() {
-    holds(272);
-}
-
-#[test]
-fn seed_465_a_member_whose_sign_of_life_came_in_time_is_not_expired() {
-    holds(465);
-}
-
-#[test]
-fn seed_670_a_member_whose_sign_of_life_came_in_time_is_not_expired() {
-    holds(670);
-}
-
-#[test]
-fn seed_688_a_member_whose_sign_of_life_came_in_time_is_not_expired() {
-    holds(688);
-}
-
-#[test]
-fn seed_929_a_member_whose_sign_of_life_came_in_time_is_not_expired() {
-    holds(929);
 }

@@ -1,9 +1,15 @@
 //! Messages between nodes as lines of Maelstrom's protocol.
 //!
 //! `{"src":"n1","dest":"n2","body":{"type":"raft_append","incarnation":7,"data":"…"}}`: the type is for
-//! people, `data` is the message in the replicated form, in base64. Each carries the sender's incarnation:
-//! whoever has heard one life of a node ignores any other, since a process that lost its memory must not
-//! vote or acknowledge in the name of the one that had it.
+//! people, `data` is the message in the replicated form, in base64. Each carries the sender's incarnation.
+//!
+//! **The rule of lives.** A process that begins without memory draws its incarnation at random; one that is started
+//! on what its predecessor had synced takes the next number
+//! ([`Storage::begin_life`](raft_store::Storage::begin_life)). Whoever has heard one life of a node takes a number
+//! a little above it for a later life of the same memory, and goes on with that one. Any other number it
+//! ignores: a process that lost its memory must not vote or acknowledge in the name of the one that had it, and
+//! what an earlier life said comes too late. So a node may come back with its memory as often as it likes, and
+//! without it never.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -144,6 +150,10 @@ fn quote(text: &str, line: &mut Vec<u8>) {
     serde_json::to_writer(line, text).expect("a string is valid JSON, and a Vec takes it");
 }
 
+/// A later life of the same memory has an incarnation at most so much higher than the last one that was heard. A
+/// random number meets that by chance once in 2^37 times.
+const LATER_LIVES: u64 = 1 << 16;
+
 /// Why a peer's message was not understood.
 #[derive(Debug, Error)]
 pub enum PeerError {
@@ -153,12 +163,14 @@ pub enum PeerError {
     /// `data` is no message.
     #[error("data is no message: {0}")]
     Data(#[from] DecodeError),
-    /// Another life of that node has been heard before.
-    #[error("from incarnation {found} of node {node}, but {known} was heard first")]
+    /// It is from an earlier life of that node, or from one without the memory of the life that was heard.
+    #[error(
+        "from incarnation {found} of node {node}, but {known} was heard before, and this is not its heir"
+    )]
     Incarnation {
         /// The node.
         node: NodeId,
-        /// The life that was heard first.
+        /// The last life that was heard.
         known: u64,
         /// This one's.
         found: u64,
@@ -173,9 +185,11 @@ impl Lives {
     /// Decodes what a peer sent.
     ///
     /// # Errors
-    /// Where it is no message, or from another life of the peer than was heard first.
+    /// Where it is no message, or from neither the life of the peer that was heard last nor a later one with the
+    /// same memory.
     pub fn decode(&mut self, from: NodeId, incarnation: u64, data: &str) -> Result<Message, PeerError> {
-        if let Some(&known) = self.0.get(&from).filter(|known| **known != incarnation) {
+        let heir = |known: u64| incarnation.checked_sub(known).is_some_and(|later| later <= LATER_LIVES);
+        if let Some(&known) = self.0.get(&from).filter(|known| !heir(**known)) {
             return Err(PeerError::Incarnation { node: from, known, found: incarnation });
         }
         let message = codec::decode(&BASE64.decode(data)?)?;
@@ -184,8 +198,49 @@ impl Lives {
         Ok(message)
     }
 
-    /// The life of a peer that was heard, if any.
+    /// The life of a peer that was heard last, if any.
     pub fn of(&self, peer: NodeId) -> Option<u64> {
         self.0.get(&peer).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a peer might say.
+    fn data() -> String {
+        BASE64.encode(codec::encode(&Message::Forwarded(1, Vec::new())))
+    }
+
+    #[test]
+    fn a_later_life_with_the_same_memory_is_heard_and_silences_the_earlier() {
+        let (mut lives, data) = (Lives::default(), data());
+        assert!(lives.decode(2, 1_000, &data).is_ok());
+        assert!(lives.decode(2, 1_003, &data).is_ok(), "two lives passed unheard");
+        let refused = lives.decode(2, 1_000, &data);
+        assert!(matches!(refused, Err(PeerError::Incarnation { node: 2, known: 1_003, found: 1_000 })));
+        assert_eq!(lives.of(2), Some(1_003));
+        assert!(lives.decode(3, 7, &data).is_ok(), "each node has lives of its own");
+    }
+
+    #[test]
+    fn a_life_without_the_memory_of_the_one_before_is_ignored() {
+        let (mut lives, data) = (Lives::default(), data());
+        assert!(lives.decode(2, 1 << 40, &data).is_ok());
+        for found in [0, 1 << 39, (1 << 40) - 1, (1 << 40) + LATER_LIVES + 1, u64::MAX] {
+            assert!(lives.decode(2, found, &data).is_err(), "{found}");
+        }
+        assert_eq!(lives.of(2), Some(1 << 40));
+    }
+
+    #[test]
+    fn nonsense_does_not_change_who_is_heard() {
+        let (mut lives, data) = (Lives::default(), data());
+        assert!(lives.decode(2, 5, "no base64 !").is_err());
+        assert_eq!(lives.of(2), None);
+        assert!(lives.decode(2, 5, &data).is_ok());
+        assert!(lives.decode(2, 6, "AAAA").is_err());
+        assert_eq!(lives.of(2), Some(5));
     }
 }

@@ -19,17 +19,18 @@ use crate::api::{Request, RequestId};
 pub mod maelstrom;
 pub mod network;
 
-/// One message from node to node.
+/// One message from node to node. An answer of either kind names the life of the node that asked: its next life
+/// numbers its questions and requests from the beginning again, and must not take it for its own.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Message {
     /// A question of Raft's, answered under its number.
     Ask(u64, Ask),
-    /// The answer to the question of that number; `Err` where the node could not answer.
-    Answer(u64, Result<Answer, String>),
+    /// To that life, the answer to the question of that number; `Err` where the node could not answer.
+    Answer(u64, u64, Result<Answer, String>),
     /// Requests of the sender's clients, for the leader.
     Forward(Forward),
-    /// What became of such requests.
-    Forwarded(Vec<(RequestId, Handed)>),
+    /// To that life, what became of such requests.
+    Forwarded(u64, Vec<(RequestId, Handed)>),
 }
 
 impl Message {
@@ -40,12 +41,12 @@ impl Message {
             Self::Ask(_, Ask::Vote(_)) => "raft_vote",
             Self::Ask(_, Ask::PreVote(_)) => "raft_pre_vote",
             Self::Ask(_, Ask::Snapshot(_)) => "raft_snapshot",
-            Self::Answer(_, Ok(Answer::Append(_))) => "raft_append_ok",
-            Self::Answer(_, Ok(Answer::Vote(_))) => "raft_vote_ok",
-            Self::Answer(_, Ok(Answer::Piece { .. } | Answer::Snapshot(_))) => "raft_snapshot_ok",
-            Self::Answer(_, Err(_)) => "raft_error",
+            Self::Answer(.., Ok(Answer::Append(_))) => "raft_append_ok",
+            Self::Answer(.., Ok(Answer::Vote(_))) => "raft_vote_ok",
+            Self::Answer(.., Ok(Answer::Piece { .. } | Answer::Snapshot(_))) => "raft_snapshot_ok",
+            Self::Answer(.., Err(_)) => "raft_error",
             Self::Forward(_) => "forward",
-            Self::Forwarded(_) => "forward_ok",
+            Self::Forwarded(..) => "forward_ok",
         }
     }
 }

@@ -126,8 +126,9 @@ impl Peers {
         }
     }
 
-    /// Answers a peer's question. Runs until Raft has answered: call it in a task of its own.
-    pub async fn answer(self, raft: Raft, from: NodeId, number: u64, ask: Ask) {
+    /// Answers the question that a peer asked in its life `life`. Runs until Raft has answered: call it in a task
+    /// of its own.
+    pub async fn answer(self, raft: Raft, from: NodeId, life: u64, number: u64, ask: Ask) {
         let answer = match ask {
             Ask::Append(request) => {
                 raft.append_entries(request).await.map(Answer::Append).map_err(|e| e.to_string())
@@ -138,7 +139,7 @@ impl Peers {
             }
             Ask::Snapshot(piece) => self.take_piece(&raft, from, piece).await,
         };
-        self.send(from, &Message::Answer(number, answer));
+        self.send(from, &Message::Answer(life, number, answer));
     }
 
     async fn take_piece(&self, raft: &Raft, from: NodeId, piece: Piece) -> Result<Answer, String> {

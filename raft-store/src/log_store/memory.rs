@@ -2,7 +2,8 @@
 //!
 //! Entries stand in one ring by index; clones of the store are handles to the same log. It is not durable,
 //! and says so nowhere: the node's incarnation keeps a process that lost its memory from being taken for
-//! the one that had it.
+//! the one that had it. Only where it was opened from a [`Disk`] is everything written there too, and what
+//! has to be durable waits until it is.
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -15,6 +16,7 @@ use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{EntryPayload, OptionalSend, RaftLogReader};
 
+use crate::disk::{Disk, Write};
 use crate::types::TypeConfig;
 
 /// One read for replication gives at most about this many bytes of entries (but always one entry), so that
@@ -24,10 +26,11 @@ pub const MAX_READ_BYTES: usize = 1024 * 1024;
 /// An entry without a proposal takes about this much.
 const ENTRY_BYTES: usize = 64;
 
-#[derive(Debug, Default)]
-struct Log {
-    vote: Option<VoteOf<TypeConfig>>,
-    committed: Option<LogIdOf<TypeConfig>>,
+/// What a node keeps of its log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log {
+    pub(crate) vote: Option<VoteOf<TypeConfig>>,
+    pub(crate) committed: Option<LogIdOf<TypeConfig>>,
     purged: Option<LogIdOf<TypeConfig>>,
     /// From the one after `purged` on, without gaps.
     entries: VecDeque<EntryOf<TypeConfig>>,
@@ -45,7 +48,7 @@ impl Log {
         self.entries.back().map(RaftEntry::log_id).or(self.purged)
     }
 
-    fn push(&mut self, entry: EntryOf<TypeConfig>) -> io::Result<()> {
+    pub(crate) fn push(&mut self, entry: EntryOf<TypeConfig>) -> io::Result<()> {
         let next = self.first() + self.entries.len() as u64;
         if entry.index() != next && !(self.entries.is_empty() && self.purged.is_none()) {
             let problem = format!("entry {} was appended where {next} is next", entry.index());
@@ -57,10 +60,19 @@ impl Log {
     }
 
     /// Keeps what is below `index`.
-    fn truncate_from(&mut self, index: u64) {
+    pub(crate) fn truncate_from(&mut self, index: u64) {
         let keep = usize::try_from(index.saturating_sub(self.first())).unwrap_or(usize::MAX);
         let dropped = self.entries.drain(keep.min(self.entries.len())..);
         self.bytes -= dropped.map(|entry| weight(&entry)).sum::<usize>();
+    }
+
+    /// Drops what is up to `upto`.
+    pub(crate) fn purge(&mut self, upto: LogIdOf<TypeConfig>) {
+        while self.entries.front().is_some_and(|entry| entry.index() <= upto.index()) {
+            let gone = self.entries.pop_front().map_or(0, |entry| weight(&entry));
+            self.bytes -= gone;
+        }
+        self.purged = self.purged.max(Some(upto));
     }
 
     fn range<R: RangeBounds<u64>>(&self, range: &R) -> impl Iterator<Item = &EntryOf<TypeConfig>> {
@@ -91,11 +103,19 @@ fn weight(entry: &EntryOf<TypeConfig>) -> usize {
 
 /// A handle to a log in memory.
 #[derive(Debug, Clone, Default)]
-pub struct MemoryLog(Arc<Mutex<Log>>);
+pub struct MemoryLog {
+    log: Arc<Mutex<Log>>,
+    disk: Option<Disk>,
+}
 
 impl MemoryLog {
+    /// The log as it was found on a disk.
+    pub(crate) fn on(disk: Disk, found: Log) -> Self {
+        Self { log: Arc::new(Mutex::new(found)), disk: Some(disk) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Log> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// About how many bytes the entries take.
@@ -182,11 +202,17 @@ impl RaftLogStorage<TypeConfig> for MemoryLog {
 
     async fn save_vote(&mut self, vote: &VoteOf<TypeConfig>) -> io::Result<()> {
         self.lock().vote = Some(*vote);
-        Ok(())
+        match &self.disk {
+            Some(disk) => disk.sync(Write::Vote(*vote)).await,
+            None => Ok(()),
+        }
     }
 
     async fn save_committed(&mut self, committed: Option<LogIdOf<TypeConfig>>) -> io::Result<()> {
         self.lock().committed = committed;
+        if let Some(disk) = &self.disk {
+            disk.write(Write::Committed(committed));
+        }
         Ok(())
     }
 
@@ -199,28 +225,41 @@ impl RaftLogStorage<TypeConfig> for MemoryLog {
         I: IntoIterator<Item = EntryOf<TypeConfig>> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
+        let Some(disk) = &self.disk else {
+            {
+                let mut log = self.lock();
+                for entry in entries {
+                    log.push(entry)?;
+                }
+            }
+            callback.io_completed(Ok(()));
+            return Ok(());
+        };
+        let entries: Vec<_> = entries.into_iter().collect();
         {
             let mut log = self.lock();
-            for entry in entries {
-                log.push(entry)?;
+            for entry in &entries {
+                log.push(entry.clone())?;
             }
         }
-        callback.io_completed(Ok(()));
+        disk.append(entries, callback);
         Ok(())
     }
 
     async fn truncate_after(&mut self, last: Option<LogIdOf<TypeConfig>>) -> io::Result<()> {
-        self.lock().truncate_from(last.map_or(0, |id| id.index() + 1));
+        let from = last.map_or(0, |id| id.index() + 1);
+        self.lock().truncate_from(from);
+        if let Some(disk) = &self.disk {
+            disk.write(Write::TruncateFrom(from));
+        }
         Ok(())
     }
 
     async fn purge(&mut self, upto: LogIdOf<TypeConfig>) -> io::Result<()> {
-        let mut log = self.lock();
-        while log.entries.front().is_some_and(|entry| entry.index() <= upto.index()) {
-            let gone = log.entries.pop_front().map_or(0, |entry| weight(&entry));
-            log.bytes -= gone;
+        self.lock().purge(upto);
+        if let Some(disk) = &self.disk {
+            disk.write(Write::Purge(upto));
         }
-        log.purged = log.purged.max(Some(upto));
         Ok(())
     }
 }

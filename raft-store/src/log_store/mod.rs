@@ -2,4 +2,5 @@
 
 mod memory;
 
+pub(crate) use memory::Log;
 pub use memory::MemoryLog;

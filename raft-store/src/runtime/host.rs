@@ -172,6 +172,12 @@ impl Host {
         self.experiment.clone()
     }
 
+    /// Lets a machine run tasks again after [`kill`](Self::kill). Its clock and its randomness have gone on.
+    pub fn revive(&self) {
+        let mut inner = self.lock();
+        (inner.dead, inner.stopped) = (false, None);
+    }
+
     pub(super) fn random(&self) -> u64 {
         // SplitMix64 (Steele, Lea, Flood, 2014): a counter and a mixing function.
         let mut inner = self.lock();

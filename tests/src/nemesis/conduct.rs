@@ -38,6 +38,8 @@ pub enum Effect {
         /// When the fault ends.
         until_us: Micros,
     },
+    /// This node crashed, and will come back.
+    Crashed(usize),
     /// Tell people.
     Tell(String),
 }
@@ -47,6 +49,7 @@ enum Undo {
     Nothing,
     Mend(Vec<(usize, usize)>),
     Resume(usize),
+    Start(usize),
     Slow { node: usize, run_us: Micros, stop_us: Micros, stopped: bool, toggle_us: Micros },
     Latency,
     Loss,
@@ -182,6 +185,12 @@ impl Undo {
             Self::Nothing => {}
             Self::Mend(links) => links.iter().for_each(|(from, to)| world.net.mend(*from, *to)),
             Self::Resume(node) => world.lives.resume(*node, now_us, world.actions),
+            // The play starts whoever waits to be started. (It may have ended by itself as it crashed.)
+            Self::Start(node) => {
+                if world.lives.state(*node) == State::Down {
+                    world.lives.set(*node, State::Waiting);
+                }
+            }
             Self::Slow { node, stopped, .. } => {
                 if *stopped {
                     world.lives.resume(*node, now_us, world.actions);
@@ -257,6 +266,13 @@ fn apply(
             world.lives.set(node, State::Killed);
             world.actions.push(Action::Kill(node));
             (named(*who, node), Undo::Nothing)
+        }
+        What::Restart { who } => {
+            let node = running(*who, world)?;
+            world.lives.set(node, State::Down);
+            world.actions.push(Action::Kill(node));
+            effects.push(Effect::Crashed(node));
+            (named(*who, node), Undo::Start(node))
         }
         What::Clock { node, rate_ppm, jump_us } => {
             world.actions.push(Action::SetClock { node: *node, rate_ppm: *rate_ppm, jump_us: *jump_us });

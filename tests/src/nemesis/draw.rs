@@ -34,6 +34,7 @@ pub fn draw(nemeses: &[Nemesis], ground: &Ground, seed: u64) -> Schedule {
             Nemesis::Reorder => faults.push(whole(ground, What::Reorder { ppm: 100_000 })),
             Nemesis::Kill => kills(ground, rng, &mut faults),
             Nemesis::Late => late(ground, rng, &mut faults),
+            Nemesis::Restart => restarts(ground, rng, &mut faults),
             Nemesis::Clock => clocks(ground, rng, &mut faults),
             Nemesis::Latency => windows(ground, rng, (0, 500), (300, 2_500), &mut faults, |_, rng| {
                 What::Latency { mean_us: rng.between(0, 100) * MS }
@@ -131,6 +132,29 @@ fn kills(ground: &Ground, mut rng: Rng, faults: &mut Vec<Scheduled>) {
     }
 }
 
+/// Crash after crash: of one node, of a majority at once, or of all; each node is away for a time of its own.
+fn restarts(ground: &Ground, mut rng: Rng, faults: &mut Vec<Scheduled>) {
+    let mut at_us = rng.between(100, 2_000) * MS;
+    while at_us < ground.length_us {
+        let mut order: Vec<usize> = (0..ground.nodes).collect();
+        rng.shuffle(&mut order);
+        order.truncate(match rng.below(10) {
+            0..6 => 1,
+            6..8 => ground.nodes / 2 + 1,
+            _ => ground.nodes,
+        });
+        let alone = order.len() == 1;
+        let mut away_us = 0;
+        for node in order {
+            let who = if alone && rng.percent(35) { Target::Leader } else { Target::Node(node) };
+            let for_us = (rng.between(100, 3_000) * MS).min(ground.length_us - at_us);
+            faults.push(Scheduled { at_us, for_us, what: What::Restart { who } });
+            away_us = away_us.max(for_us);
+        }
+        at_us += away_us + rng.between(100, 2_500) * MS;
+    }
+}
+
 fn late(ground: &Ground, mut rng: Rng, faults: &mut Vec<Scheduled>) {
     let most = ground.nodes.saturating_sub(1) / 2;
     let mut order: Vec<usize> = (0..ground.nodes).collect();
@@ -185,6 +209,21 @@ mod tests {
                 assert!(schedule.faults.len() <= most);
             }
         }
+    }
+
+    #[test]
+    fn one_node_a_majority_and_all_nodes_are_restarted() {
+        let schedule = draw(&[Nemesis::Restart], &Ground { length_us: 600_000_000, ..ground() }, 1);
+        let mut at_once = std::collections::BTreeMap::<Micros, usize>::new();
+        for fault in &schedule.faults {
+            assert!(
+                (100 * MS..=3_000 * MS).contains(&fault.for_us) || fault.at_us > 590_000_000,
+                "{fault:?}"
+            );
+            *at_once.entry(fault.at_us).or_default() += 1;
+        }
+        let sizes: std::collections::BTreeSet<usize> = at_once.into_values().collect();
+        assert_eq!(sizes.into_iter().collect::<Vec<_>>(), [1, 3, 5]);
     }
 
     #[test]

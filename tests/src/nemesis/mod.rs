@@ -34,11 +34,13 @@ pub enum Nemesis {
     Clients,
     /// Nodes that start after the others.
     Late,
+    /// Crashes nodes, often a majority at once, and starts them again with what they had synced.
+    Restart,
 }
 
 impl Nemesis {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Partition,
         Self::OneWay,
         Self::Latency,
@@ -51,6 +53,7 @@ impl Nemesis {
         Self::Slow,
         Self::Clients,
         Self::Late,
+        Self::Restart,
     ];
 
     /// As on the command line and in a history.
@@ -68,6 +71,7 @@ impl Nemesis {
             Self::Slow => "slow",
             Self::Clients => "clients",
             Self::Late => "late",
+            Self::Restart => "restart",
         }
     }
 

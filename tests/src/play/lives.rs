@@ -8,7 +8,7 @@ use crate::stage::Action;
 /// Where a node is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Not started yet.
+    /// Not started yet, or not again.
     Waiting,
     /// Started, `init` sent but not answered.
     Starting,
@@ -16,7 +16,9 @@ pub enum State {
     Running,
     /// Its input was closed.
     Closing,
-    /// Killed by the arena.
+    /// Crashed by the arena, which will start it again.
+    Down,
+    /// Killed by the arena, for good.
     Killed,
     /// Ended by itself.
     Exited,

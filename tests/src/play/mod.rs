@@ -150,6 +150,11 @@ impl Play {
         &self.names
     }
 
+    /// Whether nodes are started again, so that they need something to keep what they sync.
+    pub fn restarts(&self) -> bool {
+        self.setup.schedule.restarts()
+    }
+
     /// What is to be done now, in order.
     pub fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
@@ -245,11 +250,22 @@ impl Play {
         for effect in effects {
             match effect {
                 Effect::Tell(text) => self.tell(text),
+                Effect::Crashed(node) => self.crashed(node),
                 Effect::Clients { how, slots, until_us } => {
                     for slot in slots {
                         self.fail_client(slot % self.slots.len().max(1), how, until_us);
                     }
                 }
+            }
+        }
+    }
+
+    /// A node is gone for a while: whoever waits for an answer of it will not get it.
+    fn crashed(&mut self, node: usize) {
+        self.watch_crashed(node);
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].node == node && !self.slots[slot].idle() {
+                self.renew(slot);
             }
         }
     }
@@ -328,7 +344,7 @@ impl Play {
     fn exited(&mut self, node: usize, code: Option<i32>) {
         let how = code.map_or("a signal".to_owned(), |code| format!("status {code}"));
         match self.lives.state(node) {
-            State::Killed | State::Exited => {}
+            State::Killed | State::Exited | State::Down => {}
             State::Closing => {
                 self.lives.set(node, State::Exited);
                 if code != Some(0) {

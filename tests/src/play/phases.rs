@@ -171,6 +171,10 @@ impl Play {
                 State::Waiting if self.start_us[node] <= self.now_us && self.phase != Phase::Over => {
                     self.lives.set(node, State::Starting);
                     self.actions.push(Action::Start(node));
+                    if self.lives.paused(node) {
+                        // A fault that stops the node began before it crashed, or while it was away.
+                        self.actions.push(Action::Pause(node));
+                    }
                     let client = self.clients.open(Purpose::Init(node), node);
                     let args = json!({ "node_id": self.names[node], "node_ids": self.names });
                     self.ask(&client, node, "init", &args, None);

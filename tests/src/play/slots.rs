@@ -32,6 +32,11 @@ impl Slot {
         let client = clients.open(Purpose::Slot(slot), node);
         Self { client, node, pending: Vec::new(), ask_us: Some(0), silent_until_us: 0 }
     }
+
+    /// Whether it waits for no answer.
+    pub(super) fn idle(&self) -> bool {
+        self.pending.is_empty()
+    }
 }
 
 impl Play {
@@ -46,7 +51,7 @@ impl Play {
     }
 
     pub(super) fn idle(&self) -> bool {
-        self.slots.iter().all(|slot| slot.pending.is_empty())
+        self.slots.iter().all(Slot::idle)
     }
 
     /// Everyone is asked again: a phase has begun.

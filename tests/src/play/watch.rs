@@ -184,6 +184,13 @@ impl Play {
         self.watch.nodes[node].open = Some((client, msg_id, now_us));
     }
 
+    /// What was asked of a node that crashed is not answered any more.
+    pub(super) fn watch_crashed(&mut self, node: usize) {
+        if let Some((client, msg_id, _)) = self.watch.nodes[node].open.take() {
+            self.clients.give_up(&client, msg_id);
+        }
+    }
+
     pub(super) fn status(&mut self, node: usize, answer: Answer) {
         let seen = &mut self.watch.nodes[node];
         let Some((_, _, asked_us)) = seen.open.take() else { return };

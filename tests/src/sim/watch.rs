@@ -40,6 +40,8 @@ pub(super) struct Notes {
     pub trace: StateTrace,
     /// The log.
     pub entries: BTreeMap<u64, Entry>,
+    /// How often each node has been started.
+    lives: BTreeMap<usize, u32>,
     /// When each request that is not decided came to a leader, by the leader's place and the request.
     taken: BTreeMap<(usize, Origin), Micros>,
 }
@@ -57,8 +59,12 @@ impl Watch {
         Self { notes: Arc::default(), begun: Instant::now() }
     }
 
-    /// For one life of a node.
-    pub fn witness(&self, node: usize, life: u32) -> Arc<dyn Witness> {
+    /// For the next life of a node.
+    pub fn witness(&self, node: usize) -> Arc<dyn Witness> {
+        let mut notes = self.lock();
+        let lives = notes.lives.entry(node).or_default();
+        let life = *lives;
+        *lives += 1;
         Arc::new(OneLife { watch: self.clone(), node, name: format!("n{}", node + 1), life })
     }
 

@@ -1,7 +1,7 @@
 //! Faithful consumers of Kafka's classic protocol, in an eager group and a cooperative one, and producers.
 //!
-//! A consumer joins, syncs (as the group's leader with an assignment of its own, or leaving that to the coordinator), looks up where
-//! to begin, fetches from what it owns, commits under its member id and generation, heartbeats, leaves. It reacts to errors
+//! A consumer joins, syncs (as the group's leader with an assignment of its own, for which it looks up how many partitions
+//! there are, or leaving that to the coordinator), looks up where to begin, fetches from what it owns, commits under its member id and generation, heartbeats, leaves. It reacts to errors
 //! as Kafka's own: UNKNOWN_MEMBER_ID and ILLEGAL_GENERATION make it forget who it was and join anew,
 //! REBALANCE_IN_PROGRESS makes it join again under its id, FENCED_INSTANCE_ID and the like are fatal; then a new
 //! consumer takes its place after a while.
@@ -46,8 +46,6 @@ enum Life {
 #[derive(Debug)]
 struct Consumer {
     group: usize,
-    /// It may have taken a static seat over, and knows nothing of what its predecessor was about to give up.
-    heir: bool,
     instance: Option<String>,
     life: Life,
     member_id: String,
@@ -121,7 +119,6 @@ impl Classic {
         let consumers = (0..plan.slots).map(|slot| {
             (slot % 3 != 0).then(|| Consumer {
                 group: (slot / 3 + slot) % 2,
-                heir: false,
                 instance: (slot % 9 == 4 || slot % 9 == 5).then(|| format!("i{slot}")),
                 life: Life::Joining,
                 member_id: String::new(),
@@ -238,20 +235,6 @@ impl Classic {
         Some(Step::Crash)
     }
 
-    /// A cooperative member that is to lose partitions joins again to have them handed out. If it dies before and a new
-    /// one takes its static seat, without a rebalance, nobody does, with Kafka neither. In the end everything has
-    /// to be read, so the heir does it.
-    fn claim_inheritance(&mut self, slot: usize, cx: &Cx<'_>) {
-        let waits = cx.draining && !self.reading;
-        let Some(group) = self.consumers[slot].as_ref().map(|consumer| consumer.group) else { return };
-        let cooperative = self.cooperative(group);
-        if let Some(consumer) = &mut self.consumers[slot]
-            && (waits && cooperative && consumer.heir && consumer.life == Life::Member)
-        {
-            (consumer.heir, consumer.life) = (false, Life::Joining);
-        }
-    }
-
     /// What a member with an assignment does next.
     fn work(&mut self, slot: usize, cx: &mut Cx<'_>) -> Step {
         let session_us = self.session_timeout_ms * 1_000;
@@ -286,7 +269,6 @@ impl Classic {
     fn joined(&mut self, slot: usize, result: &Value, cx: &mut Cx<'_>) {
         let sends = cx.rng.percent(70);
         let Some(consumer) = &mut self.consumers[slot] else { return };
-        consumer.heir = consumer.instance.is_some() && consumer.member_id.is_empty();
         consumer.member_id = result["member_id"].as_str().unwrap_or_default().to_owned();
         consumer.generation = result["generation"].as_i64().unwrap_or(-1);
         let protocol = self.groups[consumer.group].protocol;
@@ -412,7 +394,6 @@ impl Workload for Classic {
         {
             return step;
         }
-        self.claim_inheritance(slot, cx);
         let Some(consumer) = &self.consumers[slot] else { return Step::Await };
         match consumer.life.clone() {
             Life::Joining => self.join(slot),
