@@ -16,7 +16,7 @@ const SEEDS: u64 = 40;
 
 fn run(case: &Case) -> Result<Finished, String> {
     let finished =
-        case.perform(&mut Sim::new(case.seed, Config::default()), case.draw_schedule(), &mut |_, _| {});
+        case.perform(&mut case.simulator().expect("a simulator"), case.draw_schedule(), &mut |_, _| {});
     let finished = finished.map_err(|e| e.to_string())?;
     let wrong = (finished.judgement.exit_code() != 0).then(|| finished.judgement.summary());
     match finished.outcome.failure.clone().or(wrong) {

@@ -1,7 +1,7 @@
 //! What a node does with requests: read, propose, or pass on. The only caller of openraft.
 //!
-//! The service owns the open requests of its own clients, the rounds by which it leads, and what followers
-//! pass on to it. It knows no wire format and prints nothing.
+//! The service owns the open requests of its own clients (this file), the rounds by which it leads and what followers
+//! pass on to it ([`leading`]), and the length of its log ([`house`]). It knows no wire format and prints nothing.
 //!
 //! **Rounds.** A leader has one round under way. What comes meanwhile waits and goes with the next, so
 //! batches grow with the load and the order of requests is the order of the log. A round with writes is one
@@ -13,38 +13,35 @@
 //! same or the next leader, and the replicated state answers what it has applied already.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::SnapshotPolicy;
 use openraft::alias::WatchReceiverOf;
 use openraft::errors::{InitializeError, RaftError};
 use openraft::metrics::RaftServerMetrics;
 use openraft_rt::watch::WatchReceiver;
-use raft_store::experiment::{self, Flaw};
+use raft_store::experiment;
 use raft_store::runtime::{self, Instant};
-use raft_store::{Applied, MemoryLog, Proposal, Raft, RoundId, StateMachine, Storage, TypeConfig, codec};
+use raft_store::{MemoryLog, Raft, StateMachine, Storage, TypeConfig};
 use state_machine::State;
-use state_machine::command::{Batch, Command, Floor, Lane, Origin, Query, Stamp, Write};
+use state_machine::command::{Command, Lane, Origin};
 use state_machine::ids::{GroupId, MemberId, NodeId};
-use state_machine::life::SignOfLife;
-use state_machine::reply::{Outcome, Reply};
+use state_machine::reply::Reply;
 
-use crate::api::{Completion, Failure, Request, RequestId, Response, ServiceError, Status};
+use crate::api::{Completion, Failure, Request, RequestId, Response, ServiceError};
 use crate::config::Config;
-use crate::coordinator::Coordinator;
 use crate::open::{OpenRequests, Stage};
 use crate::peer::network::{Network, Peers};
-use crate::peer::{Floors, Forward, ForwardItem, Handed, Message};
-use crate::round::{self, Job, Round, RoundEnd, Ticket};
-use crate::streams::Stream;
+use crate::peer::{Forward, ForwardItem, Handed, Message};
+use crate::round::{Job, RoundEnd, Ticket};
+
+mod house;
+mod leading;
+
+use leading::Leading;
 
 /// One message to the leader carries at most about so many bytes of requests (but always one).
 const FORWARD_BYTES: usize = 1024 * 1024;
-
-/// One message with answers carries at most about so many bytes (but always one answer).
-const HANDED_BYTES: usize = 1024 * 1024;
 
 /// A request takes at most so many bytes: it has to fit one line to a peer, with room to spare.
 const MAX_REQUEST: usize = 11 * 256 * 1024;
@@ -65,12 +62,6 @@ const DEFAULT_REBALANCE_TIMEOUT_MS: u32 = 300_000;
 /// So many members that joined here are remembered; then they are forgotten, which costs a late sync its
 /// exact deadline.
 const MAX_JOINED: usize = 10_000;
-
-/// For so many of its first rounds as a leader a node with [`Flaw::PollSkips`] has it.
-const SKIPPING_ROUNDS: u64 = 20;
-
-/// What is kept of a log that a snapshot covers, for followers that are a little behind: entries, bytes.
-const KEPT_LOG: (usize, usize) = (1_000, 16 * 1024 * 1024);
 
 /// Who leads, as this node knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,19 +100,7 @@ pub struct Service {
     /// also where the replicated state here is behind.
     joined: BTreeMap<(GroupId, MemberId), u32>,
     completions: Vec<(RequestId, Completion)>,
-    /// What waits for the next round, while this node leads.
-    queue: VecDeque<Job>,
-    round: Option<Round>,
-    rounds: u64,
-    /// The next round has an entry, even if it has only reads.
-    reads_ride: bool,
-    /// Peers' requests and the lives of those peers, while this node leads.
-    streams: BTreeMap<NodeId, (u64, Stream)>,
-    /// Floors as last proposed.
-    proposed_floors: BTreeMap<NodeId, Floors>,
-    /// Answers to be handed back: to whom, in which life.
-    handed: BTreeMap<(NodeId, u64), Vec<(RequestId, Handed)>>,
-    coordinator: Coordinator,
+    lead: Leading,
     next_housekeeping: Instant,
     /// The applied index at which a snapshot was last asked for.
     snapshot_asked_at: u64,
@@ -155,7 +134,7 @@ impl Service {
         storage: &Storage,
         peers: Peers,
     ) -> Self {
-        let coordinator = Coordinator::new(&config);
+        let lead = Leading::new(&config);
         Self {
             config,
             me,
@@ -170,14 +149,7 @@ impl Service {
             unsent: VecDeque::new(),
             joined: BTreeMap::new(),
             completions: Vec::new(),
-            queue: VecDeque::new(),
-            round: None,
-            rounds: 0,
-            reads_ride: false,
-            streams: BTreeMap::new(),
-            proposed_floors: BTreeMap::new(),
-            handed: BTreeMap::new(),
-            coordinator,
+            lead,
             next_housekeeping: Instant::now(),
             snapshot_asked_at: 0,
             failure: None,
@@ -189,7 +161,7 @@ impl Service {
     /// # Errors
     /// Where Raft cannot start, which no input can cause.
     pub async fn start(&mut self) -> Result<(), String> {
-        let raft_config = raft_config(&self.config).validate().map_err(|e| e.to_string())?;
+        let raft_config = house::raft_config(&self.config).validate().map_err(|e| e.to_string())?;
         let network = Network(self.peers.clone());
         let (log, machine) = (self.log.clone(), self.machine.clone());
         let raft = Raft::new(self.me, Arc::new(raft_config), network, log, machine)
@@ -324,23 +296,6 @@ impl Service {
         }
     }
 
-    fn on_forward(&mut self, from: NodeId, incarnation: u64, forward: Forward) {
-        // Who does not lead says nothing: the sender will hear from Raft who does, and ask again.
-        if !matches!(self.role, Role::Leader { .. }) {
-            return;
-        }
-        let (known, stream) = self.streams.entry(from).or_insert_with(|| (incarnation, Stream::default()));
-        if *known != incarnation {
-            (*known, *stream) = (incarnation, Stream::default());
-        }
-        for (id, request) in stream.receive(forward) {
-            let origin = Origin { node: from, incarnation, lane: id.lane, seq: id.seq };
-            experiment::tell(|witness| witness.took(&origin));
-            let ticket = Ticket::Peer(from, incarnation, id);
-            self.queue.push_back(Job { ticket, origin: Some(origin), request });
-        }
-    }
-
     /// Waits until there is something to do. Cancelling it loses nothing.
     pub async fn wait(&mut self) -> Woken {
         let wake_at = self.next_event();
@@ -355,7 +310,7 @@ impl Service {
             }
         };
         let round = async {
-            match &mut self.round {
+            match &mut self.lead.round {
                 Some(round) => round.end.as_mut().await,
                 None => std::future::pending().await,
             }
@@ -371,7 +326,7 @@ impl Service {
     fn next_event(&self) -> Instant {
         let open = self.open.next_event();
         // What is due goes with the next round: while one is under way, its end is what to wait for.
-        let coordinator = self.coordinator.next_event().filter(|_| self.round.is_none());
+        let coordinator = self.lead.coordinator.next_event().filter(|_| self.lead.round.is_none());
         open.into_iter().chain(coordinator).fold(self.next_housekeeping, Instant::min)
     }
 
@@ -420,15 +375,10 @@ impl Service {
     fn change_role(&mut self, role: Role) {
         tracing::info!(from = ?self.role, to = ?role, "role");
         if matches!(self.role, Role::Leader { .. }) {
-            self.round = None;
             self.machine.forget_riders();
-            self.queue.clear();
-            self.streams.clear();
-            self.handed.clear();
-            self.coordinator.stop();
+            self.lead.stop();
         }
         self.role = role;
-        self.proposed_floors.clear();
         // Whoever leads now is asked anew, in the old order and under the old origins.
         self.unsent = self.open.in_order().into();
         for id in &self.unsent {
@@ -437,7 +387,7 @@ impl Service {
         if let Role::Leader { term } = role {
             experiment::tell(|witness| witness.leads(term));
             let request = Request::Command(Command::NewCoordinator { node: self.me });
-            self.queue.push_back(Job { ticket: Ticket::Internal, origin: None, request });
+            self.lead.queue.push_back(Job { ticket: Ticket::Internal, origin: None, request });
         }
     }
 
@@ -456,7 +406,7 @@ impl Service {
                     let origin =
                         Origin { node: self.me, incarnation: self.incarnation, lane: id.lane, seq: id.seq };
                     experiment::tell(|witness| witness.took(&origin));
-                    self.queue.push_back(Job { ticket: Ticket::Own(id), origin: Some(origin), request });
+                    self.lead.queue.push_back(Job { ticket: Ticket::Own(id), origin: Some(origin), request });
                 }
             }
             Role::Follower { leader, .. } => {
@@ -488,214 +438,6 @@ impl Service {
         }
         if !items.is_empty() {
             self.peers.send(leader, &Message::Forward(Forward { floors: self.open.floors(), items }));
-        }
-    }
-
-    fn begin_round(&mut self, now: Instant) {
-        if self.round.is_some() || self.queue.is_empty() && !self.coordinator.is_due(now) {
-            return;
-        }
-        let (queue, config) = (&self.queue, &self.config);
-        let waits = |group: &_, member: &_| {
-            queue.iter().filter_map(|job| job.request.sign_of_life()).any(|sign| sign.is_of(group, member))
-        };
-        let due = self.coordinator.due(now, config, waits);
-        let job =
-            |command| Job { ticket: Ticket::Internal, origin: None, request: Request::Command(command) };
-        self.queue.extend(due.into_iter().map(job));
-        let Some(running) = &self.raft else { return };
-        let mut batch = Batch {
-            stamp: Stamp { now_ms: runtime::wall_ms(), limits: self.config.group_limits },
-            ..Batch::default()
-        };
-        let (mut writes, mut reads, mut riders) = (Vec::new(), Vec::new(), Vec::new());
-        let mut bytes = 0;
-        while let Some(job) = self.queue.front() {
-            let weight = job.request.weight();
-            let count = writes.len() + reads.len();
-            if count > 0 && (bytes + weight > round::MAX_BYTES || count >= round::MAX_REQUESTS) {
-                break;
-            }
-            bytes += weight;
-            let Some(Job { ticket, origin, request }) = self.queue.pop_front() else { break };
-            match request {
-                Request::Command(command) => {
-                    if let Ticket::Own(id) = ticket {
-                        // Given up meanwhile: nobody was told that it might still happen.
-                        let Some(entry) = self.open.get_mut(id) else { continue };
-                        entry.exposed = true;
-                    }
-                    batch.writes.push(Write { origin, command });
-                    writes.push(ticket);
-                }
-                Request::Query(mut query) => {
-                    if let Query::LogPoll { offsets } = &mut query
-                        && experiment::has(Flaw::PollSkips)
-                        && self.rounds < SKIPPING_ROUNDS
-                    {
-                        offsets.iter_mut().for_each(|(_, offset)| *offset += 1);
-                    }
-                    riders.push((writes.len(), query.clone()));
-                    reads.push((ticket, query, origin));
-                }
-            }
-        }
-        let raft = running.raft.clone();
-        if writes.is_empty() && reads.is_empty() {
-            return;
-        }
-        if writes.is_empty() {
-            self.round =
-                Some(Round { proposal: None, writes, reads, end: Box::pin(round::read_index(raft)) });
-            return;
-        }
-        self.reads_ride = false;
-        self.rounds += 1;
-        let id = RoundId { incarnation: self.incarnation, number: self.rounds };
-        batch.floors = self.risen_floors();
-        if !riders.is_empty() {
-            self.machine.ride(id, riders);
-        }
-        let proposal = Proposal::new(id, batch);
-        let end: Pin<Box<dyn Future<Output = RoundEnd> + Send>> =
-            if experiment::has(Flaw::AcknowledgedBeforeCommit) {
-                Box::pin(round::propose_impatiently(raft, self.machine.clone(), proposal.clone()))
-            } else {
-                Box::pin(round::propose(raft, proposal.clone()))
-            };
-        self.round = Some(Round { proposal: Some(proposal), writes, reads, end });
-    }
-
-    /// The floors that have risen since they were last proposed, this node's own among them.
-    fn risen_floors(&mut self) -> Vec<Floor> {
-        let own = (self.me, self.incarnation, self.open.floors());
-        let peers =
-            self.streams.iter().map(|(node, (incarnation, stream))| (*node, *incarnation, stream.floors()));
-        let mut risen = Vec::new();
-        for (node, incarnation, floors) in peers.chain([own]) {
-            let proposed = self.proposed_floors.entry(node).or_default();
-            for lane in [Lane::Prompt, Lane::Waiting] {
-                if floors.of(lane) > proposed.of(lane) {
-                    risen.push(Floor { node, incarnation, lane, below: floors.of(lane) });
-                }
-            }
-            *proposed = floors;
-        }
-        risen
-    }
-
-    fn end_round(&mut self, end: RoundEnd, now: Instant) {
-        let Some(Round { proposal, writes, reads, .. }) = self.round.take() else { return };
-        match end {
-            RoundEnd::Applied(Applied { outcomes, answers, events }) => {
-                let batch = proposal.as_ref().map(|p| p.batch().writes.as_slice()).unwrap_or_default();
-                for ((write, ticket), outcome) in batch.iter().zip(writes).zip(outcomes) {
-                    if matches!(write.command, Command::NewCoordinator { .. }) {
-                        self.machine.read(|state| self.coordinator.start(state, now));
-                    }
-                    self.coordinator.answered(write.command.sign_of_life(), &outcome, now);
-                    match (&outcome, write.origin) {
-                        (Ok(Reply::Parked { .. }), Some(origin)) => {
-                            self.coordinator.park(origin, ticket);
-                            self.register(ticket);
-                        }
-                        _ => self.answer(ticket, outcome),
-                    }
-                }
-                self.answer_reads(reads, answers, now);
-                let answered = self.machine.read(|state| self.coordinator.observe(events, state, now));
-                for (ticket, outcome) in answered {
-                    self.answer(ticket, outcome);
-                }
-            }
-            RoundEnd::MayRead => {
-                let answers: Vec<Outcome> =
-                    self.machine.read(|state| reads.iter().map(|(_, query, _)| state.query(query)).collect());
-                self.tell_served(&reads, &answers);
-                self.answer_reads(reads, answers, now);
-            }
-            RoundEnd::NotConfirmed => {
-                self.reads_ride = true;
-                for (ticket, query, origin) in reads.into_iter().rev() {
-                    self.queue.push_front(Job { ticket, origin, request: Request::Query(query) });
-                }
-            }
-            // Whoever leads now is asked as soon as this node knows who that is.
-            RoundEnd::Discarded => self.change_role(Role::Leaderless),
-            RoundEnd::Fatal(problem) => self.failure = Some(problem),
-        }
-    }
-
-    fn tell_served(&self, reads: &[(Ticket, Query, Option<Origin>)], answers: &[Outcome]) {
-        experiment::tell(|witness| {
-            let applied = self.machine.applied().map_or(0, |id| id.index());
-            for ((_, query, _), answer) in reads.iter().zip(answers) {
-                if let (Some(SignOfLife { group, member: Some(member), .. }), Ok(_)) =
-                    (query.sign_of_life(), answer)
-                {
-                    witness.served(group, member, applied);
-                }
-            }
-        });
-    }
-
-    fn answer_reads(
-        &mut self,
-        reads: Vec<(Ticket, Query, Option<Origin>)>,
-        answers: Vec<Outcome>,
-        now: Instant,
-    ) {
-        for ((ticket, query, origin), outcome) in reads.into_iter().zip(answers) {
-            if let (Ok(Reply::NeedsCommand), Query::ThinHeartbeat { group, member }) = (&outcome, &query) {
-                let command = Command::ThinHeartbeat { group: group.clone(), member: member.clone() };
-                self.queue.push_front(Job { ticket, origin, request: Request::Command(command) });
-                continue;
-            }
-            self.coordinator.answered(query.sign_of_life(), &outcome, now);
-            self.answer(ticket, outcome);
-        }
-    }
-
-    fn answer(&mut self, ticket: Ticket, outcome: Outcome) {
-        experiment::tell(|witness| {
-            if let (Some(origin), Role::Leader { term }) = (self.origin_of(ticket), self.role) {
-                witness.decided(&origin, term);
-            }
-        });
-        match ticket {
-            Ticket::Own(id) => self.finish(id, outcome.map_err(Failure::from)),
-            Ticket::Peer(node, life, id) => self.hand(node, life, id, Handed::Done(outcome)),
-            Ticket::Internal => {
-                if let Err(refused) = outcome {
-                    tracing::debug!(%refused, "the coordinator's own command");
-                }
-            }
-        }
-    }
-
-    /// Under which origin a request is applied.
-    fn origin_of(&self, ticket: Ticket) -> Option<Origin> {
-        let (node, incarnation, id) = match ticket {
-            Ticket::Own(id) => (self.me, self.incarnation, id),
-            Ticket::Peer(node, life, id) => (node, life, id),
-            Ticket::Internal => return None,
-        };
-        Some(Origin { node, incarnation, lane: id.lane, seq: id.seq })
-    }
-
-    fn hand(&mut self, node: NodeId, life: u64, id: RequestId, handed: Handed) {
-        if let Some((_, stream)) = self.streams.get_mut(&node).filter(|(known, _)| *known == life) {
-            stream.executed(id);
-        }
-        self.handed.entry((node, life)).or_default().push((id, handed));
-    }
-
-    fn register(&mut self, ticket: Ticket) {
-        match ticket {
-            Ticket::Own(id) => self.registered(id),
-            // It may be asked for again without harm: the state knows it by its origin.
-            Ticket::Peer(node, life, id) => self.hand(node, life, id, Handed::Registered),
-            Ticket::Internal => {}
         }
     }
 
@@ -753,8 +495,8 @@ impl Service {
     /// The input has ended. What needs peers cannot end any more and is given up; what waits for its group
     /// is told so. Call it again until [`is_idle`](Self::is_idle).
     pub fn input_ended(&mut self) {
-        let busy =
-            self.alone() && (self.round.is_some() || !self.queue.is_empty() || !self.unsent.is_empty());
+        let busy = self.alone()
+            && (self.lead.round.is_some() || !self.lead.queue.is_empty() || !self.unsent.is_empty());
         if busy {
             return;
         }
@@ -764,105 +506,5 @@ impl Service {
                 Lane::Waiting => self.finish(id, Err(ServiceError::InputEnded.into())),
             }
         }
-    }
-
-    fn hand_back(&mut self) {
-        for ((node, life), handed) in std::mem::take(&mut self.handed) {
-            let (mut message, mut bytes) = (Vec::new(), 0);
-            for item in handed {
-                let weight = weight(&item.1);
-                if bytes + weight > HANDED_BYTES && !message.is_empty() {
-                    self.peers.send(node, &Message::Forwarded(life, std::mem::take(&mut message)));
-                    bytes = 0;
-                }
-                bytes += weight;
-                message.push(item);
-            }
-            if !message.is_empty() {
-                self.peers.send(node, &Message::Forwarded(life, message));
-            }
-        }
-    }
-
-    /// Keeps the log short: a snapshot when it has grown, and then away with what the snapshot covers.
-    fn keep_house(&mut self) {
-        let Some(running) = &self.raft else { return };
-        if let Err(error) = &running.raft.metrics().borrow_watched().running_state {
-            self.failure = Some(error.to_string());
-            return;
-        }
-        let applied = self.machine.applied().map_or(0, |id| id.index());
-        let covered = self.machine.snapshot_index().unwrap_or(0);
-        let grown = applied.saturating_sub(covered.max(self.snapshot_asked_at))
-            >= self.config.snapshot_entries
-            || self.log.bytes_after(covered.max(self.snapshot_asked_at)) >= self.config.snapshot_bytes;
-        // Not more than a tenth of what makes a snapshot: where those are wished for often, the log is to be short.
-        let kept_entries =
-            KEPT_LOG.0.min(usize::try_from(self.config.snapshot_entries / 10).unwrap_or(usize::MAX));
-        let keep_from = self.log.index_to_keep(kept_entries, KEPT_LOG.1);
-        let purge =
-            keep_from.checked_sub(1).map(|upto| upto.min(covered)).filter(|upto| self.log.holds(*upto));
-        if grown {
-            self.snapshot_asked_at = applied;
-        }
-        if grown || purge.is_some() {
-            let raft = running.raft.clone();
-            let _task = runtime::spawn(async move {
-                let trigger = raft.trigger();
-                let asked = if grown { trigger.snapshot().await } else { Ok(()) };
-                let purged = match purge {
-                    Some(upto) => trigger.purge_log(upto).await,
-                    None => Ok(()),
-                };
-                if let Err(fatal) = asked.and(purged) {
-                    tracing::error!(%fatal, "raft has stopped");
-                }
-            });
-        }
-    }
-
-    /// What this node knows of the cluster.
-    pub fn status(&self) -> Status {
-        let Some(running) = &self.raft else {
-            return Status { voters: self.nodes.clone(), ..Status::default() };
-        };
-        let metrics = running.raft.metrics().borrow_watched().clone();
-        Status {
-            leader: metrics.current_leader,
-            term: metrics.current_term,
-            last_log_index: metrics.last_log_index,
-            commit_index: metrics.local_committed.map(|id| id.index()),
-            applied_index: self.machine.applied().map(|id| id.index()),
-            snapshot_index: self.machine.snapshot_index(),
-            voters: metrics.membership_config.membership().voter_ids().collect(),
-        }
-    }
-}
-
-fn weight(handed: &Handed) -> usize {
-    match handed {
-        Handed::Registered => 16,
-        Handed::Done(outcome) => codec::outcome_weight(outcome),
-    }
-}
-
-fn raft_config(config: &Config) -> openraft::Config {
-    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    openraft::Config {
-        cluster_name: "cohort".into(),
-        heartbeat_interval: ms(config.heartbeat),
-        election_timeout_min: ms(config.election_min),
-        election_timeout_max: ms(config.election_max),
-        install_snapshot_timeout: 5 * ms(config.snapshot_timeout),
-        max_payload_entries: 1_000,
-        // The service asks for snapshots and purges itself, by bytes as well as entries.
-        snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: u64::MAX,
-        enable_pre_vote: Some(true),
-        // A leader that lost its quorum must not keep a follower that it still reaches from voting.
-        quorum_loss_probe_interval: Some(2 * ms(config.election_max)),
-        // A leader that was restarted must not go on in its old term (see ARCHITECTURE.md).
-        enable_leader_restore: Some(false),
-        ..openraft::Config::default()
     }
 }
