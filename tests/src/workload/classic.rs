@@ -425,9 +425,7 @@ impl Workload for Classic {
             }
             // A growth whose outcome nobody knew: the coordinator counted it before the group last rebalanced.
             "heartbeat" if consumer.assigned.as_ref().is_some_and(|by| by != self.topics.partitions()) => {
-                if consumer.life == Life::Member {
-                    consumer.life = Life::Joining;
-                }
+                consumer.life = Life::Joining;
             }
             "fetch_offset" => {
                 if let Some(at) = slot_of(op).filter(|at| consumer.owned.contains(at)) {
