@@ -9,7 +9,8 @@
 //! a little above it for a later life of the same memory, and goes on with that one. Any other number it
 //! ignores: a process that lost its memory must not vote or acknowledge in the name of the one that had it, and
 //! what an earlier life said comes too late. So a node may come back with its memory as often as it likes, and
-//! without it never.
+//! without it never. (Which lives a node has heard is not part of its memory: who comes back listens to
+//! whoever speaks first. A disk in production would have to keep that beside the vote.)
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
