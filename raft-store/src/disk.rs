@@ -17,6 +17,7 @@ use openraft::storage::IOFlushed;
 use state_machine::State;
 use tokio::sync::oneshot;
 
+use crate::experiment::{self, Flaw};
 use crate::log_store::{Log, MemoryLog};
 use crate::runtime;
 use crate::state_machine::StateMachine;
@@ -159,7 +160,13 @@ impl Disk {
         synced.await.unwrap_or_else(|_| Err(io::Error::other("the disk was opened by another process")))
     }
 
-    fn put(&self, write: Write, waiter: Waiter) {
+    fn put(&self, write: Write, mut waiter: Waiter) {
+        if experiment::has(Flaw::VoteForgotten) && matches!(write, Write::Vote(_)) {
+            return waiter.tell(Ok(()));
+        }
+        if experiment::has(Flaw::AcknowledgedBeforeSync) {
+            std::mem::replace(&mut waiter, Waiter::Nobody).tell(Ok(()));
+        }
         {
             let mut inner = self.lock();
             if inner.sync_takes.is_zero() {

@@ -91,6 +91,16 @@ fn a_poll_skips_after_fail_over() {
 }
 
 #[test]
+fn an_acknowledged_write_is_lost_in_a_crash() {
+    found(Flaw::AcknowledgedBeforeSync, Kafka, &["lost-write", "unseen", "state/one-entry-per-index"]);
+}
+
+#[test]
+fn a_node_forgets_its_vote() {
+    found(Flaw::VoteForgotten, LinKv, &["state/one-leader-per-term", "state/one-entry-per-index"]);
+}
+
+#[test]
 fn every_flaw_has_its_name_and_is_off_unless_asked_for() {
     for flaw in Flaw::ALL {
         assert_eq!(flaw.name().parse(), Ok(flaw));

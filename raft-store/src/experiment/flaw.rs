@@ -40,11 +40,15 @@ pub enum Flaw {
     JoinedTwice,
     /// A poll soon after a change of leader begins one message too late.
     PollSkips,
+    /// A disk says that it has synced what it has only been told to write.
+    AcknowledgedBeforeSync,
+    /// A node that comes back has forgotten whom it voted for.
+    VoteForgotten,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::AcknowledgedBeforeCommit,
         Self::RetryAppliedTwice,
         Self::StaleRead,
@@ -57,6 +61,8 @@ impl Flaw {
         Self::ClockInApply,
         Self::JoinedTwice,
         Self::PollSkips,
+        Self::AcknowledgedBeforeSync,
+        Self::VoteForgotten,
     ];
 
     /// Its name on a command line.
@@ -74,6 +80,8 @@ impl Flaw {
             Self::ClockInApply => "clock-in-apply",
             Self::JoinedTwice => "joined-twice",
             Self::PollSkips => "poll-skips",
+            Self::AcknowledgedBeforeSync => "acknowledged-before-sync",
+            Self::VoteForgotten => "vote-forgotten",
         }
     }
 }
