@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use state_machine::command::{Command, Lane, Query};
-use state_machine::life::SignOfLife;
+use state_machine::command::{Command, Lane, Origin, Query};
+use state_machine::ids::{GroupId, MemberId};
 pub use state_machine::reply::{Rejection, Reply};
 use thiserror::Error;
 
@@ -39,11 +39,11 @@ impl Request {
         }
     }
 
-    /// Which member of which group it proves alive, if it is not refused.
-    pub fn sign_of_life(&self) -> Option<SignOfLife<'_>> {
+    /// Whether it proves this member alive, if it is not refused; `origin` is the request's.
+    pub fn is_sign_of(&self, origin: Option<&Origin>, group: &GroupId, member: &MemberId) -> bool {
         match self {
-            Self::Command(command) => command.sign_of_life(),
-            Self::Query(query) => query.sign_of_life(),
+            Self::Command(command) => command.is_sign_of(origin, group, member),
+            Self::Query(query) => query.sign_of_life().is_some_and(|sign| sign.is_of(group, member)),
         }
     }
 

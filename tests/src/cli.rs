@@ -144,7 +144,7 @@ struct RunArgs {
 #[derive(Debug, Clone, Args)]
 struct SoakArgs {
     /// Where the nodes run.
-    #[arg(long, value_enum, default_value = "real")]
+    #[arg(long, value_enum, default_value = "sim")]
     stage: StageName,
     /// Stops after so many minutes.
     #[arg(long)]

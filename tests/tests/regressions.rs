@@ -32,6 +32,8 @@ const BEFORE_RESTARTS: Without = Without(&[Nemesis::Restart]);
 
 /// The node: an expiry was queued behind a round that confirmed the very heartbeat that put it off.
 const EXPIRED_IN_TIME: &str = "a member was removed right after an answered heartbeat";
+/// The node: the retry of a first join names no member, so that nobody knew whose sign of life it was.
+const JOINED_IN_TIME: &str = "a member was removed together with the answer to its join";
 /// The node: what a static member owed was forgotten with it.
 const OWED_REJOIN: &str =
     "a static member came back before it could give up a partition, which then had no reader";
@@ -69,6 +71,8 @@ const FOUND: &[(u64, &str, &Without)] = &[
     (4380, FALSE_ALARM, &BEFORE_RESTARTS),
     (4571, FALSE_ALARM, &BEFORE_RESTARTS),
     (4693, FALSE_ALARM, &BEFORE_RESTARTS),
+    (31_698, JOINED_IN_TIME, &BEFORE_RESTARTS),
+    (33_508, JOINED_IN_TIME, &BEFORE_RESTARTS),
     (12_287, STALE_COUNT, &BEFORE_RESTARTS),
 ];
 

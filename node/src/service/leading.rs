@@ -93,7 +93,7 @@ impl Service {
         }
         let (queue, config) = (&self.lead.queue, &self.config);
         let waits = |group: &_, member: &_| {
-            queue.iter().filter_map(|job| job.request.sign_of_life()).any(|sign| sign.is_of(group, member))
+            queue.iter().any(|job| job.request.is_sign_of(job.origin.as_ref(), group, member))
         };
         let due = self.lead.coordinator.due(now, config, waits);
         let job =

@@ -3,7 +3,8 @@
 //! Sessions are the coordinator's soft state: a heartbeat writes nothing. Whoever keeps the time (the node
 //! that leads) asks here whose request it just answered, and whether the answer lets it count.
 
-use crate::command::{Command, Query};
+use crate::command::{Command, Origin, Query};
+use crate::groups::classic::made_id;
 use crate::ids::{GroupId, MemberId};
 use crate::reply::{Outcome, Rejection, Reply};
 
@@ -59,6 +60,19 @@ impl Command {
             | Self::DeleteGroup { .. }
             | Self::DeleteOffsets { .. }
             | Self::ExpireOffsets { .. } => None,
+        }
+    }
+}
+
+impl Command {
+    /// Whether it is a [sign of life](Self::sign_of_life) of this member; `origin` is the request's. A first join names nobody: it
+    /// is one of the member that it makes, or made when it came before.
+    pub fn is_sign_of(&self, origin: Option<&Origin>, group: &GroupId, member: &MemberId) -> bool {
+        match self {
+            Self::JoinGroup { group: of, member: None, instance_id, .. } => {
+                of == group && origin.is_some_and(|origin| made_id(origin, instance_id.as_ref()) == *member)
+            }
+            other => other.sign_of_life().is_some_and(|sign| sign.is_of(group, member)),
         }
     }
 }
@@ -176,6 +190,12 @@ mod tests {
         };
         assert_eq!(command.sign_of_life().expect("a member's request").member, None);
         let origin = Some(Origin { node: 3, incarnation: 0x1f, lane: Lane::Waiting, seq: 7 });
+        let is_sign_of = |group: &str, member: &str, origin: &Option<Origin>| {
+            command.is_sign_of(origin.as_ref(), &group.into(), &member.into())
+        };
+        assert!(is_sign_of("g", "i-3-1f-7", &origin), "a retry of the join is its member's sign of life");
+        assert!(!is_sign_of("h", "i-3-1f-7", &origin) && !is_sign_of("g", "i-3-1f-8", &origin));
+        assert!(!is_sign_of("g", "i-3-1f-7", &None));
         let outcome = State::default().apply(&Write { origin, command }, None);
         assert!(counts(&outcome));
         let member = outcome.as_ref().ok().and_then(Reply::member).expect("its id");

@@ -71,8 +71,6 @@ pub struct Classic {
     consumers: Vec<Option<Consumer>>,
     session_timeout_ms: u64,
     rebalance_timeout_ms: u64,
-    readers: Vec<usize>,
-    reading: bool,
 }
 
 impl Consumer {
@@ -136,13 +134,11 @@ impl Classic {
         let consumers = consumers.collect();
         Self {
             pace: Pace::new(plan.slots, plan.rate),
-            topics: Topics::new(plan.slots),
+            topics: Topics::default(),
             groups,
             consumers,
             session_timeout_ms: rng.pick(&[1_000, 2_000, 3_000]).copied().unwrap_or(2_000),
             rebalance_timeout_ms: rng.pick(&[2_000, 4_000]).copied().unwrap_or(2_000),
-            readers: Vec::new(),
-            reading: false,
         }
     }
 
@@ -358,13 +354,10 @@ impl Workload for Classic {
             return step;
         }
         if cx.draining {
-            if !self.reading && self.settled() {
-                self.reading = true;
-                let names: Vec<String> = self.groups.iter().map(|group| group.name.clone()).collect();
-                self.topics.drain(&self.readers, &names);
-            }
-            if let Some(read) = self.topics.read(slot) {
-                return Step::Invoke(read);
+            let settled = !self.topics.is_reading() && self.settled();
+            let groups = self.groups.iter().map(|group| group.name.as_str());
+            if let Some(read) = self.topics.read(slot, settled, groups) {
+                return read;
             }
             // As long as somebody joins, the others have to join too, or it would wait in vain.
             if self.drained() && self.consumers.iter().flatten().all(|c| c.life == Life::Member) {
@@ -468,11 +461,11 @@ impl Workload for Classic {
     }
 
     fn drain(&mut self, readers: &[usize]) {
-        self.readers = readers.to_vec();
+        self.topics.read_by(readers);
     }
 
     fn drained(&self) -> bool {
-        self.reading && self.topics.all_read()
+        self.topics.all_read()
     }
 
     fn probe(&self) -> Request {

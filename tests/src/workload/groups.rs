@@ -61,8 +61,6 @@ pub struct Groups {
     next_name: u64,
     session_timeout_ms: u64,
     rebalance_timeout_ms: u64,
-    readers: Vec<usize>,
-    reading: bool,
 }
 
 impl Groups {
@@ -95,14 +93,12 @@ impl Groups {
         let consumers = consumers.collect();
         Self {
             pace: Pace::new(plan.slots, plan.rate),
-            topics: Topics::new(plan.slots),
+            topics: Topics::default(),
             groups,
             consumers,
             next_name,
             session_timeout_ms: rng.pick(&[1_000, 2_000, 3_000]).copied().unwrap_or(2_000),
             rebalance_timeout_ms: rng.pick(&[2_000, 4_000]).copied().unwrap_or(2_000),
-            readers: Vec::new(),
-            reading: false,
         }
     }
 
@@ -238,13 +234,10 @@ impl Workload for Groups {
             return step;
         }
         if cx.draining {
-            if !self.reading && self.settled() {
-                self.reading = true;
-                let names: Vec<String> = self.groups.iter().map(|group| group.name.clone()).collect();
-                self.topics.drain(&self.readers, &names);
-            }
-            if let Some(read) = self.topics.read(slot) {
-                return Step::Invoke(read);
+            let settled = !self.topics.is_reading() && self.settled();
+            let groups = self.groups.iter().map(|group| group.name.as_str());
+            if let Some(read) = self.topics.read(slot, settled, groups) {
+                return read;
             }
             if self.drained() {
                 return Step::Await;
@@ -348,11 +341,11 @@ impl Workload for Groups {
     }
 
     fn drain(&mut self, readers: &[usize]) {
-        self.readers = readers.to_vec();
+        self.topics.read_by(readers);
     }
 
     fn drained(&self) -> bool {
-        self.reading && self.topics.all_read()
+        self.topics.all_read()
     }
 
     fn probe(&self) -> Request {

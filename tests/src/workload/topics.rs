@@ -23,22 +23,27 @@ pub struct Topics {
     missing: Vec<(&'static str, u64)>,
     next_value: u64,
     grow_us: Micros,
-    /// In the final phase: what each slot still reads.
-    reads: Vec<Vec<Request>>,
+    /// Who reads in the end.
+    readers: Vec<usize>,
+    /// In the final phase, once reading has begun: what each slot still reads.
+    reads: Option<Vec<Vec<Request>>>,
 }
 
-impl Topics {
+impl Default for Topics {
     /// Two topics, not made yet.
-    pub fn new(slots: usize) -> Self {
+    fn default() -> Self {
         Self {
             partitions: BTreeMap::new(),
             missing: vec![("t1", 4), ("t0", 6)],
             next_value: 0,
             grow_us: GROW_EVERY_US,
-            reads: vec![Vec::new(); slots],
+            readers: Vec::new(),
+            reads: None,
         }
     }
+}
 
+impl Topics {
     /// What a slot does as long as there are topics to be made; the first slot makes them.
     pub fn make(&mut self, slot: usize, cx: &Cx<'_>) -> Option<Step> {
         let (topic, partitions) = *self.missing.last()?;
@@ -77,28 +82,49 @@ impl Topics {
         Request::new("send", args)
     }
 
-    /// In the final phase: these slots read all logs from the beginning, and describe these groups.
-    pub fn drain(&mut self, readers: &[usize], groups: &[String]) {
-        for slot in readers {
-            let reads = &mut self.reads[*slot];
+    /// The final phase begins: these slots will read everything.
+    pub fn read_by(&mut self, readers: &[usize]) {
+        self.readers = readers.to_vec();
+    }
+
+    /// A slot's next final read. They begin once consumers are `settled`: all logs from the beginning, and what these
+    /// groups are.
+    pub fn read<'a>(
+        &mut self,
+        slot: usize,
+        settled: bool,
+        groups: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<Step> {
+        if self.reads.is_none() && settled {
+            self.reads = Some(self.final_reads(groups));
+        }
+        self.reads.as_mut()?.get_mut(slot)?.pop().map(Step::Invoke)
+    }
+
+    fn final_reads<'a>(&self, groups: impl Iterator<Item = &'a str> + Clone) -> Vec<Vec<Request>> {
+        let slots = self.readers.iter().max().map_or(0, |last| last + 1);
+        let mut all = vec![Vec::new(); slots];
+        for slot in &self.readers {
+            let reads = &mut all[*slot];
             for (topic, partitions) in &self.partitions {
                 reads.extend((0..*partitions).map(|partition| fetch(topic, partition, 0, PAGE)));
             }
-            reads
-                .extend(groups.iter().map(|group| Request::new("describe_group", json!({ "group": group }))));
-            reads.push(Request::new("list_groups", json!({})));
+            let describe = |group| Request::new("describe_group", json!({ "group": group }));
+            reads.extend(groups.clone().map(describe));
             // From the end: groups first, before anything else changes them.
+            reads.push(Request::new("list_groups", json!({})));
         }
+        all
     }
 
-    /// The slot's next final read.
-    pub fn read(&mut self, slot: usize) -> Option<Request> {
-        self.reads[slot].pop()
+    /// Whether the final reads have begun.
+    pub fn is_reading(&self) -> bool {
+        self.reads.is_some()
     }
 
     /// Whether all final reads are done.
     pub fn all_read(&self) -> bool {
-        self.reads.iter().all(Vec::is_empty)
+        self.reads.as_ref().is_some_and(|reads| reads.iter().all(Vec::is_empty))
     }
 
     /// A request of a slot ended. True where it was one of those made here.
@@ -131,8 +157,9 @@ impl Topics {
             "list_groups" => "list_groups",
             _ => return,
         };
+        let Some(reads) = self.reads.as_mut().and_then(|reads| reads.get_mut(slot)) else { return };
         if op.outcome == Outcome::Info || op.code == Some(11) {
-            self.reads[slot].push(Request::new(f, op.args.clone()));
+            reads.push(Request::new(f, op.args.clone()));
         }
         let Some(result) = op.result.as_ref().filter(|_| f == "fetch") else { return };
         let last = result["records"].as_array().and_then(|records| records.last()?["offset"].as_u64());
@@ -140,7 +167,7 @@ impl Topics {
         if let (true, Some(topic), Some(partition)) =
             (last + 1 < end, op.args["topic"].as_str(), op.args["partition"].as_u64())
         {
-            self.reads[slot].push(fetch(topic, partition, last + 1, PAGE));
+            reads.push(fetch(topic, partition, last + 1, PAGE));
         }
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::rebalance::{classic, joined, joins_may_finish, maybe_finish, prepare};
 use super::{Classic, ClassicMember, Phase, WaitingRequest, leave, replace, unknown};
 use crate::apply::Transition;
+use crate::command::Origin;
 use crate::groups::event::{GroupEvent, JoinInfo, RebalanceReason, RemovalReason};
 use crate::groups::{Group, answer, emit};
-use crate::ids::{GroupId, MemberId};
+use crate::ids::{GroupId, InstanceId, MemberId};
 use crate::reply::{Outcome, Rejection, Reply};
 
 /// Order of checks, as in Kafka: group exists or the member is new; group of another kind; size; protocols;
@@ -137,13 +138,24 @@ fn classic_member<'a>(tx: &'a Transition<'_>, id: &GroupId, member: &MemberId) -
     tx.state().group(id)?.membership.classic()?.members.get(member)
 }
 
-/// A new member's id, made from its request so that a retry makes the same: the static identity or
-/// `consumer`, then the node, its life and the request's number. Without an origin: the first free number.
+/// The id of the member that a first join makes, so that a retry makes the same: the static identity or
+/// `consumer`, then the node, its life and the request's number.
+pub(crate) fn made_id(origin: &Origin, instance_id: Option<&InstanceId>) -> MemberId {
+    let base = base(instance_id);
+    format!("{base}-{}-{:x}-{}", origin.node, origin.incarnation, origin.seq).into()
+}
+
+fn base(instance_id: Option<&InstanceId>) -> &str {
+    instance_id.map_or("consumer", InstanceId::as_str)
+}
+
+/// A new member's id: that [made](made_id) from its request, or without an origin the first free number.
 pub(super) fn new_id(tx: &Transition<'_>, id: &GroupId, info: &JoinInfo) -> MemberId {
-    let base = info.instance_id.as_ref().map_or("consumer", |i| i.as_str());
+    let instance_id = info.instance_id.as_ref();
     match tx.origin() {
-        Some(origin) => format!("{base}-{}-{:x}-{}", origin.node, origin.incarnation, origin.seq).into(),
+        Some(origin) => made_id(&origin, instance_id),
         None => {
+            let base = base(instance_id);
             let is_free = |name: &MemberId| classic_member(tx, id, name).is_none();
             let names = (1_u64..).map(|n| MemberId::from(format!("{base}-{n}")));
             names.into_iter().find(is_free).expect("some number is free")

@@ -35,6 +35,8 @@ pub(super) mod rebalance;
 mod replace;
 pub(super) mod sync;
 
+pub(crate) use join::made_id;
+
 /// How long a new member may wait in its first join before it counts as gone (fixed in Kafka too), in ms.
 pub const NEW_MEMBER_JOIN_TIMEOUT_MS: u32 = 300_000;
 
