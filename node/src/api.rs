@@ -39,11 +39,14 @@ impl Request {
         }
     }
 
-    /// Whether it proves this member alive, if it is not refused; `origin` is the request's.
-    pub fn is_sign_of(&self, origin: Option<&Origin>, group: &GroupId, member: &MemberId) -> bool {
+    /// Which member it proves alive, if it is not refused; `origin` is the request's.
+    pub fn shown_alive(&self, origin: Option<&Origin>) -> Option<(GroupId, MemberId)> {
         match self {
-            Self::Command(command) => command.is_sign_of(origin, group, member),
-            Self::Query(query) => query.sign_of_life().is_some_and(|sign| sign.is_of(group, member)),
+            Self::Command(command) => command.shown_alive(origin),
+            Self::Query(query) => {
+                let sign = query.sign_of_life()?;
+                Some((sign.group.clone(), sign.member?.clone()))
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! runs out when, and when old offsets are to be looked for. All of it is forgotten when somebody else
 //! leads, and made anew, with full time for everyone, from the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use raft_store::experiment::{self, Flaw};
@@ -101,18 +101,22 @@ impl Coordinator {
     }
 
     /// What is to be proposed now. Call it when a round begins, and not before: what came in while the last
-    /// one was under way counts. `waits` tells whether a request of a member has come and is not answered
+    /// one was under way counts. `waiting` names the members of whom a request has come and is not answered
     /// yet; it came in time, so its member's time is not over, however long the round takes. (If it is
     /// refused, the deadline is named again.)
     pub fn due(
         &mut self,
         now: Instant,
         config: &Config,
-        waits: impl Fn(&GroupId, &MemberId) -> bool,
+        waiting: impl FnOnce() -> BTreeSet<(GroupId, MemberId)>,
     ) -> Vec<Command> {
-        let expired = self.deadlines.expired(now.as_millis()).into_iter();
-        let silent = expired.filter(|(group, deadline)| match deadline {
-            Deadline::Session { member } | Deadline::PollInterval { member } => !waits(group, member),
+        let expired = self.deadlines.expired(now.as_millis());
+        // Looked up only where somebody's time is over.
+        let waiting = if expired.is_empty() { BTreeSet::new() } else { waiting() };
+        let silent = expired.into_iter().filter(|(group, deadline)| match deadline {
+            Deadline::Session { member } | Deadline::PollInterval { member } => {
+                !waiting.contains(&(group.clone(), member.clone()))
+            }
             Deadline::Rebalance { .. }
             | Deadline::Sync { .. }
             | Deadline::Revocation { .. }

@@ -47,6 +47,9 @@ pub struct Entry {
     weight: usize,
 }
 
+/// What a place takes whose request is answered: here, and at the door, which keeps as many.
+const GONE_BYTES: usize = 2 * size_of::<Option<Entry>>();
+
 /// All open requests of a node.
 #[derive(Debug)]
 pub struct OpenRequests {
@@ -163,9 +166,9 @@ impl OpenRequests {
         Floors { prompt: self.prompt.base(), waiting }
     }
 
-    /// How many bytes the open requests take.
+    /// How many bytes the open requests take, with the empty places behind one that waits.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.prompt.gone() * GONE_BYTES
     }
 
     /// Whether none is open.

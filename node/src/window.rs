@@ -9,33 +9,37 @@ pub struct Window<T> {
     /// From the number `base` on; `None` where it is gone. The first is never gone.
     slots: VecDeque<Option<T>>,
     base: u64,
+    /// How many are not gone.
+    there: usize,
 }
 
 impl<T> Window<T> {
     /// An empty window; the first thing will have the number `base`.
     pub fn starting_at(base: u64) -> Self {
-        Self { slots: VecDeque::new(), base }
+        Self { slots: VecDeque::new(), base, there: 0 }
     }
 
     /// Puts a thing behind all others and tells its number.
     pub fn push(&mut self, thing: T) -> u64 {
         self.slots.push_back(Some(thing));
+        self.there += 1;
         self.base + self.slots.len() as u64 - 1
     }
 
-    /// Puts a thing in at its number, which must not be below one that is gone: numbers that are left out count as gone.
+    /// Puts a thing in at its number; numbers that are left out count as gone.
+    ///
+    /// # Panics
+    /// Where the number is below the lowest that is there.
     pub fn insert(&mut self, number: u64, thing: T) {
         if self.slots.is_empty() {
             self.base = number;
         }
-        let Some(place) = number.checked_sub(self.base).and_then(|place| usize::try_from(place).ok()) else {
-            debug_assert!(false, "number {number} came after {}", self.base);
-            return;
-        };
+        let place = self.place(number).expect("numbers are put in in their order");
         while self.slots.len() <= place {
             self.slots.push_back(None);
         }
-        self.slots[place] = Some(thing);
+        let before = self.slots[place].replace(thing);
+        self.there += usize::from(before.is_none());
     }
 
     fn place(&self, number: u64) -> Option<usize> {
@@ -57,6 +61,7 @@ impl<T> Window<T> {
     pub fn remove(&mut self, number: u64) -> Option<T> {
         let place = self.place(number)?;
         let thing = self.slots.get_mut(place)?.take()?;
+        self.there -= 1;
         while self.slots.front().is_some_and(Option::is_none) {
             self.slots.pop_front();
             self.base += 1;
@@ -67,6 +72,11 @@ impl<T> Window<T> {
     /// The lowest number that is there, or the next one to come.
     pub fn base(&self) -> u64 {
         self.base
+    }
+
+    /// How many places of things that are gone are still kept, behind one that is not.
+    pub fn gone(&self) -> usize {
+        self.slots.len() - self.there
     }
 
     /// Whether nothing is there.
@@ -97,9 +107,10 @@ mod tests {
         assert_eq!(window.remove(2), Some('b'));
         assert_eq!((window.get(2), window.base()), (None, 1));
         assert_eq!(window.remove(2), None, "it is gone");
+        assert_eq!(window.gone(), 1, "its place is not");
         assert_eq!(window.iter().collect::<Vec<_>>(), [(1, &'a'), (3, &'c')]);
         assert_eq!(window.remove(1), Some('a'));
-        assert_eq!((window.base(), window.first()), (3, Some(&'c')));
+        assert_eq!((window.base(), window.first(), window.gone()), (3, Some(&'c'), 0));
         assert_eq!(window.remove(3), Some('c'));
         assert_eq!((window.base(), window.is_empty()), (4, true));
         assert_eq!(window.push('d'), 4);

@@ -2,16 +2,15 @@
 //!
 //! Runs the production code of the node ([`cohort::node::run`]) for each node inside a simulated machine of its own
 //! ([`Host`]), on one tokio runtime whose clock stands still while anybody has something to do. Transport, clock,
-//! randomness and process life are the play's and the hosts'; everything else is what the binary runs. The same case gives the same
-//! history, to the byte. Owns the machines and the driving; knows nothing of what lines mean.
+//! randomness and process life are the play's and the hosts', and where nodes restart, their disks ([`Disk`]) and how often they take
+//! snapshots; everything else is what the binary runs. The same case gives the same history, to the byte. Owns the machines and the driving; knows nothing of what lines mean.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use cohort::config::Config;
 use cohort::outbox::Outbox;
-use raft_store::experiment::{Experiment, Flaw, Witness};
+use raft_store::experiment::{Experiment, Flaw};
 use raft_store::runtime::Host;
 use raft_store::{Disk, Storage};
 use tokio::sync::mpsc;
@@ -121,7 +120,7 @@ impl Sim {
         &self,
         node: usize,
         (host, disk): (Host, Option<(Disk, u64)>),
-        witness: Arc<dyn Witness>,
+        watch: &Watch,
         events: &mpsc::UnboundedSender<Event>,
     ) -> Machine {
         let (mut config, mut storage) = (self.config.clone(), Storage::default());
@@ -130,7 +129,8 @@ impl Sim {
             storage = disk.open();
         }
         host.revive();
-        let host = host.with_experiment(Experiment { witness: Some(witness), flaw: self.flaw });
+        let witness = Some(watch.witness(node, storage.machine.clone()));
+        let host = host.with_experiment(Experiment { witness, flaw: self.flaw });
         let (sender, input) = mpsc::channel(INPUT_LINES);
         let outbox = Outbox::default();
         let mut running = host.spawn(cohort::node::run(config, storage, input, outbox.clone()));
@@ -186,7 +186,7 @@ impl Sim {
                     (Action::Start(node), _) => {
                         let crashed = machines.remove(&node).map(|machine| (machine.host, machine.disk));
                         let hardware = crashed.unwrap_or_else(|| self.hardware(node, play.restarts()));
-                        machines.insert(node, self.start(node, hardware, watch.witness(node), &sender));
+                        machines.insert(node, self.start(node, hardware, watch, &sender));
                     }
                     (Action::Tell(text), _) => tell(now_us(), &text),
                     (Action::Done, _) => return Ok(()),

@@ -41,6 +41,11 @@ fn a_retry_is_applied_twice() {
 }
 
 #[test]
+fn a_retry_that_is_applied_twice_shows_in_the_state() {
+    found(Flaw::RetryAppliedTwice, Kafka, &["state/twice-applied"]);
+}
+
+#[test]
 fn a_paused_leader_answers_from_an_old_state() {
     found(Flaw::StaleRead, LinKv, &["linearizable-register", "state/stale-leader"]);
 }

@@ -280,6 +280,15 @@ fn g23_twice_applied() {
     catches("state/twice-applied", "at index 1 and at index 2", |trace| {
         trace.effects[1].origin = trace.effects[0].origin.clone();
     });
+    // The copy may be in the very batch of the original.
+    catches("state/twice-applied", "at index 2 and at index 2", |trace| {
+        let again = trace.effects[1].clone();
+        trace.effects.push(again);
+    });
+    // Different requests may change the state in one entry.
+    let mut trace = sound();
+    trace.effects.push(Effect { index: 2, origin: "n1/0/3".to_owned() });
+    assert!(check_all(&trace).iter().all(|(_, verdict)| verdict.is_valid()));
 }
 
 #[test]

@@ -26,10 +26,7 @@ impl Service {
         let grown = applied.saturating_sub(covered.max(self.snapshot_asked_at))
             >= self.config.snapshot_entries
             || self.log.bytes_after(covered.max(self.snapshot_asked_at)) >= self.config.snapshot_bytes;
-        // Not more than a tenth of what makes a snapshot: where those are wished for often, the log is to be short.
-        let kept_entries =
-            KEPT_LOG.0.min(usize::try_from(self.config.snapshot_entries / 10).unwrap_or(usize::MAX));
-        let keep_from = self.log.index_to_keep(kept_entries, KEPT_LOG.1);
+        let keep_from = self.log.index_to_keep(kept_entries(&self.config), KEPT_LOG.1);
         let purge =
             keep_from.checked_sub(1).map(|upto| upto.min(covered)).filter(|upto| self.log.holds(*upto));
         if grown {
@@ -69,6 +66,12 @@ impl Service {
     }
 }
 
+/// How many entries are kept of a log that a snapshot covers: not more than a fifth of what makes a snapshot, so that where
+/// those are wished for often, the log is short.
+fn kept_entries(config: &Config) -> usize {
+    KEPT_LOG.0.min(usize::try_from(config.snapshot_entries / 5).unwrap_or(usize::MAX))
+}
+
 /// The configuration of Raft.
 pub(super) fn raft_config(config: &Config) -> openraft::Config {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -88,5 +91,17 @@ pub(super) fn raft_config(config: &Config) -> openraft::Config {
         // A leader that was restarted must not go on in its old term (see ARCHITECTURE.md).
         enable_leader_restore: Some(false),
         ..openraft::Config::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kept_entries;
+    use crate::config::Config;
+
+    #[test]
+    fn what_is_kept_of_a_log_goes_by_what_makes_a_snapshot() {
+        assert_eq!(kept_entries(&Config::default()), 1_000);
+        assert_eq!(kept_entries(&Config { snapshot_entries: 20, ..Config::default() }), 4);
     }
 }

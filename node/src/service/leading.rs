@@ -22,7 +22,7 @@ use crate::streams::Stream;
 /// One message with answers carries at most about so many bytes (but always one answer).
 const HANDED_BYTES: usize = 1024 * 1024;
 
-/// For so many of its first rounds as a leader a node with [`Flaw::PollSkips`] has it.
+/// In so many of the first rounds that it ever leads a node with [`Flaw::PollSkips`] has it.
 const SKIPPING_ROUNDS: u64 = 20;
 
 /// What a node has only while it leads, or keeps from one time to the next.
@@ -35,8 +35,8 @@ pub(super) struct Leading {
     reads_ride: bool,
     /// Peers' requests and the lives of those peers.
     streams: BTreeMap<NodeId, (u64, Stream)>,
-    /// Floors as last proposed.
-    proposed_floors: BTreeMap<NodeId, Floors>,
+    /// Floors as last proposed, and of which life.
+    proposed_floors: BTreeMap<NodeId, (u64, Floors)>,
     /// Answers to be handed back: to whom, in which life.
     handed: BTreeMap<(NodeId, u64), Vec<(RequestId, Handed)>>,
     pub(super) coordinator: Coordinator,
@@ -92,10 +92,9 @@ impl Service {
             return;
         }
         let (queue, config) = (&self.lead.queue, &self.config);
-        let waits = |group: &_, member: &_| {
-            queue.iter().any(|job| job.request.is_sign_of(job.origin.as_ref(), group, member))
-        };
-        let due = self.lead.coordinator.due(now, config, waits);
+        let waiting =
+            || queue.iter().filter_map(|job| job.request.shown_alive(job.origin.as_ref())).collect();
+        let due = self.lead.coordinator.due(now, config, waiting);
         let job =
             |command| Job { ticket: Ticket::Internal, origin: None, request: Request::Command(command) };
         self.lead.queue.extend(due.into_iter().map(job));
@@ -162,7 +161,8 @@ impl Service {
         self.lead.round = Some(Round { proposal: Some(proposal), writes, reads, end });
     }
 
-    /// The floors that have risen since they were last proposed, this node's own among them.
+    /// The floors that have risen since they were last proposed, this node's own among them. A life that is over has no
+    /// requests any more: what is remembered of it may go, and what comes late of it is refused.
     fn risen_floors(&mut self) -> Vec<Floor> {
         let own = (self.me, self.incarnation, self.open.floors());
         let peers = self
@@ -172,13 +172,18 @@ impl Service {
             .map(|(node, (incarnation, stream))| (*node, *incarnation, stream.floors()));
         let mut risen = Vec::new();
         for (node, incarnation, floors) in peers.chain([own]) {
-            let proposed = self.lead.proposed_floors.entry(node).or_default();
-            for lane in [Lane::Prompt, Lane::Waiting] {
-                if floors.of(lane) > proposed.of(lane) {
-                    risen.push(Floor { node, incarnation, lane, below: floors.of(lane) });
-                }
+            let lanes = [Lane::Prompt, Lane::Waiting];
+            let known = self.lead.proposed_floors.insert(node, (incarnation, floors));
+            let (proposed, over) = match known {
+                Some((life, proposed)) if life == incarnation => (proposed, None),
+                other => (Floors::default(), other.map(|(life, _)| life)),
+            };
+            if let Some(life) = over {
+                let gone = |lane| Floor { node, incarnation: life, lane, below: u64::MAX };
+                risen.extend(lanes.map(gone));
             }
-            *proposed = floors;
+            let rises = lanes.into_iter().filter(|lane| floors.of(*lane) > proposed.of(*lane));
+            risen.extend(rises.map(|lane| Floor { node, incarnation, lane, below: floors.of(lane) }));
         }
         risen
     }

@@ -38,7 +38,7 @@ pub enum Flaw {
     ClockInApply,
     /// A join is applied twice, and makes two members.
     JoinedTwice,
-    /// A poll soon after a change of leader begins one message too late.
+    /// In the first rounds that a node leads, polls begin one message too late.
     PollSkips,
     /// A disk says that it has synced what it has only been told to write.
     AcknowledgedBeforeSync,

@@ -34,7 +34,8 @@ pub trait Witness: fmt::Debug + Send + Sync {
     fn decided(&self, origin: &Origin, term: u64);
     /// An answer of the node proved a member alive.
     fn heard(&self, group: &GroupId, member: &MemberId);
-    /// A member's request was accepted by what the node had applied, up to the index `applied`, without an entry of its own.
+    /// A member's request was accepted in a round of reads alone, by what the node had applied, up to the index `applied`.
+    /// Reads that ride on an entry are not told.
     fn served(&self, group: &GroupId, member: &MemberId, applied: u64);
 }
 

@@ -1,8 +1,8 @@
-//! The Raft log in memory: for nodes that never come back under their old id.
+//! The Raft log in memory.
 //!
-//! Entries stand in one ring by index; clones of the store are handles to the same log. It is not durable,
-//! and says so nowhere: the node's incarnation keeps a process that lost its memory from being taken for
-//! the one that had it. Only where it was opened from a [`Disk`] is everything written there too, and what
+//! Entries stand in one ring by index; clones of the store are handles to the same log. By itself it is lost with the
+//! process, and says so nowhere: the node's incarnation keeps a process that lost its memory from being taken for
+//! the one that had it. Where it was opened from a [`Disk`], everything is written there too, and what
 //! has to be durable waits until it is.
 
 use std::collections::VecDeque;

@@ -20,13 +20,6 @@ pub struct SignOfLife<'a> {
     pub polled: bool,
 }
 
-impl SignOfLife<'_> {
-    /// Whether it is of this member of this group. One whose id is not made yet is of nobody.
-    pub fn is_of(&self, group: &GroupId, member: &MemberId) -> bool {
-        self.group == group && self.member == Some(member)
-    }
-}
-
 impl Command {
     /// Whose sign of life it is, if it is one and [counts]. `subscribe` begins the poll interval anew,
     /// as it begins everything anew for a consumer that restarts.
@@ -65,15 +58,14 @@ impl Command {
 }
 
 impl Command {
-    /// Whether it is a [sign of life](Self::sign_of_life) of this member; `origin` is the request's. A first join names nobody: it
-    /// is one of the member that it makes, or made when it came before.
-    pub fn is_sign_of(&self, origin: Option<&Origin>, group: &GroupId, member: &MemberId) -> bool {
-        match self {
-            Self::JoinGroup { group: of, member: None, instance_id, .. } => {
-                of == group && origin.is_some_and(|origin| made_id(origin, instance_id.as_ref()) == *member)
-            }
-            other => other.sign_of_life().is_some_and(|sign| sign.is_of(group, member)),
+    /// Which member it proves alive, if it is a [sign of life](Self::sign_of_life) and counts; `origin` is the request's. A
+    /// first join names nobody: it is a sign of the member that it makes, or made when it came before.
+    pub fn shown_alive(&self, origin: Option<&Origin>) -> Option<(GroupId, MemberId)> {
+        if let Self::JoinGroup { group, member: None, instance_id, .. } = self {
+            return Some((group.clone(), made_id(origin?, instance_id.as_ref())));
         }
+        let sign = self.sign_of_life()?;
+        Some((sign.group.clone(), sign.member?.clone()))
     }
 }
 
@@ -190,12 +182,13 @@ mod tests {
         };
         assert_eq!(command.sign_of_life().expect("a member's request").member, None);
         let origin = Some(Origin { node: 3, incarnation: 0x1f, lane: Lane::Waiting, seq: 7 });
-        let is_sign_of = |group: &str, member: &str, origin: &Option<Origin>| {
-            command.is_sign_of(origin.as_ref(), &group.into(), &member.into())
-        };
-        assert!(is_sign_of("g", "i-3-1f-7", &origin), "a retry of the join is its member's sign of life");
-        assert!(!is_sign_of("h", "i-3-1f-7", &origin) && !is_sign_of("g", "i-3-1f-8", &origin));
-        assert!(!is_sign_of("g", "i-3-1f-7", &None));
+        let retry_shows = command.shown_alive(origin.as_ref());
+        assert_eq!(
+            retry_shows,
+            Some(("g".into(), "i-3-1f-7".into())),
+            "a retry of the join is its member's sign"
+        );
+        assert_eq!(command.shown_alive(None), None);
         let outcome = State::default().apply(&Write { origin, command }, None);
         assert!(counts(&outcome));
         let member = outcome.as_ref().ok().and_then(Reply::member).expect("its id");

@@ -52,6 +52,12 @@ pub enum Failure {
         /// How many came before that, of the whole run.
         replies: u64,
     },
+    /// A request that somebody waits for stays without its reply.
+    #[error("no reply for {PATIENCE:?} to request {number}")]
+    Unanswered {
+        /// Its `msg_id`.
+        number: u64,
+    },
     /// A reply is an error, or another one than it has to be.
     #[error("{refused} requests were refused, {wrong} lines were wrong, first this one: {first}")]
     Wrong {
@@ -271,7 +277,7 @@ impl Cluster {
         loop {
             let line = match self.replies.recv_timeout(Duration::from_millis(100)) {
                 Ok(line) => line,
-                Err(_) if Instant::now() > deadline => return Err(Failure::Silent { replies: number - 1 }),
+                Err(_) if Instant::now() > deadline => return Err(Failure::Unanswered { number }),
                 Err(_) => {
                     self.all_there()?;
                     continue;

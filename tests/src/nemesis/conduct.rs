@@ -185,11 +185,10 @@ impl Undo {
             Self::Nothing => {}
             Self::Mend(links) => links.iter().for_each(|(from, to)| world.net.mend(*from, *to)),
             Self::Resume(node) => world.lives.resume(*node, now_us, world.actions),
-            // The play starts whoever waits to be started. (It may have ended by itself as it crashed.)
+            // The play starts whoever waits to be started.
             Self::Start(node) => {
-                if world.lives.state(*node) == State::Down {
-                    world.lives.set(*node, State::Waiting);
-                }
+                debug_assert_eq!(world.lives.state(*node), State::Down, "it has stayed where it crashed");
+                world.lives.set(*node, State::Waiting);
             }
             Self::Slow { node, stopped, .. } => {
                 if *stopped {

@@ -27,6 +27,8 @@ pub enum State {
 #[derive(Debug, Clone)]
 struct Life {
     state: State,
+    /// It answered requests at some time.
+    has_run: bool,
     /// How many faults keep it from running at present.
     pauses: u32,
     /// Spans in which it stood still; the last one may be open.
@@ -42,7 +44,9 @@ pub struct Lives {
 impl Lives {
     /// All waiting to be started.
     pub fn new(nodes: usize) -> Self {
-        Self { lives: vec![Life { state: State::Waiting, pauses: 0, stood: Vec::new() }; nodes] }
+        Self {
+            lives: vec![Life { state: State::Waiting, has_run: false, pauses: 0, stood: Vec::new() }; nodes],
+        }
     }
 
     /// How many nodes there are.
@@ -57,7 +61,14 @@ impl Lives {
 
     /// Moves a node on.
     pub fn set(&mut self, node: usize, state: State) {
-        self.lives[node].state = state;
+        let life = &mut self.lives[node];
+        life.state = state;
+        life.has_run |= state == State::Running;
+    }
+
+    /// Whether the node answered requests at some time, in this life or one before.
+    pub fn has_run(&self, node: usize) -> bool {
+        self.lives[node].has_run
     }
 
     /// Whether lines can reach the node (it may be paused).

@@ -341,6 +341,16 @@ impl Play {
         }
     }
 
+    /// A node does not come up. If it never did, the run says nothing about it; one that served and comes back has to.
+    fn not_up(&mut self, node: usize, how: &str) {
+        self.lives.set(node, State::Exited);
+        if self.lives.has_run(node) {
+            self.breach(node, "not-back", how);
+        } else {
+            self.failure.get_or_insert(format!("{} {how}", self.names[node]));
+        }
+    }
+
     fn exited(&mut self, node: usize, code: Option<i32>) {
         let how = code.map_or("a signal".to_owned(), |code| format!("status {code}"));
         match self.lives.state(node) {
@@ -351,10 +361,7 @@ impl Play {
                     self.breach(node, "exit-status", &format!("ended with {how} at the end of its input"));
                 }
             }
-            State::Starting => {
-                self.lives.set(node, State::Exited);
-                self.failure = Some(format!("{} ended with {how} before it answered init", self.names[node]));
-            }
+            State::Starting => self.not_up(node, &format!("ended with {how} before it answered init")),
             State::Waiting | State::Running => {
                 self.lives.set(node, State::Exited);
                 self.breach(node, "died", &format!("ended with {how} while it was in use"));

@@ -181,8 +181,7 @@ impl Play {
                     self.init_us[node] = Some(self.now_us);
                 }
                 State::Starting if self.init_us[node].is_some_and(|at_us| at_us + INIT_US <= self.now_us) => {
-                    self.failure
-                        .get_or_insert(format!("{} did not answer init within 10 s", self.names[node]));
+                    self.not_up(node, "did not answer init within 10 s");
                 }
                 _ => {}
             }
@@ -201,7 +200,7 @@ impl Play {
                 }
             }
             Answer::Error { code, .. } => {
-                self.failure = Some(format!("{} answered init with error {code}", self.names[node]));
+                self.not_up(node, &format!("answered init with error {code}"));
             }
         }
     }

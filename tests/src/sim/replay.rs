@@ -14,7 +14,7 @@ use state_machine::ids::{Generation, GroupId, MemberId};
 use state_machine::reply::{Outcome, TopicPartitions};
 use state_machine::{State, invariants};
 
-use super::watch::{Entry, Notes, hash, is_hashed};
+use super::watch::{Entry, Notes, hash};
 use crate::checkers::state::StateTrace;
 use crate::checkers::state::trace::{
     Breach, Change, Commit, Effect, GroupState, MemberChange, MemberState, Replayed,
@@ -26,6 +26,7 @@ const MOST_BREACHES: usize = 20;
 
 /// The whole trace of a run.
 pub(super) fn trace(notes: Notes) -> StateTrace {
+    let hashed = notes.hashed();
     let Notes { trace, entries, .. } = notes;
     let leaders = trace.leaders.iter().map(|leader| (leader.term, leader.node.clone())).collect();
     let mut replay = Replay {
@@ -36,7 +37,7 @@ pub(super) fn trace(notes: Notes) -> StateTrace {
         sessions: BTreeMap::new(),
     };
     for (index, entry) in &entries {
-        replay.entry(*index, entry);
+        replay.entry(*index, entry, hashed.contains(index));
     }
     replay.trace
 }
@@ -61,12 +62,12 @@ struct Place<'a> {
 }
 
 impl Replay {
-    fn entry(&mut self, index: u64, entry: &Entry) {
+    fn entry(&mut self, index: u64, entry: &Entry, hashed: bool) {
         if let Some(proposal) = &entry.proposal {
             let logged = proposal.batch();
             self.batch(index, entry.term, logged, entry.given.as_ref().unwrap_or(logged));
         }
-        if is_hashed(index) {
+        if hashed {
             self.trace.replayed.push(Replayed { index, state: hash(&self.state) });
         }
     }

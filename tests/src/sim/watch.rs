@@ -3,12 +3,12 @@
 //! Owns the notes; what they mean for the state is worked out once, after the run, by [`super::replay`]. Nothing in here
 //! changes what nodes do, so that a run with a watch and one without are the same run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft_store::experiment::{AppliedEntry, Witness};
-use raft_store::{Proposal, codec, runtime};
+use raft_store::{Proposal, StateMachine, codec, runtime};
 use serde::Serialize;
 use state_machine::State;
 use state_machine::command::{Batch, Origin};
@@ -40,10 +40,36 @@ pub(super) struct Notes {
     pub trace: StateTrace,
     /// The log.
     pub entries: BTreeMap<u64, Entry>,
-    /// How often each node has been started.
-    lives: BTreeMap<usize, u32>,
+    /// The states of each node's lives.
+    lives: BTreeMap<usize, Vec<StateMachine>>,
     /// When each request that is not decided came to a leader, by the leader's place and the request.
     taken: BTreeMap<(usize, Origin), Micros>,
+}
+
+impl Notes {
+    /// Hashes the state in which a life ended: the last entry that it applied, or the snapshot that it installed, may be none
+    /// that is hashed.
+    fn last_state(&mut self, node: &str, incarnation: u32, machine: &StateMachine) {
+        let Some(index) = machine.applied().map(|id| id.index()) else { return };
+        let state = Some(machine.read(hash));
+        let mut rows = self.trace.applied.iter_mut().rev();
+        let row = rows.find(|row| row.node == node && row.incarnation == incarnation);
+        match row.filter(|row| row.index == index) {
+            Some(row) => row.state = state,
+            None => {
+                // It came by a snapshot.
+                let Some(entry) = self.entries.get(&index) else { return };
+                let (term, entry) = (entry.term, entry.proposal.as_ref().map_or(0, hash));
+                let node = node.to_owned();
+                self.trace.applied.push(Applied { node, incarnation, index, term, entry, state });
+            }
+        }
+    }
+
+    /// The indexes after which some node's state was hashed.
+    pub fn hashed(&self) -> BTreeSet<u64> {
+        self.trace.applied.iter().filter(|row| row.state.is_some()).map(|row| row.index).collect()
+    }
 }
 
 /// Watches all nodes of a simulation. Clones are the same watch.
@@ -59,19 +85,24 @@ impl Watch {
         Self { notes: Arc::default(), begun: Instant::now() }
     }
 
-    /// For the next life of a node.
-    pub fn witness(&self, node: usize) -> Arc<dyn Witness> {
+    /// For the next life of a node, with its state.
+    pub fn witness(&self, node: usize, machine: StateMachine) -> Arc<dyn Witness> {
         let mut notes = self.lock();
         let lives = notes.lives.entry(node).or_default();
-        let life = *lives;
-        *lives += 1;
-        Arc::new(OneLife { watch: self.clone(), node, name: format!("n{}", node + 1), life })
+        let life = u32::try_from(lives.len()).unwrap_or(u32::MAX);
+        lives.push(machine);
+        Arc::new(OneLife { watch: self.clone(), node, name: name(node), life })
     }
 
-    /// What was written down; the watch is over.
+    /// What was written down, and how each life ended; the watch is over.
     pub fn into_notes(self) -> Notes {
         let mut notes = std::mem::take(&mut *self.lock());
         notes.trace.end_us = self.now_us();
+        for (node, lives) in std::mem::take(&mut notes.lives) {
+            for (life, machine) in (0..).zip(lives) {
+                notes.last_state(&name(node), life, &machine);
+            }
+        }
         notes
     }
 
@@ -92,9 +123,8 @@ pub(super) fn hash<T: Serialize + ?Sized>(value: &T) -> u64 {
     hasher.finish()
 }
 
-/// Whether the state after an entry is hashed.
-pub(super) fn is_hashed(index: u64) -> bool {
-    index.is_multiple_of(HASHED)
+fn name(node: usize) -> String {
+    format!("n{}", node + 1)
 }
 
 #[derive(Debug)]
@@ -121,7 +151,7 @@ impl Witness for OneLife {
             index: entry.index,
             term: entry.term,
             entry: entry.proposal.map_or(0, hash),
-            state: is_hashed(entry.index).then(|| hash(state)),
+            state: entry.index.is_multiple_of(HASHED).then(|| hash(state)),
         });
         notes.entries.entry(entry.index).or_insert_with(|| Entry {
             term: entry.term,
@@ -133,12 +163,16 @@ impl Witness for OneLife {
     fn leads(&self, term: u64) {
         let leader =
             Leader { node: self.name.clone(), term, at_us: self.watch.now_us(), clock_us: self.clock_us() };
-        self.watch.lock().trace.leaders.push(leader);
+        let mut notes = self.watch.lock();
+        notes.trace.leaders.push(leader);
+        // What it took in when it led before, somebody else may have decided.
+        notes.taken.retain(|(node, _), _| *node != self.node);
     }
 
     fn took(&self, origin: &Origin) {
         let now_us = self.watch.now_us();
-        self.watch.lock().taken.insert((self.node, *origin), now_us);
+        // A join that waits is taken in again when it is asked for again: it has been here since the first time.
+        self.watch.lock().taken.entry((self.node, *origin)).or_insert(now_us);
     }
 
     fn decided(&self, origin: &Origin, term: u64) {

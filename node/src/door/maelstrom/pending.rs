@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use state_machine::command::Lane;
-
 use super::Caller;
 use super::reply::Encoded;
 use super::request::Form;
 use crate::api::RequestId;
+use crate::api::command::Lane;
 use crate::window::Window;
 
 /// One place in the order of replies.

@@ -29,7 +29,7 @@ pub struct StateTrace {
     pub commits: Vec<Commit>,
     /// Requests by which members showed the coordinator that they live, in the order of time.
     pub lives: Vec<SignOfLife>,
-    /// Requests of members that were answered without an entry of their own.
+    /// Requests of members that were accepted in rounds of reads alone.
     pub served: Vec<Served>,
     /// Answers with the term of the leader that decided them.
     pub answers: Vec<Answer>,
@@ -203,7 +203,7 @@ pub struct SignOfLife {
     pub clock_us: Micros,
 }
 
-/// A member's request was accepted by what a node had applied, without an entry of its own.
+/// A member's request was accepted by what a node had applied, in a round of reads alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Served {
     /// The group.

@@ -18,8 +18,7 @@ impl StateChecker for TwiceApplied {
         let mut first: BTreeMap<&str, u64> = BTreeMap::new();
         let mut violations = Vec::new();
         for Effect { index, origin } in &trace.effects {
-            let first = *first.entry(origin).or_insert(*index);
-            if first != *index {
+            if let Some(first) = first.insert(origin, *index) {
                 let account = format!("request {origin} took effect at index {first} and at index {index}");
                 violations.push(violation(account));
             }
