@@ -292,7 +292,7 @@ fn describe(state: &State, index: u64, id: &GroupId, group: &Group) -> GroupStat
         // Its partitions are what it was declared to have, whether they exist or not.
         Membership::Declared(declared) => {
             let topic = declared.topic.clone();
-            let partitions = declared.assignments.iter().flat_map(|(_, partitions)| partitions);
+            let partitions = declared.assignments.values().flatten();
             let count = partitions.max().map_or(0, |last| i64::from(*last) + 1);
             topics.insert(topic.to_string(), count);
             for (id, partitions) in &declared.assignments {
