@@ -1,4 +1,4 @@
-//! How the replicated state is kept: openraft's storage traits over [`state_machine`], the log, snapshots,
+//! How the replicated state is kept: openraft's storage traits over [`state_machine`](::state_machine), the log, snapshots,
 //! the byte form of what is replicated, the runtime that all of it runs on, and what a simulator attaches to a node.
 //!
 //! The crate knows openraft and nothing of requests, doors or messages.

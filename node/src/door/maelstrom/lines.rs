@@ -4,7 +4,7 @@
 //! ones, up to the line limit. A broken line never costs the good one after it: when the join cannot become
 //! an object any more, its last line is tried alone; and a line that is a whole message by itself is taken
 //! as one even where the join might still go on. This module knows the shape of JSON, and of messages no
-//! more than [`is_message`](super::envelope::is_message) tells.
+//! more than [`is_message`] tells.
 
 use super::envelope::is_message;
 
