@@ -50,7 +50,7 @@ pub enum RoundEnd {
     Applied(Applied),
     /// Its reads may read now.
     MayRead,
-    /// No quorum confirmed in time that this node leads: its reads have to ride on an entry.
+    /// No quorum confirmed in time that this node leads: its reads wait for the next round.
     NotConfirmed,
     /// Its entry was taken out of the log by another leader; it may still come back by that one's doing.
     Discarded,
@@ -99,7 +99,7 @@ pub async fn propose_impatiently(raft: Raft, machine: StateMachine, proposal: Pr
 /// Waits until this node may read: it leads still, and has applied what was raft-committed when it asked.
 ///
 /// openraft confirms that by a heartbeat, which it gives no more than a heartbeat's interval; where round
-/// trips are longer, an entry without writes does the same.
+/// trips are longer, reads are answered only with a round that has writes.
 pub async fn read_index(raft: Raft) -> RoundEnd {
     if experiment::has(Flaw::StaleRead) {
         return RoundEnd::MayRead;

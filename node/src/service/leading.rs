@@ -31,8 +31,6 @@ pub(super) struct Leading {
     pub(super) queue: VecDeque<Job>,
     pub(super) round: Option<Round>,
     rounds: u64,
-    /// The next round has an entry, even if it has only reads.
-    reads_ride: bool,
     /// Peers' requests and the lives of those peers.
     streams: BTreeMap<NodeId, (u64, Stream)>,
     /// Floors as last proposed, and of which life.
@@ -49,7 +47,6 @@ impl Leading {
             queue: VecDeque::new(),
             round: None,
             rounds: 0,
-            reads_ride: false,
             streams: BTreeMap::new(),
             proposed_floors: BTreeMap::new(),
             handed: BTreeMap::new(),
@@ -144,7 +141,6 @@ impl Service {
                 Some(Round { proposal: None, writes, reads, end: Box::pin(round::read_index(raft)) });
             return;
         }
-        self.lead.reads_ride = false;
         self.lead.rounds += 1;
         let id = RoundId { incarnation: self.incarnation, number: self.lead.rounds };
         batch.floors = self.risen_floors();
@@ -219,7 +215,6 @@ impl Service {
                 self.answer_reads(reads, answers, now);
             }
             RoundEnd::NotConfirmed => {
-                self.lead.reads_ride = true;
                 for (ticket, query, origin) in reads.into_iter().rev() {
                     self.lead.queue.push_front(Job { ticket, origin, request: Request::Query(query) });
                 }
