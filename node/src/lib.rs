@@ -1,19 +1,10 @@
-//! A node of cohort: doors for clients, a service over Raft, messages to peers.
+//! A node of cohort: listeners for clients, a service over Raft, messages to peers.
 //!
 //! The binary reads arguments and wires this to standard input and output; a simulator wires it to a
-//! network of its own. Begin reading at [`node::run`].
+//! network of its own. Begin reading at [`listeners::maelstrom::stdio::run`].
 
-pub mod api;
+pub mod cluster;
 pub mod config;
-mod coordinator;
-pub mod deadlines;
-pub mod door;
-pub mod node;
-mod open;
-pub mod outbox;
-pub mod peer;
-pub mod planning;
-mod round;
-mod service;
-mod streams;
-mod window;
+pub mod listeners;
+pub mod peers;
+pub mod service;

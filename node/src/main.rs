@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::thread;
 
 use cohort::config::Config;
-use cohort::node;
-use cohort::outbox::Outbox;
+use cohort::listeners::maelstrom::outbox::Outbox;
+use cohort::listeners::maelstrom::stdio;
 use raft_store::Storage;
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(node::run(config, Storage::default(), input, outbox));
+    let ended = runtime.block_on(stdio::run(config, Storage::default(), input, outbox));
     // What a blocking task is still at (a snapshot) is of no use any more.
     runtime.shutdown_background();
     let written = writer.join().unwrap_or_else(|_| Err(io::Error::other("the writer panicked")));

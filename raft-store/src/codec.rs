@@ -45,12 +45,12 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 }
 
 /// About how many bytes a batch takes, without encoding it.
-pub fn weight(batch: &Batch) -> usize {
-    batch.writes.iter().map(|write| command_weight(&write.command)).sum::<usize>() + 64
+pub fn approximate_bytes(batch: &Batch) -> usize {
+    batch.writes.iter().map(|write| command_bytes(&write.command)).sum::<usize>() + 64
 }
 
 /// About how many bytes a command takes in memory, which is more than in a message.
-pub fn command_weight(command: &Command) -> usize {
+pub fn command_bytes(command: &Command) -> usize {
     // In memory a small command takes mostly what its own type and the allocator take.
     const BASE: usize = size_of::<Write>() + 96;
     BASE + match command {
@@ -64,7 +64,7 @@ pub fn command_weight(command: &Command) -> usize {
 }
 
 /// About how many bytes a query takes.
-pub fn query_weight(query: &Query) -> usize {
+pub fn query_bytes(query: &Query) -> usize {
     const BASE: usize = 48;
     BASE + match query {
         Query::LogPoll { offsets } => offsets.iter().map(|(key, _)| key.as_str().len() + 16).sum(),
@@ -74,7 +74,7 @@ pub fn query_weight(query: &Query) -> usize {
 }
 
 /// About how many bytes an outcome takes.
-pub fn outcome_weight(outcome: &Outcome) -> usize {
+pub fn outcome_bytes(outcome: &Outcome) -> usize {
     const BASE: usize = 32;
     let batches = |batches: &[StoredBatch]| batches.iter().map(|b| b.bytes.len() + BASE).sum::<usize>();
     BASE + match outcome {

@@ -1,17 +1,13 @@
-//! How the replicated state is kept: openraft's storage traits over [`state_machine`](::state_machine), the log, snapshots,
-//! the byte form of what is replicated, the runtime that all of it runs on, and what a simulator attaches to a node.
+//! How the replicated state is kept: openraft's storage traits over [`state_machine`], the log, snapshots, the byte
+//! form of what is replicated, and what a simulator attaches to a node.
 //!
-//! The crate knows openraft and nothing of requests, doors or messages.
+//! The crate knows openraft and nothing of requests, listeners or messages. Two crates lie in its folder and do not depend
+//! on it: `runtime` (clock, randomness, tasks) and `state-machine` (what is replicated).
 
 pub mod codec;
-mod disk;
 pub mod experiment;
-pub mod log_store;
-pub mod runtime;
-mod state_machine;
-mod types;
+mod raft;
+mod storage;
 
-pub use self::state_machine::{Riders, StateMachine};
-pub use disk::{Disk, Storage};
-pub use log_store::MemoryLog;
-pub use types::{Applied, Proposal, Raft, RoundId, TypeConfig};
+pub use raft::{Applied, BatchedReads, MemoryLog, Proposal, Raft, RoundId, StateMachine, TypeConfig};
+pub use storage::{Disk, Storage};

@@ -10,8 +10,8 @@ use openraft::storage::{IOFlushed, RaftLogStorage, RaftStateMachine};
 use openraft::testing::{blank_ent, log_id};
 use openraft_rt::Oneshot;
 use openraft_rt_tokio::TokioOneshot;
-use raft_store::runtime::Host;
 use raft_store::{Disk, MemoryLog, Storage, TypeConfig};
+use runtime::Host;
 use tokio::sync::oneshot::Receiver;
 use tokio::time::sleep;
 
@@ -130,9 +130,10 @@ async fn a_sync_ends_with_its_machine() {
 #[tokio::test]
 async fn lives_with_the_same_memory_are_numbered_one_after_the_other() {
     let disk = Disk::new(Duration::ZERO);
-    let first = disk.open().begin_life();
-    assert_eq!(disk.open().begin_life(), first + 1);
-    assert_eq!(disk.open().begin_life(), first + 2);
-    let strangers = [Disk::new(Duration::ZERO).open().begin_life(), Storage::default().begin_life()];
+    let first = disk.open().next_incarnation();
+    assert_eq!(disk.open().next_incarnation(), first + 1);
+    assert_eq!(disk.open().next_incarnation(), first + 2);
+    let strangers =
+        [Disk::new(Duration::ZERO).open().next_incarnation(), Storage::default().next_incarnation()];
     assert!(strangers.iter().all(|life| life.abs_diff(first) > 1 << 16), "{strangers:?} are not of {first}");
 }

@@ -2,8 +2,8 @@
 
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
-use raft_store::runtime::Runtime;
 use raft_store::{Disk, MemoryLog, StateMachine, Storage, TypeConfig};
+use runtime::Runtime;
 
 struct Builder;
 

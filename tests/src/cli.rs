@@ -435,7 +435,9 @@ fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
     let until = args.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes.max(0.0) * 60.0));
     let cases = args.cases.unwrap_or(if until.is_some() { u64::MAX } else { 100 });
     let workloads: Vec<Kind> = match &args.workload {
-        Some(name) => vec![Kind::named(name).ok_or_else(|| Trouble::Use(format!("no workload `{name}`")))?],
+        Some(name) => {
+            vec![Kind::named(name).ok_or_else(|| Trouble::Use(format!("no workload `{name}`")))?]
+        }
         None => Kind::ALL.to_vec(),
     };
     let logs = |case: &Case| PathBuf::from("arena-out").join(format!("soak-{}-{}", case.stage, case.seed));

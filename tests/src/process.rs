@@ -224,7 +224,9 @@ impl Stage for Processes {
             }
             let mut wait_us = play.next_wakeup().map_or(100_000, |at_us| at_us.saturating_sub(now_us()));
             for (node, running) in nodes.0.iter_mut().enumerate() {
-                let Some(running) = running.as_mut().filter(|n| n.ending && !n.gone) else { continue };
+                let Some(running) = running.as_mut().filter(|n| n.ending && !n.gone) else {
+                    continue;
+                };
                 // Output ends a moment before the process does.
                 match running.child.try_wait() {
                     Ok(Some(status)) => {

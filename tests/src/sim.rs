@@ -1,6 +1,6 @@
 //! The stage of the simulator: all nodes in one thread, in virtual time, from one seed.
 //!
-//! Runs the production code of the node ([`cohort::node::run`]) for each node inside a simulated machine of its own
+//! Runs the production code of the node ([`cohort::listeners::maelstrom::stdio::run`]) for each node inside a simulated machine of its own
 //! ([`Host`]), on one tokio runtime whose clock stands still while anybody has something to do. Transport, clock,
 //! randomness and process life are the play's and the hosts', and where nodes restart, their disks ([`Disk`]) and how often they take
 //! snapshots; everything else is what the binary runs. The same case gives the same history, to the byte. Owns the machines and the driving; knows nothing of what lines mean.
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cohort::config::Config;
-use cohort::outbox::Outbox;
+use cohort::listeners::maelstrom::outbox::Outbox;
 use raft_store::experiment::{Experiment, Flaw};
-use raft_store::runtime::Host;
 use raft_store::{Disk, Storage};
+use runtime::Host;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -130,10 +130,11 @@ impl Sim {
         }
         host.revive();
         let witness = Some(watch.witness(node, storage.machine.clone()));
-        let host = host.with_experiment(Experiment { witness, flaw: self.flaw });
+        let host = host.with_attachment(Experiment { witness, flaw: self.flaw });
         let (sender, input) = mpsc::channel(INPUT_LINES);
         let outbox = Outbox::default();
-        let mut running = host.spawn(cohort::node::run(config, storage, input, outbox.clone()));
+        let mut running =
+            host.spawn(cohort::listeners::maelstrom::stdio::run(config, storage, input, outbox.clone()));
         let events = events.clone();
         let reader = tokio::spawn(async move {
             let status = loop {

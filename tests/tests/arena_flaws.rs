@@ -67,7 +67,7 @@ fn a_session_expires_by_the_clock_of_a_deposed_leader() {
 
 #[test]
 fn origins_are_forgotten_too_early() {
-    found(Flaw::OriginsForgotten, Kafka, &["duplicate", "twice-applied"]);
+    found(Flaw::RequestsForgotten, Kafka, &["duplicate", "twice-applied"]);
 }
 
 #[test]

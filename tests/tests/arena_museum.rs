@@ -71,7 +71,9 @@ impl Meddler for Exhibit {
             Way::Request => Passed { to_node: vec![line], from_node: vec![] },
             Way::Reply => Passed { to_node: vec![], from_node: vec![line] },
         };
-        let Ok(mut message) = serde_json::from_slice::<Value>(&line) else { return untouched(line) };
+        let Ok(mut message) = serde_json::from_slice::<Value>(&line) else {
+            return untouched(line);
+        };
         let body = &message["body"];
         let id = |field: &str| body[field].as_u64().unwrap_or(0);
         if way == Way::Reply {

@@ -91,7 +91,9 @@ impl Cluster {
 
 fn shown(action: &Action) -> String {
     match action {
-        Action::Deliver { node, line, .. } => format!("to {node}: {}", String::from_utf8_lossy(line)),
+        Action::Deliver { node, line, .. } => {
+            format!("to {node}: {}", String::from_utf8_lossy(line))
+        }
         other => format!("{other:?}"),
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arena::checkers::Verdict;
 use arena::checkers::state::trace::{
-    Answer, Applied, Breach, Change, Commit, Effect, GroupState, Leader, MemberChange, MemberState, Replayed,
-    Served, SignOfLife,
+    Answer, Applied, Breach, Change, Commit, Effect, GroupState, Heartbeat, Leader, MemberChange,
+    MemberState, Replayed, Served,
 };
 use arena::checkers::state::{StateTrace, all, check_all};
 
@@ -73,21 +73,21 @@ fn sound() -> StateTrace {
             bounded: true,
         }],
         lives: vec![
-            SignOfLife {
+            Heartbeat {
                 group: "g".into(),
                 member: "c".into(),
                 leader: "n1".into(),
                 at_us: 30_000,
                 clock_us: 35_000,
             },
-            SignOfLife {
+            Heartbeat {
                 group: "g".into(),
                 member: "a".into(),
                 leader: "n1".into(),
                 at_us: 900_000,
                 clock_us: 1,
             },
-            SignOfLife {
+            Heartbeat {
                 group: "g".into(),
                 member: "b".into(),
                 leader: "n1".into(),
@@ -118,7 +118,9 @@ fn catches(name: &str, names: &str, break_it: impl FnOnce(&mut StateTrace)) {
                     violations[0].account
                 );
             }
-            Verdict::Violated(violations) => panic!("{checker} is not to catch this: {violations:?}"),
+            Verdict::Violated(violations) => {
+                panic!("{checker} is not to catch this: {violations:?}")
+            }
             verdict => assert!(checker != name, "{name} must catch this, but says {verdict:?}"),
         }
     }

@@ -184,7 +184,9 @@ fn only_from_owned(facts: &Facts<'_>, members: &[&str]) -> Result<(), String> {
 
 fn size_between(facts: &Facts<'_>, bounds: &str) -> Result<(), String> {
     let parsed = bounds.split_once(',').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-    let Some((least, most)) = parsed else { return Err(format!("`{bounds}` is not a pair of numbers")) };
+    let Some((least, most)) = parsed else {
+        return Err(format!("`{bounds}` is not a pair of numbers"));
+    };
     for (member, list) in &facts.outcome.target {
         fail_unless((least..=most).contains(&list.len()), || format!("{member} has {}", list.len()))?;
     }
@@ -194,7 +196,9 @@ fn size_between(facts: &Facts<'_>, bounds: &str) -> Result<(), String> {
 fn topic_count_each(facts: &Facts<'_>, counts: &str) -> Result<(), String> {
     for count in counts.split(',') {
         let parsed = count.split_once('=').and_then(|(topic, n)| Some((topic, n.parse::<usize>().ok()?)));
-        let Some((topic, expected)) = parsed else { return Err(format!("`{count}` is not topic=number")) };
+        let Some((topic, expected)) = parsed else {
+            return Err(format!("`{count}` is not topic=number"));
+        };
         fail_unless(facts.case.topics.contains_key(topic), || format!("there is no topic `{topic}`"))?;
         for (member, list) in &facts.outcome.target {
             let got = list.iter().filter(|(other, _)| other == topic).count();

@@ -115,7 +115,9 @@ pub fn run(case: &Case) -> Result<(), String> {
     let assignment = match (assignor.assign(&group), &case.expect.error) {
         (Err(_), Some(_)) => return Ok(()),
         (Err(error), None) => return Err(format!("unexpected error: {error}")),
-        (Ok(_), Some(expected)) => return Err(format!("expected the error {expected}, got an assignment")),
+        (Ok(_), Some(expected)) => {
+            return Err(format!("expected the error {expected}, got an assignment"));
+        }
         (Ok(assignment), None) => assignment,
     };
     let mut reasons = Vec::new();

@@ -9,11 +9,11 @@
 //! raft-committed. A round of reads alone is one ReadIndex. Either way a read sees everything that was
 //! acknowledged before it came.
 //!
-//! **At most once.** Every command carries its origin; a node that does not hear the outcome asks again, the
+//! **At most once.** Every command carries its request id; a node that does not hear the outcome asks again, the
 //! same or the next leader, and the replicated state answers what it has applied already.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openraft::alias::WatchReceiverOf;
@@ -21,24 +21,34 @@ use openraft::errors::{InitializeError, RaftError};
 use openraft::metrics::RaftServerMetrics;
 use openraft_rt::watch::WatchReceiver;
 use raft_store::experiment;
-use raft_store::runtime::{self, Instant};
 use raft_store::{MemoryLog, Raft, StateMachine, Storage, TypeConfig};
+use runtime::Instant;
 use state_machine::State;
-use state_machine::command::{Command, Lane, Origin};
+use state_machine::command::{Command, Lane, RequestId};
 use state_machine::ids::{GroupId, MemberId, NodeId};
 use state_machine::reply::Reply;
 
-use crate::api::{Completion, Failure, Request, RequestId, Response, ServiceError};
 use crate::config::Config;
-use crate::open::{OpenRequests, Stage};
-use crate::peer::network::{Network, Peers};
-use crate::peer::{Forward, ForwardItem, Handed, Message};
-use crate::round::{Job, RoundEnd, Ticket};
+use crate::peers::message::{Forward, ForwardItem, ForwardReply, Message};
+use crate::peers::rpc::{Network, Peers};
+use crate::peers::snapshots::Incoming;
+use crate::service::api::{Completion, Failure, Request, RequestNumber, Response, ServiceError};
+use crate::service::in_flight::{InFlight, Progress};
+use crate::service::round::{Queued, ReplyTo, RoundEnd};
+use crate::service::rpc_server::RpcServer;
 
-mod house;
-mod leading;
+pub mod api;
+pub(crate) mod coordinator;
+pub mod deadlines;
+pub(crate) mod forwarded;
+mod housekeeping;
+pub(crate) mod in_flight;
+mod leader;
+mod round;
+mod rpc_server;
+pub(crate) mod slots;
 
-use leading::Leading;
+use leader::Leader;
 
 /// One message to the leader carries at most about so many bytes of requests (but always one).
 const FORWARD_BYTES: usize = 1024 * 1024;
@@ -89,18 +99,19 @@ pub struct Service {
     nodes: Vec<NodeId>,
     incarnation: u64,
     peers: Peers,
+    incoming_snapshot: Arc<Mutex<Incoming>>,
     machine: StateMachine,
     log: MemoryLog,
     raft: Option<Running>,
     role: Role,
-    open: OpenRequests,
+    open: InFlight,
     /// Open requests that have not been sent anywhere, in order.
-    unsent: VecDeque<RequestId>,
+    unsent: VecDeque<RequestNumber>,
     /// Rebalance time-outs, in ms, of members that joined through this node: how long their syncs may take,
     /// also where the replicated state here is behind.
     joined: BTreeMap<(GroupId, MemberId), u32>,
-    completions: Vec<(RequestId, Completion)>,
-    lead: Leading,
+    completions: Vec<(RequestNumber, Completion)>,
+    lead: Leader,
     next_housekeeping: Instant,
     /// The applied index at which a snapshot was last asked for.
     snapshot_asked_at: u64,
@@ -134,18 +145,19 @@ impl Service {
         storage: &Storage,
         peers: Peers,
     ) -> Self {
-        let lead = Leading::new(&config);
+        let lead = Leader::new(&config);
         Self {
             config,
             me,
             nodes,
             incarnation,
             peers,
+            incoming_snapshot: Arc::default(),
             machine: storage.machine.clone(),
             log: storage.log.clone(),
             raft: None,
             role: Role::Leaderless,
-            open: OpenRequests::default(),
+            open: InFlight::default(),
             unsent: VecDeque::new(),
             joined: BTreeMap::new(),
             completions: Vec::new(),
@@ -161,7 +173,7 @@ impl Service {
     /// # Errors
     /// Where Raft cannot start, which no input can cause.
     pub async fn start(&mut self) -> Result<(), String> {
-        let raft_config = house::raft_config(&self.config).validate().map_err(|e| e.to_string())?;
+        let raft_config = housekeeping::raft_config(&self.config).validate().map_err(|e| e.to_string())?;
         let network = Network(self.peers.clone());
         let (log, machine) = (self.log.clone(), self.machine.clone());
         let raft = Raft::new(self.me, Arc::new(raft_config), network, log, machine)
@@ -217,15 +229,15 @@ impl Service {
     pub fn submit(
         &mut self,
         request: Request,
-        after: Option<RequestId>,
+        after: Option<RequestNumber>,
         now: Instant,
-    ) -> Result<RequestId, ServiceError> {
-        let (weight, open) = (request.weight(), self.open.bytes());
-        if weight > MAX_REQUEST {
-            return Err(ServiceError::TooLarge { weight, limit: MAX_REQUEST });
+    ) -> Result<RequestNumber, ServiceError> {
+        let (approximate_bytes, open) = (request.approximate_bytes(), self.open.bytes());
+        if approximate_bytes > MAX_REQUEST {
+            return Err(ServiceError::TooLarge { approximate_bytes, limit: MAX_REQUEST });
         }
         let timeout = self.timeout_of(&request);
-        if open + weight > self.config.max_open {
+        if open + approximate_bytes > self.config.max_open {
             let limit = self.config.max_open;
             return Err(match request {
                 // See `give_up`.
@@ -266,7 +278,7 @@ impl Service {
     }
 
     /// What became of requests since the last call.
-    pub fn completions(&mut self) -> Vec<(RequestId, Completion)> {
+    pub fn completions(&mut self) -> Vec<(RequestNumber, Completion)> {
         std::mem::take(&mut self.completions)
     }
 
@@ -274,22 +286,25 @@ impl Service {
     pub fn on_message(&mut self, from: NodeId, incarnation: u64, message: Message) {
         match message {
             // What a life before this one asked was lost with it.
-            Message::Answer(life, ..) | Message::Forwarded(life, _) if life != self.incarnation => {}
-            Message::Answer(_, number, answer) => self.peers.answered(number, answer),
-            Message::Ask(number, ask) => {
+            Message::Response(life, ..) | Message::ForwardReplies(life, _) if life != self.incarnation => {}
+            Message::Response(_, number, answer) => self.peers.respond(number, answer),
+            Message::Request(number, ask) => {
                 if let Some(running) = &self.raft {
-                    let answer =
-                        self.peers.clone().answer(running.raft.clone(), from, incarnation, number, ask);
+                    let server = RpcServer {
+                        raft: running.raft.clone(),
+                        peers: self.peers.clone(),
+                        incoming: self.incoming_snapshot.clone(),
+                    };
                     // It ends by itself, when Raft has answered.
-                    let _task = runtime::spawn(answer);
+                    let _task = runtime::spawn(server.serve(from, incarnation, number, ask));
                 }
             }
             Message::Forward(forward) => self.on_forward(from, incarnation, forward),
-            Message::Forwarded(_, handed) => {
-                for (id, handed) in handed {
-                    match handed {
-                        Handed::Registered => self.registered(id),
-                        Handed::Done(outcome) => self.finish(id, outcome.map_err(Failure::from)),
+            Message::ForwardReplies(_, forward_replies) => {
+                for (id, forward_replies) in forward_replies {
+                    match forward_replies {
+                        ForwardReply::Delayed => self.registered(id),
+                        ForwardReply::Done(outcome) => self.finish(id, outcome.map_err(Failure::from)),
                     }
                 }
             }
@@ -341,10 +356,10 @@ impl Service {
         if matches!(self.role, Role::Leader { .. }) {
             self.begin_round(now);
         }
-        self.hand_back();
+        self.send_replies();
         if now >= self.next_housekeeping {
             self.next_housekeeping = now + HOUSEKEEPING;
-            self.keep_house();
+            self.keep_log_short();
         }
     }
 
@@ -375,19 +390,19 @@ impl Service {
     fn change_role(&mut self, role: Role) {
         tracing::info!(from = ?self.role, to = ?role, "role");
         if matches!(self.role, Role::Leader { .. }) {
-            self.machine.forget_riders();
+            self.machine.forget_batched_reads();
             self.lead.stop();
         }
         self.role = role;
         // Whoever leads now is asked anew, in the old order and under the old origins.
         self.unsent = self.open.in_order().into();
         for id in &self.unsent {
-            self.open.set_stage(*id, Stage::Unsent);
+            self.open.set_progress(*id, Progress::Unsent);
         }
         if let Role::Leader { term } = role {
             experiment::tell(|witness| witness.leads(term));
             let request = Request::Command(Command::NewCoordinator { node: self.me });
-            self.lead.queue.push_back(Job { ticket: Ticket::Internal, origin: None, request });
+            self.lead.queue.push_back(Queued { reply_to: ReplyTo::Internal, request_id: None, request });
         }
     }
 
@@ -402,11 +417,19 @@ impl Service {
                     // Without peers nobody else will ever lead, so there is no need to keep a copy.
                     let request = if alone { entry.request.take() } else { entry.request.clone() };
                     let Some(request) = request else { continue };
-                    entry.stage = Stage::Queued;
-                    let origin =
-                        Origin { node: self.me, incarnation: self.incarnation, lane: id.lane, seq: id.seq };
-                    experiment::tell(|witness| witness.took(&origin));
-                    self.lead.queue.push_back(Job { ticket: Ticket::Own(id), origin: Some(origin), request });
+                    entry.progress = Progress::Queued;
+                    let request_id = RequestId {
+                        node: self.me,
+                        incarnation: self.incarnation,
+                        lane: id.lane,
+                        seq: id.seq,
+                    };
+                    experiment::tell(|witness| witness.took(&request_id));
+                    self.lead.queue.push_back(Queued {
+                        reply_to: ReplyTo::Own(id),
+                        request_id: Some(request_id),
+                        request,
+                    });
                 }
             }
             Role::Follower { leader, .. } => {
@@ -417,41 +440,45 @@ impl Service {
         }
     }
 
-    fn forward(&mut self, leader: NodeId, ids: &[RequestId], now: Instant) {
+    fn forward(&mut self, leader: NodeId, ids: &[RequestNumber], now: Instant) {
         let (mut items, mut bytes) = (Vec::new(), 0);
         for id in ids {
             let Some(entry) = self.open.get(*id) else { continue };
             let Some(request) = entry.request.clone() else { continue };
-            let attempt = if let Stage::Sent { attempt, .. } = entry.stage { attempt + 1 } else { 0 };
+            let attempt = if let Progress::Sent { attempt, .. } = entry.progress { attempt + 1 } else { 0 };
             let after = entry.after.filter(|before| self.open.get(*before).is_some());
-            let weight = request.weight();
-            if bytes + weight > FORWARD_BYTES && !items.is_empty() {
+            let approximate_bytes = request.approximate_bytes();
+            if bytes + approximate_bytes > FORWARD_BYTES && !items.is_empty() {
                 let items = std::mem::take(&mut items);
-                self.peers.send(leader, &Message::Forward(Forward { floors: self.open.floors(), items }));
+                self.peers.send(
+                    leader,
+                    &Message::Forward(Forward { acknowledged: self.open.acknowledged(), items }),
+                );
                 bytes = 0;
             }
-            bytes += weight;
+            bytes += approximate_bytes;
             items.push(ForwardItem { id: *id, after, attempt, request });
             // Patience grows with each attempt, so that a slow leader is not buried in copies.
             let due = now + self.config.forward_timeout * (attempt + 1).min(4);
-            self.open.set_stage(*id, Stage::Sent { due, attempt });
+            self.open.set_progress(*id, Progress::Sent { due, attempt });
         }
         if !items.is_empty() {
-            self.peers.send(leader, &Message::Forward(Forward { floors: self.open.floors(), items }));
+            self.peers
+                .send(leader, &Message::Forward(Forward { acknowledged: self.open.acknowledged(), items }));
         }
     }
 
     /// The group knows of the request; it may take minutes now.
-    fn registered(&mut self, id: RequestId) {
+    fn registered(&mut self, id: RequestNumber) {
         let Some(entry) = self.open.get(id) else { return };
-        if let Stage::Sent { attempt, .. } = entry.stage {
+        if let Progress::Sent { attempt, .. } = entry.progress {
             let due = Instant::now() + REGISTERED_RETRY;
-            self.open.set_stage(id, Stage::Sent { due, attempt });
+            self.open.set_progress(id, Progress::Sent { due, attempt });
         }
-        self.completions.push((id, Completion::Registered));
+        self.completions.push((id, Completion::Delayed));
     }
 
-    fn finish(&mut self, id: RequestId, response: Response) {
+    fn finish(&mut self, id: RequestNumber, response: Response) {
         // A copy of an answer, or one to a request that was given up: nobody waits for it.
         if let Some(entry) = self.open.remove(id) {
             if let (
@@ -469,7 +496,7 @@ impl Service {
     }
 
     /// A request's time is over: it is answered now, once, and never again.
-    fn expire(&mut self, id: RequestId, now: Instant) {
+    fn expire(&mut self, id: RequestNumber, now: Instant) {
         let Some(entry) = self.open.get(id) else { return };
         if now > entry.deadline + TOO_LATE {
             self.open.remove(id);
@@ -479,7 +506,7 @@ impl Service {
         self.give_up(id);
     }
 
-    fn give_up(&mut self, id: RequestId) {
+    fn give_up(&mut self, id: RequestNumber) {
         let Some(entry) = self.open.remove(id) else { return };
         let error = match entry.request {
             // Maelstrom's client has moved its position already, and takes a definite refusal for messages
@@ -502,8 +529,8 @@ impl Service {
         }
         for id in self.open.in_order() {
             match id.lane {
-                Lane::Prompt => self.give_up(id),
-                Lane::Waiting => self.finish(id, Err(ServiceError::InputEnded.into())),
+                Lane::Immediate => self.give_up(id),
+                Lane::Delayed => self.finish(id, Err(ServiceError::InputEnded.into())),
             }
         }
     }

@@ -170,7 +170,9 @@ impl Node {
                 Some(line)
             }
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => panic!("the node has ended; stderr: {}", self.stderr()),
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("the node has ended; stderr: {}", self.stderr())
+            }
         }
     }
 
@@ -351,7 +353,9 @@ impl Node {
             match self.stdout.recv_timeout(left) {
                 Ok(line) => lines.push(line),
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("still there after {PATIENCE:?}: {}", self.stderr()),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("still there after {PATIENCE:?}: {}", self.stderr())
+                }
             }
         }
         let status = loop {

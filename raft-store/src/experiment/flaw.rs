@@ -4,13 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use state_machine::State;
-use state_machine::command::{Batch, Command, Fence, Floor, Lane, Origin, Stamp, Write};
+use state_machine::command::{Acknowledged, Batch, Command, Fence, Lane, RequestId, Stamp, Write};
+use state_machine::dedup::Seen;
 use state_machine::groups::Membership;
 use state_machine::ids::TopicPartition;
-use state_machine::sessions::Seen;
 
 use super::has;
-use crate::runtime;
 
 /// A fault of the kind that a distributed log or a group coordinator can have. `docs/arena.md` has the table of
 /// what finds each.
@@ -18,7 +17,7 @@ use crate::runtime;
 pub enum Flaw {
     /// The leader answers writes when it has proposed them, without waiting for a quorum.
     AcknowledgedBeforeCommit,
-    /// A request that is sent again is applied again: its origin is not looked up.
+    /// A request that is sent again is applied again: its request id is not looked up.
     RetryAppliedTwice,
     /// A leader reads without asking a quorum whether it still leads.
     StaleRead,
@@ -29,7 +28,7 @@ pub enum Flaw {
     /// A node that leads again goes on with the deadlines of its last leadership.
     DeposedClock,
     /// Answers of requests are forgotten while their retries may still come.
-    OriginsForgotten,
+    RequestsForgotten,
     /// A snapshot that is installed lacks one group.
     SnapshotWithoutGroup,
     /// A new leader does not give everyone a full session.
@@ -55,7 +54,7 @@ impl Flaw {
         Self::GenerationNotChecked,
         Self::EarlyHandover,
         Self::DeposedClock,
-        Self::OriginsForgotten,
+        Self::RequestsForgotten,
         Self::SnapshotWithoutGroup,
         Self::NoFullSession,
         Self::ClockInApply,
@@ -74,7 +73,7 @@ impl Flaw {
             Self::GenerationNotChecked => "generation-not-checked",
             Self::EarlyHandover => "early-handover",
             Self::DeposedClock => "deposed-clock",
-            Self::OriginsForgotten => "origins-forgotten",
+            Self::RequestsForgotten => "origins-forgotten",
             Self::SnapshotWithoutGroup => "snapshot-without-group",
             Self::NoFullSession => "no-full-session",
             Self::ClockInApply => "clock-in-apply",
@@ -106,14 +105,14 @@ impl FromStr for Flaw {
 /// What the state machine is given instead of a batch, where a flaw says so.
 pub(crate) fn broken_batch(state: &State, batch: &Batch) -> Option<Batch> {
     if has(Flaw::RetryAppliedTwice) {
-        // Requests that wait are left alone: without an origin nobody could answer them.
+        // Requests that wait are left alone: without an request id nobody could answer them.
         let forget = |write: &Write| Write {
-            origin: write.origin.filter(|origin| origin.lane == Lane::Waiting),
+            request_id: write.request_id.filter(|request_id| request_id.lane == Lane::Delayed),
             command: write.command.clone(),
         };
         return Some(Batch { writes: batch.writes.iter().map(forget).collect(), ..batch.clone() });
     }
-    if has(Flaw::OriginsForgotten) {
+    if has(Flaw::RequestsForgotten) {
         return Some(forgetful(state, batch));
     }
     if has(Flaw::ClockInApply) {
@@ -133,14 +132,17 @@ fn forgetful(state: &State, batch: &Batch) -> Batch {
     const NEWEST: u64 = 4;
     let mut batch = batch.clone();
     for write in &mut batch.writes {
-        let Some(origin) = write.origin.filter(|origin| origin.lane == Lane::Prompt) else { continue };
-        let Origin { node, incarnation, lane, seq } = origin;
-        batch.floors.push(Floor { node, incarnation, lane, below: seq.saturating_sub(NEWEST) });
-        let over = |floor: &Floor| {
+        let Some(request_id) = write.request_id.filter(|request_id| request_id.lane == Lane::Immediate)
+        else {
+            continue;
+        };
+        let RequestId { node, incarnation, lane, seq } = request_id;
+        batch.acknowledged.push(Acknowledged { node, incarnation, lane, below: seq.saturating_sub(NEWEST) });
+        let over = |floor: &Acknowledged| {
             (floor.node, floor.incarnation, floor.lane) == (node, incarnation, lane) && seq < floor.below
         };
-        if batch.floors.iter().any(over) || state.sessions().seen(&origin) == Seen::Over {
-            write.origin = None;
+        if batch.acknowledged.iter().any(over) || state.dedup().seen(&request_id) == Seen::Over {
+            write.request_id = None;
         }
     }
     batch
@@ -150,14 +152,14 @@ fn forgetful(state: &State, batch: &Batch) -> Batch {
 fn legitimate(state: &State, command: &mut Command) {
     let (commit, member, generation) = match command {
         Command::CommitOffset { commit, fence: Some(Fence { member_id: Some(member), generation }) }
-        | Command::ThinCommit { commit, member, generation } => (commit, member, generation),
+        | Command::PollingCommit { commit, member, generation } => (commit, member, generation),
         _ => return,
     };
     let Some(group) = state.group(&commit.group) else { return };
     let partition = TopicPartition { topic: commit.topic.clone(), partition: commit.partition };
     let owner = match &group.membership {
         Membership::Simple | Membership::Declared(_) => None,
-        Membership::Thin(thin) => thin.owners.get(&partition),
+        Membership::Polling(polling) => polling.owners.get(&partition),
         Membership::Classic(classic) => classic.owners.get(&partition),
     };
     if let Some(owner) = owner {
@@ -171,10 +173,10 @@ pub(crate) fn broken_writes_after(state: &State, batch: &Batch) -> Vec<Write> {
     if has(Flaw::EarlyHandover) {
         let mut polls = Vec::new();
         for (id, group) in state.groups() {
-            let holding = group.membership.thin().and_then(|thin| thin.rebalance.as_ref());
+            let holding = group.membership.polling().and_then(|polling| polling.rebalance.as_ref());
             for member in holding.into_iter().flat_map(|rebalance| &rebalance.holding) {
                 let command = Command::Poll { group: id.clone(), member: member.clone(), max_messages: 0 };
-                polls.push(Write { origin: None, command });
+                polls.push(Write { request_id: None, command });
             }
         }
         return polls;
@@ -182,9 +184,9 @@ pub(crate) fn broken_writes_after(state: &State, batch: &Batch) -> Vec<Write> {
     if has(Flaw::JoinedTwice) {
         let again = |write: &Write| {
             let Command::JoinGroup { member: None, .. } = &write.command else { return None };
-            let mut origin = write.origin?;
-            origin.seq |= 1 << 60;
-            Some(Write { origin: Some(origin), command: write.command.clone() })
+            let mut request_id = write.request_id?;
+            request_id.seq |= 1 << 60;
+            Some(Write { request_id: Some(request_id), command: write.command.clone() })
         };
         return batch.writes.iter().filter_map(again).collect();
     }
@@ -198,15 +200,15 @@ pub(crate) fn broken_snapshot(state: &State) -> Option<State> {
     }
     let mut state = state.clone();
     let (id, group) = state.groups().next().map(|(id, group)| (id.clone(), group.clone()))?;
-    let leave = |command| Write { origin: None, command };
+    let leave = |command| Write { request_id: None, command };
     let mut writes: Vec<Write> = match &group.membership {
         Membership::Simple | Membership::Declared(_) => Vec::new(),
-        Membership::Thin(thin) => {
+        Membership::Polling(polling) => {
             let unsubscribe = |member: &_| {
                 let (group, member) = (id.clone(), Clone::clone(member));
                 leave(Command::Unsubscribe { group, member, permanent: true })
             };
-            thin.members.keys().map(unsubscribe).collect()
+            polling.members.keys().map(unsubscribe).collect()
         }
         Membership::Classic(classic) => {
             let leave_group = |(member, found): (&_, &state_machine::groups::ClassicMember)| {

@@ -1,6 +1,6 @@
 //! What a simulator attaches to a node: somebody who is told what the node does, and a fault put in on purpose.
 //!
-//! A simulated machine ([`Host`](crate::runtime::Host)) carries an [`Experiment`]; a process has no host, hence none, and pays
+//! A simulated machine ([`Host`](runtime::Host)) carries an [`Experiment`]; a process has no host, hence none, and pays
 //! one look at a thread-local variable for each fact that it does not tell. Flaws exist only where debug assertions
 //! are on: a release build decides at compile time that there is none.
 //!
@@ -11,11 +11,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use state_machine::State;
-use state_machine::command::{Batch, Origin};
+use state_machine::command::{Batch, RequestId};
 use state_machine::ids::{GroupId, MemberId};
 
-use crate::runtime;
-use crate::types::Proposal;
+use crate::raft::Proposal;
 
 mod flaw;
 
@@ -29,9 +28,9 @@ pub trait Witness: fmt::Debug + Send + Sync {
     /// The node leads a term, and knows it.
     fn leads(&self, term: u64);
     /// The node took a request in to decide it as the leader.
-    fn took(&self, origin: &Origin);
+    fn took(&self, request_id: &RequestId);
     /// It has decided the request, as the leader of a term.
-    fn decided(&self, origin: &Origin, term: u64);
+    fn decided(&self, request_id: &RequestId, term: u64);
     /// An answer of the node proved a member alive.
     fn heard(&self, group: &GroupId, member: &MemberId);
     /// A member's request was accepted in a round of reads alone, by what the node had applied, up to the index `applied`.
@@ -63,12 +62,15 @@ pub struct Experiment {
 
 /// Tells the current node's witness, if there is one.
 pub fn tell(what: impl FnOnce(&dyn Witness)) {
-    if let Some(witness) = runtime::experiment().and_then(|experiment| experiment.witness.clone()) {
+    if let Some(witness) =
+        runtime::attachment::<Experiment>().and_then(|experiment| experiment.witness.clone())
+    {
         what(&*witness);
     }
 }
 
 /// Whether the current node has this flaw. Never in a build without debug assertions.
 pub fn has(flaw: Flaw) -> bool {
-    cfg!(debug_assertions) && runtime::experiment().is_some_and(|experiment| experiment.flaw == Some(flaw))
+    cfg!(debug_assertions)
+        && runtime::attachment::<Experiment>().is_some_and(|experiment| experiment.flaw == Some(flaw))
 }

@@ -15,7 +15,7 @@ use state_machine::ids::MemberId;
 
 fn apply(state: &mut State, command: Command) {
     state.begin(&Batch { stamp: Stamp::default(), ..Batch::default() });
-    let outcome = state.apply(&Write { origin: None, command }, None);
+    let outcome = state.apply(&Write { request_id: None, command }, None);
     assert!(outcome.is_ok(), "{outcome:?}");
     black_box(outcome).ok();
 }
@@ -100,7 +100,7 @@ fn requests(c: &mut Criterion) {
     };
     bench.bench_function("heartbeat", |b| {
         b.iter(|| {
-            let query = Query::ThinHeartbeat { group: "g".into(), member: name(next()) };
+            let query = Query::PollingHeartbeat { group: "g".into(), member: name(next()) };
             black_box(state.query(&query)).expect("a member");
         });
     });
@@ -116,7 +116,7 @@ fn requests(c: &mut Criterion) {
                 offset: 0,
                 metadata: None,
             };
-            apply(&mut state, Command::ThinCommit { commit, member: name(i), generation: None });
+            apply(&mut state, Command::PollingCommit { commit, member: name(i), generation: None });
         });
     });
     bench.finish();

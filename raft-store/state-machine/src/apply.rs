@@ -8,19 +8,19 @@
 //! Nothing here reads a clock, draws a number or does input or output; the same batch on the same state has
 //! the same result on every node.
 
-use crate::command::{Batch, Command, Origin, Query, Write};
+use crate::command::{Batch, Command, Query, RequestId, Write};
+use crate::dedup::Seen;
 use crate::event::Event;
 use crate::ids::TopicPartition;
 use crate::partitions::ReadBudget;
 use crate::reply::{Outcome, Rejection, Reply};
-use crate::sessions::Seen;
 use crate::state::State;
 use crate::{groups, offsets, registers, topics};
 
 /// One command's way from question to fact.
 pub struct Transition<'a> {
     state: &'a mut State,
-    origin: Option<Origin>,
+    request_id: Option<RequestId>,
     events: Option<&'a mut Vec<Event>>,
 }
 
@@ -31,8 +31,8 @@ impl Transition<'_> {
     }
 
     /// Whose request is being decided.
-    pub(crate) fn origin(&self) -> Option<Origin> {
-        self.origin
+    pub(crate) fn request_id(&self) -> Option<RequestId> {
+        self.request_id
     }
 
     /// States a fact and makes it true.
@@ -47,7 +47,7 @@ impl Transition<'_> {
 impl State {
     /// Begins a batch: time moves forward, finished requests are forgotten.
     pub fn begin(&mut self, batch: &Batch) {
-        self.advance(batch.stamp, &batch.floors);
+        self.advance(batch.stamp, &batch.acknowledged);
     }
 
     /// Applies one write of a batch that has begun. Events are pushed to `events`, if anybody wants them.
@@ -55,17 +55,17 @@ impl State {
     /// # Errors
     /// [`Rejection`], the same on every node, with nothing changed but the memory of the request.
     pub fn apply(&mut self, write: &Write, events: Option<&mut Vec<Event>>) -> Outcome {
-        if let Some(origin) = &write.origin {
-            match self.sessions().seen(origin) {
+        if let Some(request_id) = &write.request_id {
+            match self.dedup().seen(request_id) {
                 Seen::New => {}
                 Seen::Answered(outcome) => return outcome.clone(),
-                Seen::Over => return Err(Rejection::OriginOver),
+                Seen::Over => return Err(Rejection::RequestOver),
             }
         }
-        let mut tx = Transition { state: self, origin: write.origin, events };
+        let mut tx = Transition { state: self, request_id: write.request_id, events };
         let outcome = decide(&mut tx, &write.command);
-        if let Some(origin) = &write.origin {
-            self.remember(origin, outcome.clone());
+        if let Some(request_id) = &write.request_id {
+            self.remember(request_id, outcome.clone());
         }
         outcome
     }
@@ -84,7 +84,7 @@ impl State {
             }
             Query::FetchOffset { group, topic, partition } => offsets::fetch(self, group, topic, *partition),
             Query::RegisterRead { key } => registers::read(self, key),
-            Query::ThinHeartbeat { .. }
+            Query::PollingHeartbeat { .. }
             | Query::Heartbeat { .. }
             | Query::ListGroups
             | Query::DescribeGroup { .. } => groups::query(self, query),
@@ -123,12 +123,12 @@ fn decide(tx: &mut Transition<'_>, command: &Command) -> Outcome {
         Command::RegisterCas { key, from, to, create_if_not_exists } => {
             registers::cas(tx, key, from, to, *create_if_not_exists)
         }
-        Command::ThinCommit { .. }
+        Command::PollingCommit { .. }
         | Command::DeclareGroup { .. }
         | Command::NewCoordinator { .. }
         | Command::Subscribe { .. }
         | Command::Poll { .. }
-        | Command::ThinHeartbeat { .. }
+        | Command::PollingHeartbeat { .. }
         | Command::Unsubscribe { .. }
         | Command::JoinGroup { .. }
         | Command::SyncGroup { .. }

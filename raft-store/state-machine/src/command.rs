@@ -2,7 +2,7 @@
 //!
 //! A [`Command`] changes state and goes through the Raft log; a [`Query`] reads state at one point of that
 //! log and leaves no trace. Doors build both; neither knows a clock, a random source, or who leads. What a
-//! decision needs of those comes in with [`Stamp`] and [`Origin`].
+//! decision needs of those comes in with [`Stamp`] and [`RequestId`].
 
 use std::sync::Arc;
 
@@ -45,15 +45,15 @@ impl Default for GroupLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Lane {
     /// Answered as soon as it is applied.
-    Prompt,
+    Immediate,
     /// `join_group` and `sync_group`: answered when the group is ready.
-    Waiting,
+    Delayed,
 }
 
 /// Who took a request in, and which of that node's requests it is: the same in every retry inside the
 /// cluster, and never the same for two requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Origin {
+pub struct RequestId {
     /// The node that took the request in from its client.
     pub node: NodeId,
     /// One life of that node's process: drawn at random when it starts.
@@ -66,7 +66,7 @@ pub struct Origin {
 
 /// A node's word that its requests below a number are over: answered, or given up for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Floor {
+pub struct Acknowledged {
     /// The node.
     pub node: NodeId,
     /// Its life.
@@ -81,7 +81,7 @@ pub struct Floor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Write {
     /// `None` for what the leader proposes on its own account (expiries, its own beginning).
-    pub origin: Option<Origin>,
+    pub request_id: Option<RequestId>,
     /// What to do.
     pub command: Command,
 }
@@ -92,7 +92,7 @@ pub struct Batch {
     /// The leader's clock when it proposed the batch.
     pub stamp: Stamp,
     /// Applied before the writes.
-    pub floors: Vec<Floor>,
+    pub acknowledged: Vec<Acknowledged>,
     /// Applied one after another.
     pub writes: Vec<Write>,
 }
@@ -231,7 +231,7 @@ pub enum Command {
         fence: Option<Fence>,
     },
     /// Commit an offset as a thin consumer that owns the partition.
-    ThinCommit {
+    PollingCommit {
         /// What to commit.
         commit: OffsetCommit,
         /// The consumer.
@@ -295,7 +295,7 @@ pub enum Command {
         max_messages: u32,
     },
     /// A thin consumer's heartbeat that has a newer generation to tell.
-    ThinHeartbeat {
+    PollingHeartbeat {
         /// The group.
         group: GroupId,
         /// The consumer.
@@ -314,7 +314,7 @@ pub enum Command {
     JoinGroup {
         /// The group.
         group: GroupId,
-        /// `None` when it joins for the first time: the origin then makes its id.
+        /// `None` when it joins for the first time: the request id then makes its id.
         member: Option<MemberId>,
         /// Its static identity, if it has one.
         instance_id: Option<InstanceId>,
@@ -456,7 +456,7 @@ pub enum Query {
         key: Arc<str>,
     },
     /// A thin consumer's sign of life.
-    ThinHeartbeat {
+    PollingHeartbeat {
         /// The group.
         group: GroupId,
         /// The consumer.

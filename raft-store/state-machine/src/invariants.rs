@@ -33,7 +33,7 @@ pub fn check(state: &State) -> Vec<Violation> {
             )));
         }
     }
-    found.extend(state.sessions().violations().into_iter().map(Violation));
+    found.extend(state.dedup().violations().into_iter().map(Violation));
     found
 }
 

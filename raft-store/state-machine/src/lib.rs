@@ -3,20 +3,20 @@
 //!
 //! The crate is a function from (state, batch of commands) to (state, outcomes, events). It deliberately
 //! knows no clock, no randomness, no input or output, no Raft, no wire format: time and ids come in as data
-//! ([`command::Stamp`], [`command::Origin`]). Begin reading at [`apply`].
+//! ([`command::Stamp`], [`command::RequestId`]). Begin reading at [`apply`].
 
 pub mod apply;
 pub mod command;
+pub mod dedup;
 pub mod event;
 pub mod groups;
 pub mod ids;
 pub mod invariants;
-pub mod life;
+pub mod liveness;
 pub mod offsets;
 pub mod partitions;
 mod registers;
 pub mod reply;
-pub mod sessions;
 pub mod state;
 pub mod topics;
 

@@ -73,8 +73,8 @@ pub enum GroupKind {
     Simple,
     /// Declared as a whole, in one shot.
     Declared,
-    /// Thin consumers; the coordinator assigns.
-    Thin,
+    /// Polling consumers; the coordinator assigns.
+    Polling,
     /// Kafka's classic protocol; the group's leader assigns.
     Classic,
 }
@@ -85,7 +85,7 @@ impl GroupKind {
         match self {
             Self::Simple => "simple",
             Self::Declared => "declared",
-            Self::Thin => "thin",
+            Self::Polling => "thin",
             Self::Classic => "classic",
         }
     }
@@ -93,7 +93,7 @@ impl GroupKind {
 
 /// What every reply to a thin consumer tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ThinView {
+pub struct PollingView {
     /// The member's generation from now on.
     pub generation: Generation,
     /// The group's state.
@@ -242,11 +242,11 @@ pub enum Reply {
         revoked: Option<Vec<(MemberId, Vec<PartitionId>)>>,
     },
     /// To a thin consumer that subscribed or sent a heartbeat.
-    Thin(ThinView),
+    Polling(PollingView),
     /// To a thin consumer that polled.
     Polled {
         /// What it is told of the group.
-        view: ThinView,
+        view: PollingView,
         /// What it was handed.
         spans: Vec<Span>,
         /// The records of the spans, in their order; filled in only where the reply is sent from.
@@ -255,7 +255,7 @@ pub enum Reply {
     /// A query can't tell: the thin consumer's heartbeat has to be proposed as a command.
     NeedsCommand,
     /// The request is registered and waits for the group; the answer comes with an event.
-    Parked {
+    Delayed {
         /// The member that waits, with its new id if it had none.
         member: MemberId,
     },
@@ -434,5 +434,5 @@ pub enum Rejection {
     },
     /// The request was given up by the node that took it in, before it came here.
     #[error("the request is over")]
-    OriginOver,
+    RequestOver,
 }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Floor, GroupLimits, Origin, RegisterValue, Stamp};
+use crate::command::{Acknowledged, GroupLimits, RegisterValue, RequestId, Stamp};
+use crate::dedup::Dedup;
 use crate::event::Event;
 use crate::groups::event::GroupEvent;
 use crate::groups::{Group, Membership};
 use crate::ids::{GroupId, LogKey, Millis, NodeId, Offset, PartitionId, TopicName};
 use crate::partitions::PartitionLog;
 use crate::reply::Outcome;
-use crate::sessions::Sessions;
 use crate::topics::Topic;
 
 /// Everything that the cluster agrees on.
@@ -29,7 +29,7 @@ pub struct State {
     topics: BTreeMap<TopicName, Topic>,
     groups: BTreeMap<GroupId, Arc<Group>>,
     registers: BTreeMap<Arc<str>, RegisterValue>,
-    sessions: Sessions,
+    dedup: Dedup,
 }
 
 impl State {
@@ -84,8 +84,8 @@ impl State {
     }
 
     /// The requests that may still be retried.
-    pub fn sessions(&self) -> &Sessions {
-        &self.sessions
+    pub fn dedup(&self) -> &Dedup {
+        &self.dedup
     }
 
     /// Which groups have committed offsets of which partitions of a topic.
@@ -102,16 +102,16 @@ impl State {
         self.groups.iter().flat_map(of_group).collect()
     }
 
-    pub(crate) fn advance(&mut self, stamp: Stamp, floors: &[Floor]) {
+    pub(crate) fn advance(&mut self, stamp: Stamp, acknowledged: &[Acknowledged]) {
         self.now_ms = self.now_ms.max(stamp.now_ms);
         self.limits = stamp.limits;
-        for floor in floors {
-            self.sessions.forget_below(floor);
+        for floor in acknowledged {
+            self.dedup.forget_below(floor);
         }
     }
 
-    pub(crate) fn remember(&mut self, origin: &Origin, outcome: Outcome) {
-        self.sessions.remember(origin, outcome);
+    pub(crate) fn remember(&mut self, request_id: &RequestId, outcome: Outcome) {
+        self.dedup.remember(request_id, outcome);
     }
 
     /// Makes a fact true. The only writer of the state's contents; it decides nothing.
@@ -167,14 +167,14 @@ impl State {
             Event::CoordinatorChanged { node } => {
                 self.coordinator = Some(*node);
                 for group in self.groups.values_mut() {
-                    if let Membership::Thin(_) = &group.membership {
+                    if let Membership::Polling(_) = &group.membership {
                         Arc::make_mut(group).forget_positions();
                     }
                 }
             }
             Event::Group { group, event } => {
-                if let GroupEvent::Answered { origin: Some(origin), outcome, .. } = event {
-                    self.sessions.replace(origin, outcome);
+                if let GroupEvent::Answered { request_id: Some(request_id), outcome, .. } = event {
+                    self.dedup.replace(request_id, outcome);
                 }
                 if event.removes_group() {
                     self.groups.remove(group);

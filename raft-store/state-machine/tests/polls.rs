@@ -7,7 +7,7 @@ use state_machine::reply::{Outcome, Reply};
 
 fn apply(state: &mut State, command: Command) -> Outcome {
     state.begin(&Batch::default());
-    state.apply(&Write { origin: None, command }, None)
+    state.apply(&Write { request_id: None, command }, None)
 }
 
 fn poll(state: &mut State, max_messages: u32) -> Outcome {

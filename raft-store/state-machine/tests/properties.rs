@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use state_machine::State;
-use state_machine::command::{Batch, Command, Deadline, Lane, Origin, Write};
+use state_machine::command::{Batch, Command, Deadline, Lane, RequestId, Write};
 use state_machine::event::Event;
 use state_machine::groups::Membership;
 use state_machine::groups::event::GroupEvent;
 use state_machine::ids::{Generation, InstanceId, MemberId, TopicPartition};
-use state_machine::reply::{GroupState, Outcome, Reply, ThinView};
+use state_machine::reply::{GroupState, Outcome, PollingView, Reply};
 use support::ops::{self, Op, Said};
 use support::script::World;
 
@@ -26,7 +26,7 @@ struct Run {
     /// Who was told to read a partition in a generation; under the same static identity it is the same reader.
     readers: BTreeMap<(Generation, TopicPartition), (MemberId, Option<InstanceId>)>,
     /// Requests that wait.
-    waiting: BTreeSet<Origin>,
+    waiting: BTreeSet<RequestId>,
 }
 
 impl Run {
@@ -44,18 +44,19 @@ impl Run {
             Said::Wait(ms) => self.world.stamp.now_ms += ms,
             Said::MaxSize(members) => self.world.stamp.limits.max_size = members,
             Said::InitialDelay(ms) => self.world.stamp.limits.initial_rebalance_delay_ms = ms,
-            Said::Floor(back) => {
+            Said::Acknowledged(back) => {
                 let below = self.seq.saturating_sub(back);
-                let floors = [Lane::Prompt, Lane::Waiting].map(|lane| ops::floor(lane, below)).to_vec();
-                let batch = Batch { stamp: self.world.stamp, floors, writes: Vec::new() };
+                let acknowledged =
+                    [Lane::Immediate, Lane::Delayed].map(|lane| ops::floor(lane, below)).to_vec();
+                let batch = Batch { stamp: self.world.stamp, acknowledged, writes: Vec::new() };
                 self.world.state.begin(&batch);
-                self.waiting.retain(|origin| origin.seq >= below);
+                self.waiting.retain(|request_id| request_id.seq >= below);
                 self.said.push(batch);
                 self.outcomes.push(None);
             }
             Said::Retry(back) => {
                 let earlier: Vec<_> = self.said.iter().flat_map(|b| &b.writes).collect();
-                if let Some(write) = earlier.iter().rev().nth(back).filter(|w| w.origin.is_some()) {
+                if let Some(write) = earlier.iter().rev().nth(back).filter(|w| w.request_id.is_some()) {
                     self.retry(&(*write).clone());
                 }
             }
@@ -84,10 +85,10 @@ impl Run {
             assert!(full, "a refusal changed something: {events:?}");
         }
         self.look(&before, &write, &outcome, &events);
-        if write.origin.is_some() {
+        if write.request_id.is_some() {
             self.retry(&write);
         }
-        self.said.push(Batch { stamp: self.world.stamp, floors: Vec::new(), writes: vec![write] });
+        self.said.push(Batch { stamp: self.world.stamp, acknowledged: Vec::new(), writes: vec![write] });
         self.outcomes.push(Some(outcome.clone()));
         outcome
     }
@@ -99,28 +100,28 @@ impl Run {
             match event {
                 // The next group of that name begins to count anew.
                 GroupEvent::Removed => self.readers.clear(),
-                GroupEvent::Answered { origin: Some(origin), .. } => {
-                    let waited = self.waiting.remove(origin);
+                GroupEvent::Answered { request_id: Some(request_id), .. } => {
+                    let waited = self.waiting.remove(request_id);
                     // Its node may have given it up.
-                    let is_over = !self.waiting.contains(origin);
-                    assert!(waited || is_over, "{origin:?} was answered twice");
+                    let is_over = !self.waiting.contains(request_id);
+                    assert!(waited || is_over, "{request_id:?} was answered twice");
                 }
                 _ => {}
             }
         }
-        if let (Ok(Reply::Parked { .. }), Some(origin)) = (outcome, write.origin) {
-            assert!(self.waiting.insert(origin), "{origin:?} waits twice");
+        if let (Ok(Reply::Delayed { .. }), Some(request_id)) = (outcome, write.request_id) {
+            assert!(self.waiting.insert(request_id), "{request_id:?} waits twice");
         }
         let parked = self.parked();
         let lost: Vec<_> = self.waiting.difference(&parked).collect();
         assert!(lost.is_empty(), "{lost:?} wait, and nobody will answer");
-        if let (Ok(Reply::Thin(view) | Reply::Polled { view, .. }), Some(member)) =
-            (outcome, write.command.sign_of_life().and_then(|s| s.member))
+        if let (Ok(Reply::Polling(view) | Reply::Polled { view, .. }), Some(member)) =
+            (outcome, write.command.heartbeat().and_then(|s| s.member))
         {
             self.reads(member, view);
         }
         let fenced = match &write.command {
-            Command::ThinCommit { commit, member, .. } => Some((commit, member)),
+            Command::PollingCommit { commit, member, .. } => Some((commit, member)),
             Command::CommitOffset { commit, fence } => {
                 fence.as_ref().and_then(|f| f.member_id.as_ref()).map(|member| (commit, member))
             }
@@ -130,7 +131,9 @@ impl Run {
             let partition = TopicPartition { topic: commit.topic.clone(), partition: commit.partition };
             let group = before.group(&commit.group).expect("a member is in a group");
             match &group.membership {
-                Membership::Thin(thin) => assert_eq!(thin.owners.get(&partition), Some(member)),
+                Membership::Polling(polling) => {
+                    assert_eq!(polling.owners.get(&partition), Some(member))
+                }
                 Membership::Classic(classic) => {
                     assert!(classic.members.contains_key(member));
                     let owner = classic.owners.get(&partition);
@@ -142,17 +145,17 @@ impl Run {
     }
 
     /// The requests that the state will answer.
-    fn parked(&self) -> BTreeSet<Origin> {
+    fn parked(&self) -> BTreeSet<RequestId> {
         let classic = self.world.state.group(&ops::group()).and_then(|g| g.membership.classic());
         let waits = classic.into_iter().flat_map(|c| c.members.values()).filter_map(|m| m.waits.as_ref());
-        waits.filter_map(|w| w.origin).collect()
+        waits.filter_map(|w| w.request_id).collect()
     }
 
     /// A thin consumer was told what to read: nobody else was told that in the same generation.
-    fn reads(&mut self, member: &MemberId, view: &ThinView) {
+    fn reads(&mut self, member: &MemberId, view: &PollingView) {
         let group = self.world.state.group(&ops::group()).expect("it has a member");
-        let thin = group.membership.thin().expect("it has a thin member");
-        let instance = thin.members[member].instance_id.clone();
+        let polling = group.membership.polling().expect("it has a thin member");
+        let instance = polling.members[member].instance_id.clone();
         for (topic, partitions) in &view.assignment {
             for partition in partitions {
                 let partition = TopicPartition { topic: topic.clone(), partition: *partition };
@@ -211,7 +214,7 @@ impl Run {
     fn is_away(&self, member: &MemberId) -> bool {
         let group = self.world.state.group(&ops::group());
         match group.map(|g| &g.membership) {
-            Some(Membership::Thin(thin)) => thin.members.get(member).is_some_and(|m| m.away),
+            Some(Membership::Polling(polling)) => polling.members.get(member).is_some_and(|m| m.away),
             Some(Membership::Classic(classic)) => classic.away.contains(member),
             Some(Membership::Simple | Membership::Declared(_)) | None => false,
         }
@@ -222,10 +225,10 @@ impl Run {
         let Some(group) = self.world.state.group(&ops::group()) else { return Default::default() };
         let (topics, assigned): (Vec<_>, Vec<_>) = match &group.membership {
             Membership::Simple | Membership::Declared(_) => return Default::default(),
-            Membership::Thin(thin) => {
+            Membership::Polling(polling) => {
                 let held =
-                    thin.members.iter().map(|(id, m)| (id.clone(), m.assigned.keys().cloned().collect()));
-                (thin.subscribed.keys().cloned().collect(), held.collect())
+                    polling.members.iter().map(|(id, m)| (id.clone(), m.assigned.keys().cloned().collect()));
+                (polling.subscribed.keys().cloned().collect(), held.collect())
             }
             Membership::Classic(classic) => {
                 let mut held: BTreeMap<MemberId, Vec<TopicPartition>> =
@@ -261,8 +264,8 @@ impl Run {
         let (assigned, all) = self.assigned();
         let one_topic = all.iter().map(|p| &p.topic).collect::<BTreeSet<_>>().len() == 1;
         let equal = match &group.expect("has members").membership {
-            Membership::Thin(thin) => {
-                thin.members.values().map(|m| &m.topics).collect::<BTreeSet<_>>().len() == 1
+            Membership::Polling(polling) => {
+                polling.members.values().map(|m| &m.topics).collect::<BTreeSet<_>>().len() == 1
             }
             Membership::Classic(classic) => {
                 classic.members.values().map(|m| classic.topics_of(m)).collect::<BTreeSet<_>>().len() == 1
@@ -297,7 +300,7 @@ fn replay(run: &Run, snapshot_after: usize) -> State {
 }
 
 fn all_of(len: usize) -> impl Strategy<Value = Vec<Op>> {
-    any::<bool>().prop_flat_map(move |thin| prop::collection::vec(ops::op(thin), 1..len))
+    any::<bool>().prop_flat_map(move |polling| prop::collection::vec(ops::op(polling), 1..len))
 }
 
 proptest! {
@@ -331,7 +334,7 @@ proptest! {
             .state
             .group(&ops::group())
             .map(|g| match &g.membership {
-                Membership::Thin(thin) => thin.members.keys().cloned().collect::<Vec<_>>(),
+                Membership::Polling(polling) => polling.members.keys().cloned().collect::<Vec<_>>(),
                 Membership::Classic(classic) => classic.members.keys().cloned().collect(),
                 Membership::Simple | Membership::Declared(_) => Vec::new(),
             })

@@ -211,7 +211,9 @@ impl<'h> Commits<'h> {
             ("describe_group", _) => {
                 let lines = reply.and_then(|reply| reply.get("offsets")).and_then(Value::as_array);
                 for line in lines.into_iter().flatten() {
-                    let Some(partition) = line.get("partition").and_then(Value::as_i64) else { continue };
+                    let Some(partition) = line.get("partition").and_then(Value::as_i64) else {
+                        continue;
+                    };
                     let Some(committed) = line.get("committed") else { continue };
                     let value = if committed.is_null() { Some(0) } else { committed.as_i64() };
                     let Some(value) = value else { continue };

@@ -503,7 +503,9 @@ impl Reader {
             let Ok(read @ 1..) = stdout.read(&mut input[held..]) else { return };
             let searched = held;
             held += read;
-            let Some(whole) = input[searched..held].iter().rposition(|byte| *byte == b'\n') else { continue };
+            let Some(whole) = input[searched..held].iter().rposition(|byte| *byte == b'\n') else {
+                continue;
+            };
             let whole = searched + whole + 1;
             self.pass_on(&input[..whole]);
             input.copy_within(whole..held, 0);

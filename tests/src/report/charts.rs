@@ -236,7 +236,9 @@ pub fn lag(history: &History, end: Micros, group: Option<&str>) -> Option<String
     for (id, log) in &logs.logs {
         let name = match id {
             LogId::Key(key) if group.is_none() => key.clone(),
-            LogId::Partition(topic, partition) if topics.contains(topic) => format!("{topic}-{partition}"),
+            LogId::Partition(topic, partition) if topics.contains(topic) => {
+                format!("{topic}-{partition}")
+            }
             _ => continue,
         };
         for (offset, _, op) in &log.acks {

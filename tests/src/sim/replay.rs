@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use state_machine::command::{Batch, Command, Origin, Write};
+use state_machine::command::{Batch, Command, RequestId, Write};
 use state_machine::event::Event;
 use state_machine::groups::event::{GroupEvent, RemovalReason, Touched};
 use state_machine::groups::{Group, Membership};
@@ -58,7 +58,7 @@ struct Place<'a> {
     index: u64,
     leader: &'a str,
     clock_us: Micros,
-    origin: Option<String>,
+    request_id: Option<String>,
 }
 
 impl Replay {
@@ -84,11 +84,11 @@ impl Replay {
             let generation = named(&said.command).and_then(|named| self.generation_of(&named));
             let mut events = Vec::new();
             let outcome = self.state.apply(write, Some(&mut events));
-            let origin = said.origin.as_ref().map(name_of);
-            if let (Some(origin), false) = (&origin, events.is_empty()) {
-                self.trace.effects.push(Effect { index, origin: origin.clone() });
+            let request_id = said.request_id.as_ref().map(name_of);
+            if let (Some(request_id), false) = (&request_id, events.is_empty()) {
+                self.trace.effects.push(Effect { index, origin: request_id.clone() });
             }
-            let place = Place { index, leader: &leader, clock_us, origin };
+            let place = Place { index, leader: &leader, clock_us, request_id };
             for event in &events {
                 if let Event::Group { group, event } = event {
                     self.member_change(&place, group, event);
@@ -196,7 +196,7 @@ impl Replay {
             group: group.to_string(),
             member: member.to_string(),
             change,
-            origin: place.origin.clone(),
+            origin: place.request_id.clone(),
             leader: place.leader.to_owned(),
             clock_us: place.clock_us,
             session_us,
@@ -206,7 +206,7 @@ impl Replay {
     fn generation_of(&self, named: &Named<'_>) -> Option<Generation> {
         let group = self.state.group(named.group)?;
         match &group.membership {
-            Membership::Thin(thin) => Some(thin.members.get(named.member?)?.generation),
+            Membership::Polling(thin) => Some(thin.members.get(named.member?)?.generation),
             Membership::Classic(classic) => classic.members.get(named.member?).map(|_| group.generation),
             Membership::Simple | Membership::Declared(_) => None,
         }
@@ -223,7 +223,9 @@ impl Replay {
     ) {
         let Some(named) = named(&said.command).filter(|_| outcome.is_ok()) else { return };
         for event in events {
-            let Event::OffsetCommitted { group, topic, partition, committed } = event else { continue };
+            let Event::OffsetCommitted { group, topic, partition, committed } = event else {
+                continue;
+            };
             let log = self.state.topic(topic).and_then(|topic| topic.partitions.get(*partition as usize));
             self.trace.commits.push(Commit {
                 index,
@@ -256,7 +258,7 @@ fn named(command: &Command) -> Option<Named<'_>> {
             let generation = fence.as_ref().and_then(|fence| fence.generation);
             Some(Named { group: &commit.group, member, generation, bounded: false })
         }
-        Command::ThinCommit { commit, member, generation } => {
+        Command::PollingCommit { commit, member, generation } => {
             let (member, generation) = (Some(member), *generation);
             Some(Named { group: &commit.group, member, generation, bounded: true })
         }
@@ -264,8 +266,8 @@ fn named(command: &Command) -> Option<Named<'_>> {
     }
 }
 
-fn name_of(origin: &Origin) -> String {
-    format!("n{}/{:x}/{:?}/{}", origin.node, origin.incarnation, origin.lane, origin.seq)
+fn name_of(request_id: &RequestId) -> String {
+    format!("n{}/{:x}/{:?}/{}", request_id.node, request_id.incarnation, request_id.lane, request_id.seq)
 }
 
 /// Whether a group may look different after an event to those who look at members and what they own.
@@ -301,7 +303,7 @@ fn describe(state: &State, index: u64, id: &GroupId, group: &Group) -> GroupStat
                 members.insert(id.to_string(), of);
             }
         }
-        Membership::Thin(thin) => {
+        Membership::Polling(thin) => {
             for (id, of) in &thin.members {
                 // While nothing moves nobody else can read what a member shall read, though it may not know of it yet.
                 let assignment = if thin.rebalance.is_none() { of.target.clone() } else { of.assignment() };
@@ -330,7 +332,7 @@ fn describe(state: &State, index: u64, id: &GroupId, group: &Group) -> GroupStat
         state: group.state().name().to_owned(),
         generation: i64::from(group.generation.0),
         cooperative: group.strategy().is_some_and(|strategy| strategy.as_str() == "cooperative-sticky"),
-        hands_out_all: matches!(group.membership, Membership::Thin(_)),
+        hands_out_all: matches!(group.membership, Membership::Polling(_)),
         members,
         topics,
     }

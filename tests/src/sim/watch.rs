@@ -8,15 +8,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft_store::experiment::{AppliedEntry, Witness};
-use raft_store::{Proposal, StateMachine, codec, runtime};
+use raft_store::{Proposal, StateMachine, codec};
 use serde::Serialize;
 use state_machine::State;
-use state_machine::command::{Batch, Origin};
+use state_machine::command::{Batch, RequestId};
 use state_machine::ids::{GroupId, MemberId};
 use tokio::time::Instant;
 
 use crate::checkers::state::StateTrace;
-use crate::checkers::state::trace::{Answer, Applied, Leader, Served, SignOfLife};
+use crate::checkers::state::trace::{Answer, Applied, Heartbeat, Leader, Served};
 use crate::history::Micros;
 
 /// The state is hashed after every so manieth entry: each hash reads all of it.
@@ -43,7 +43,7 @@ pub(super) struct Notes {
     /// The states of each node's lives.
     lives: BTreeMap<usize, Vec<StateMachine>>,
     /// When each request that is not decided came to a leader, by the leader's place and the request.
-    taken: BTreeMap<(usize, Origin), Micros>,
+    taken: BTreeMap<(usize, RequestId), Micros>,
 }
 
 impl Notes {
@@ -169,22 +169,22 @@ impl Witness for OneLife {
         notes.taken.retain(|(node, _), _| *node != self.node);
     }
 
-    fn took(&self, origin: &Origin) {
+    fn took(&self, request_id: &RequestId) {
         let now_us = self.watch.now_us();
         // A join that waits is taken in again when it is asked for again: it has been here since the first time.
-        self.watch.lock().taken.entry((self.node, *origin)).or_insert(now_us);
+        self.watch.lock().taken.entry((self.node, *request_id)).or_insert(now_us);
     }
 
-    fn decided(&self, origin: &Origin, term: u64) {
+    fn decided(&self, request_id: &RequestId, term: u64) {
         let complete_us = self.watch.now_us();
         let mut notes = self.watch.lock();
-        if let Some(invoke_us) = notes.taken.remove(&(self.node, *origin)) {
+        if let Some(invoke_us) = notes.taken.remove(&(self.node, *request_id)) {
             notes.trace.answers.push(Answer { node: self.name.clone(), term, invoke_us, complete_us });
         }
     }
 
     fn heard(&self, group: &GroupId, member: &MemberId) {
-        let sign = SignOfLife {
+        let sign = Heartbeat {
             group: group.to_string(),
             member: member.to_string(),
             leader: self.name.clone(),

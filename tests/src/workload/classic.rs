@@ -289,7 +289,9 @@ impl Classic {
     }
 
     fn synced(&mut self, slot: usize, result: &Value, cx: &Cx<'_>) {
-        let Some(group) = self.consumers[slot].as_ref().map(|consumer| consumer.group) else { return };
+        let Some(group) = self.consumers[slot].as_ref().map(|consumer| consumer.group) else {
+            return;
+        };
         let cooperative = self.cooperative(group);
         let Some(consumer) = &mut self.consumers[slot] else { return };
         let mut assigned = BTreeSet::new();

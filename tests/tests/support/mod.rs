@@ -166,7 +166,9 @@ impl Coordinator {
                 let offset = self.committed.get(&(text("group"), topic, partition)).copied().unwrap_or(0);
                 json!({ "type": "fetch_offset_ok", "offset": offset })
             }
-            "describe_group" => json!({ "type": "describe_group_ok", "members": [], "offsets": [] }),
+            "describe_group" => {
+                json!({ "type": "describe_group_ok", "members": [], "offsets": [] })
+            }
             "commit" | "commit_offset" => {
                 if let Err(refusal) = self.member(body) {
                     return Some(refusal);

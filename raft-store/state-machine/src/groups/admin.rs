@@ -84,8 +84,10 @@ impl Group {
             (_, GroupState::Empty) => true,
             // Its consumers are not members: nobody says when they are done.
             (Membership::Declared(_), _) => false,
-            (Membership::Thin(_) | Membership::Classic(_), GroupState::Stable) => !self.subscribes_to(topic),
-            (Membership::Simple | Membership::Thin(_) | Membership::Classic(_), _) => false,
+            (Membership::Polling(_) | Membership::Classic(_), GroupState::Stable) => {
+                !self.subscribes_to(topic)
+            }
+            (Membership::Simple | Membership::Polling(_) | Membership::Classic(_), _) => false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Who may commit which offset. The one place that knows.
 
-use super::{Group, Membership, classic, log_end, thin_of};
+use super::{Group, Membership, classic, log_end, polling_of};
 use crate::apply::Transition;
 use crate::command::{Fence, OffsetCommit};
 use crate::ids::{Generation, GroupId, MemberId, TopicPartition};
@@ -8,13 +8,13 @@ use crate::offsets;
 use crate::reply::{GroupState, Outcome, Rejection, Reply};
 
 /// Commits as a thin consumer. Order of checks: member, generation, ownership, end of the log.
-pub(super) fn thin_commit(
+pub(super) fn polling_commit(
     tx: &mut Transition<'_>,
     commit: &OffsetCommit,
     member: &MemberId,
     generation: Option<Generation>,
 ) -> Outcome {
-    thin_of(tx.state(), &commit.group, member)?;
+    polling_of(tx.state(), &commit.group, member)?;
     let group = tx.state().group(&commit.group).expect("a thin group");
     let fence = Fence { member_id: Some(member.clone()), generation };
     let partition = TopicPartition { topic: commit.topic.clone(), partition: commit.partition };
@@ -54,8 +54,8 @@ impl Group {
             }
             (_, None) => Ok(()),
             (Membership::Simple | Membership::Declared(_), Some(_)) => Err(classic::unknown(id, member)),
-            (Membership::Thin(thin), Some(_)) => {
-                let found = thin.present(id, member)?;
+            (Membership::Polling(polling), Some(_)) => {
+                let found = polling.present(id, member)?;
                 match generation {
                     Some(given) if given != found.generation => Err(illegal(given, found.generation)),
                     Some(_) | None if !found.assigned.contains_key(partition) => Err(not_assigned()),

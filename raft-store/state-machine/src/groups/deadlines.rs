@@ -8,7 +8,7 @@
 //! [`Command::Expire`]: crate::command::Command::Expire
 
 use super::classic::{Classic, ClassicMember, NEW_MEMBER_JOIN_TIMEOUT_MS, Phase};
-use super::{Group, Membership, ThinMember};
+use super::{Group, Membership, PollingMember};
 use crate::command::Deadline;
 use crate::ids::MemberId;
 
@@ -18,8 +18,8 @@ impl Group {
         let mut found = self.group_deadlines();
         match &self.membership {
             Membership::Simple | Membership::Declared(_) => {}
-            Membership::Thin(thin) => {
-                found.extend(thin.members.iter().flat_map(|(id, member)| of_thin(id, member)));
+            Membership::Polling(polling) => {
+                found.extend(polling.members.iter().flat_map(|(id, member)| of_thin(id, member)));
             }
             Membership::Classic(classic) => {
                 found.extend(classic.members.iter().flat_map(|(id, member)| of_classic(id, member)));
@@ -33,8 +33,8 @@ impl Group {
         match &self.membership {
             Membership::Simple | Membership::Declared(_) => Vec::new(),
             // A cooperative group waits for single members, not as a whole.
-            Membership::Thin(thin) => match &thin.rebalance {
-                Some(rebalance) if !thin.is_cooperative() => {
+            Membership::Polling(polling) => match &polling.rebalance {
+                Some(rebalance) if !polling.is_cooperative() => {
                     vec![(Deadline::Rebalance { epoch: self.epoch }, rebalance.timeout_ms.into())]
                 }
                 Some(_) | None => Vec::new(),
@@ -65,7 +65,9 @@ impl Group {
     pub fn member_deadlines(&self, id: &MemberId) -> Vec<(Deadline, u64)> {
         match &self.membership {
             Membership::Simple | Membership::Declared(_) => Vec::new(),
-            Membership::Thin(thin) => thin.members.get(id).into_iter().flat_map(|m| of_thin(id, m)).collect(),
+            Membership::Polling(polling) => {
+                polling.members.get(id).into_iter().flat_map(|m| of_thin(id, m)).collect()
+            }
             Membership::Classic(classic) => {
                 classic.members.get(id).into_iter().flat_map(|m| of_classic(id, m)).collect()
             }
@@ -73,7 +75,7 @@ impl Group {
     }
 }
 
-fn of_thin(id: &MemberId, member: &ThinMember) -> impl Iterator<Item = (Deadline, u64)> + use<> {
+fn of_thin(id: &MemberId, member: &PollingMember) -> impl Iterator<Item = (Deadline, u64)> + use<> {
     let session = (Deadline::Session { member: id.clone() }, member.session_timeout_ms.into());
     let timeout = u64::from(member.rebalance_timeout_ms);
     let poll = (!member.away).then(|| (Deadline::PollInterval { member: id.clone() }, timeout));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ClassicMember, Group, HOUR_MS, Membership, ThinMember, existing, log_end};
+use super::{ClassicMember, Group, HOUR_MS, Membership, PollingMember, existing, log_end};
 use crate::ids::{GroupId, MemberId, Offset, TopicName, TopicPartition};
 use crate::reply::{DescribedMember, DescribedOffset, Description, Outcome, Reply};
 use crate::state::State;
@@ -43,14 +43,14 @@ fn members(group: &Group) -> Vec<DescribedMember> {
             };
             declared.assignments.iter().map(member).collect()
         }
-        Membership::Thin(thin) => {
-            let member = |(id, m): (&MemberId, &ThinMember)| DescribedMember {
+        Membership::Polling(polling) => {
+            let member = |(id, m): (&MemberId, &PollingMember)| DescribedMember {
                 member_id: id.clone(),
                 instance_id: m.instance_id.clone(),
                 topics: m.topics.clone(),
-                assignment: thin.described_assignment(m),
+                assignment: polling.described_assignment(m),
             };
-            thin.members.iter().map(member).collect()
+            polling.members.iter().map(member).collect()
         }
         Membership::Classic(classic) => {
             let member = |(id, m): (&MemberId, &ClassicMember)| DescribedMember {
@@ -109,6 +109,6 @@ fn offset(
 /// Where a thin consumer will read on in a partition that it holds. What other members have read, only they
 /// know.
 fn position(group: &Group, owner: &MemberId, partition: &TopicPartition) -> Option<Offset> {
-    let reader = group.membership.thin()?.members.get(owner)?;
+    let reader = group.membership.polling()?.members.get(owner)?;
     Some(reader.assigned.get(partition).copied().flatten().unwrap_or_else(|| group.start(partition)))
 }

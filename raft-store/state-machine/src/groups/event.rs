@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Origin, Protocol, Subscription};
+use crate::command::{Protocol, RequestId, Subscription};
 use crate::ids::{Generation, InstanceId, MemberId, PartitionId, ProtocolName, TopicName};
 use crate::reply::{Outcome, Span, TopicPartitions};
 
@@ -93,7 +93,7 @@ pub enum GroupEvent {
         /// What it wants.
         info: JoinInfo,
         /// It waits for the group, and this is whose answer it will be; `None`: it does not wait.
-        waits: Option<Option<Origin>>,
+        waits: Option<Option<RequestId>>,
     },
     /// A static member came back under another name: it has the seat now, and the old name is fenced.
     SeatTaken {
@@ -152,7 +152,7 @@ pub enum GroupEvent {
         /// The member.
         member: MemberId,
         /// Whose answer it will be.
-        origin: Option<Origin>,
+        request_id: Option<RequestId>,
     },
     /// A classic member asked for its assignment and got it.
     SyncFetched {
@@ -198,8 +198,8 @@ pub enum GroupEvent {
     Answered {
         /// The member whose request it was; it may be gone.
         member: MemberId,
-        /// The request; `None` where it was proposed without an origin.
-        origin: Option<Origin>,
+        /// The request; `None` where it was proposed without an request id.
+        request_id: Option<RequestId>,
         /// The answer.
         outcome: Outcome,
     },

@@ -1,7 +1,7 @@
 //! What events make of a group. Decides nothing; the kinds' own parts are in their folders.
 
 use super::event::GroupEvent;
-use super::{Classic, Declared, Group, HOUR_MS, MAX_RECENT_REBALANCES, Membership, Thin};
+use super::{Classic, Declared, Group, HOUR_MS, MAX_RECENT_REBALANCES, Membership, Polling};
 use crate::ids::Millis;
 
 impl Group {
@@ -18,8 +18,8 @@ impl Group {
             }
             GroupEvent::Subscribed { member, subscription } => {
                 let generation = self.generation;
-                if self.membership.thin().is_none() {
-                    self.membership = Membership::Thin(Thin::default());
+                if self.membership.polling().is_none() {
+                    self.membership = Membership::Polling(Polling::default());
                 }
                 self.thin_mut().subscribed(member, subscription, generation);
             }
@@ -30,20 +30,26 @@ impl Group {
                 self.classic_mut().joined(member, info, waits.as_ref());
             }
             GroupEvent::SeatTaken { instance_id, from, to } => match &mut self.membership {
-                Membership::Thin(thin) => thin.seat_taken(instance_id, from, to),
+                Membership::Polling(polling) => polling.seat_taken(instance_id, from, to),
                 Membership::Classic(classic) => classic.seat_taken(instance_id, from, to),
-                Membership::Simple | Membership::Declared(_) => unreachable!("{event:?} without members"),
+                Membership::Simple | Membership::Declared(_) => {
+                    unreachable!("{event:?} without members")
+                }
             },
             GroupEvent::SeatKept { member } => match &mut self.membership {
-                Membership::Thin(thin) => thin.seat_kept(member),
+                Membership::Polling(polling) => polling.seat_kept(member),
                 Membership::Classic(classic) => classic.seat_kept(member),
-                Membership::Simple | Membership::Declared(_) => unreachable!("{event:?} without members"),
+                Membership::Simple | Membership::Declared(_) => {
+                    unreachable!("{event:?} without members")
+                }
             },
             GroupEvent::MemberRemoved { member, .. } => {
                 match &mut self.membership {
-                    Membership::Thin(thin) => thin.removed(member),
+                    Membership::Polling(polling) => polling.removed(member),
                     Membership::Classic(classic) => classic.removed(member),
-                    Membership::Simple | Membership::Declared(_) => unreachable!("{event:?} without members"),
+                    Membership::Simple | Membership::Declared(_) => {
+                        unreachable!("{event:?} without members")
+                    }
                 }
                 if !self.has_members() {
                     self.emptied_ms = now_ms;
@@ -52,9 +58,11 @@ impl Group {
             GroupEvent::RebalanceStarted { timeout_ms, initial, .. } => {
                 self.epoch += 1;
                 match &mut self.membership {
-                    Membership::Thin(thin) => thin.rebalance_started(*timeout_ms),
+                    Membership::Polling(polling) => polling.rebalance_started(*timeout_ms),
                     Membership::Classic(classic) => classic.rebalance_started(*timeout_ms, *initial),
-                    Membership::Simple | Membership::Declared(_) => unreachable!("{event:?} without members"),
+                    Membership::Simple | Membership::Declared(_) => {
+                        unreachable!("{event:?} without members")
+                    }
                 }
             }
             GroupEvent::RebalanceExtended { timeout_ms, initial } => {
@@ -70,14 +78,18 @@ impl Group {
                 self.emptied_ms = now_ms;
                 self.classic_mut().emptied();
             }
-            GroupEvent::SyncWaits { member, origin } => self.classic_mut().sync_waits(member, *origin),
+            GroupEvent::SyncWaits { member, request_id } => {
+                self.classic_mut().sync_waits(member, *request_id)
+            }
             GroupEvent::SyncFetched { member } => self.classic_mut().sync_fetched(member),
             GroupEvent::Assigned { generation, targets } => {
                 self.generation = *generation;
                 match &mut self.membership {
-                    Membership::Thin(thin) => thin.assigned(*generation, targets),
+                    Membership::Polling(polling) => polling.assigned(*generation, targets),
                     Membership::Classic(classic) => classic.assigned(targets),
-                    Membership::Simple | Membership::Declared(_) => unreachable!("{event:?} without members"),
+                    Membership::Simple | Membership::Declared(_) => {
+                        unreachable!("{event:?} without members")
+                    }
                 }
             }
             GroupEvent::Reconciled { member, generation, revoked, assigned } => {
@@ -90,8 +102,8 @@ impl Group {
                 let surplus = (self.recent_rebalances.len() + 1).saturating_sub(MAX_RECENT_REBALANCES);
                 self.recent_rebalances.drain(..old.max(surplus));
                 self.recent_rebalances.push(now_ms);
-                if let Membership::Thin(thin) = &mut self.membership {
-                    thin.rebalance = None;
+                if let Membership::Polling(polling) = &mut self.membership {
+                    polling.rebalance = None;
                 }
             }
             GroupEvent::Polled { member, spans } => self.thin_mut().polled(member, spans),
@@ -105,14 +117,14 @@ impl Group {
         }
     }
 
-    /// Thin consumers read on from their committed offsets.
+    /// Polling consumers read on from their committed offsets.
     pub(crate) fn forget_positions(&mut self) {
         self.thin_mut().forget_positions();
     }
 
-    fn thin_mut(&mut self) -> &mut Thin {
+    fn thin_mut(&mut self) -> &mut Polling {
         match &mut self.membership {
-            Membership::Thin(thin) => thin,
+            Membership::Polling(polling) => polling,
             Membership::Simple | Membership::Declared(_) | Membership::Classic(_) => {
                 unreachable!("a thin group's event in a group of another kind")
             }
@@ -122,7 +134,7 @@ impl Group {
     fn classic_mut(&mut self) -> &mut Classic {
         match &mut self.membership {
             Membership::Classic(classic) => classic,
-            Membership::Simple | Membership::Declared(_) | Membership::Thin(_) => {
+            Membership::Simple | Membership::Declared(_) | Membership::Polling(_) => {
                 unreachable!("a classic group's event in a group of another kind")
             }
         }

@@ -5,7 +5,7 @@
 //! had to, or begun to wait; the rebalance may be over, or another one.
 
 use super::event::RemovalReason;
-use super::{Group, Membership, classic, deadlines, thin};
+use super::{Group, Membership, classic, deadlines, polling};
 use crate::apply::Transition;
 use crate::command::Deadline;
 use crate::ids::GroupId;
@@ -19,24 +19,24 @@ pub(crate) fn expire(tx: &mut Transition<'_>, id: &GroupId, deadline: &Deadline)
     }
     match (&group.membership, deadline) {
         (Membership::Simple | Membership::Declared(_), _) => {}
-        (Membership::Thin(_), Deadline::Session { member }) => {
-            thin::rebalance::remove(tx, id, member, RemovalReason::SessionExpired);
+        (Membership::Polling(_), Deadline::Session { member }) => {
+            polling::rebalance::remove(tx, id, member, RemovalReason::SessionExpired);
         }
-        (Membership::Thin(members), Deadline::PollInterval { member }) => {
+        (Membership::Polling(members), Deadline::PollInterval { member }) => {
             if members.members[member].instance_id.is_some() {
-                thin::rebalance::keep_seat(tx, id, member);
+                polling::rebalance::keep_seat(tx, id, member);
             } else {
-                thin::rebalance::remove(tx, id, member, RemovalReason::PolledTooSlowly);
+                polling::rebalance::remove(tx, id, member, RemovalReason::PolledTooSlowly);
             }
         }
-        (Membership::Thin(members), Deadline::Revocation { member, .. }) => {
+        (Membership::Polling(members), Deadline::Revocation { member, .. }) => {
             if members.members[member].instance_id.is_some() {
-                thin::reconcile::give_up(tx, id, member);
+                polling::reconcile::give_up(tx, id, member);
             } else {
-                thin::rebalance::remove(tx, id, member, RemovalReason::MissedRebalance);
+                polling::rebalance::remove(tx, id, member, RemovalReason::MissedRebalance);
             }
         }
-        (Membership::Thin(_), Deadline::Rebalance { .. }) => thin::rebalance::time_out(tx, id),
+        (Membership::Polling(_), Deadline::Rebalance { .. }) => polling::rebalance::time_out(tx, id),
         (Membership::Classic(_), Deadline::Session { member }) => {
             classic::leave::remove(tx, id, member, RemovalReason::SessionExpired);
         }
@@ -45,7 +45,7 @@ pub(crate) fn expire(tx: &mut Transition<'_>, id: &GroupId, deadline: &Deadline)
             classic::rebalance::initial_delay_over(tx, id);
         }
         (Membership::Classic(_), Deadline::Sync { .. }) => classic::rebalance::sync_time_out(tx, id),
-        (Membership::Thin(_), Deadline::Sync { .. } | Deadline::InitialDelay { .. })
+        (Membership::Polling(_), Deadline::Sync { .. } | Deadline::InitialDelay { .. })
         | (Membership::Classic(_), Deadline::PollInterval { .. } | Deadline::Revocation { .. }) => {
             unreachable!("not a deadline of a {} group: {deadline:?}", group.kind().name())
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::apply::Transition;
-use crate::command::{Command, Origin, Query};
+use crate::command::{Command, Query, RequestId};
 use crate::event::Event;
 use crate::ids::{Generation, GroupId, MemberId, Millis, Offset, PartitionId, ProtocolName, TopicName};
 use crate::offsets::CommittedOffset;
@@ -29,14 +29,14 @@ mod describe;
 pub mod event;
 mod evolve;
 mod expire;
-pub mod thin;
+pub mod polling;
 mod topic;
 mod violations;
 
 pub use classic::{Classic, ClassicMember};
 pub use declared::Declared;
 use event::GroupEvent;
-pub use thin::{Thin, ThinMember};
+pub use polling::{Polling, PollingMember};
 pub(crate) use topic::topic_changed;
 
 /// So many times of completed rebalances are kept at most; older ones are forgotten first.
@@ -74,8 +74,8 @@ pub enum Membership {
     Simple,
     /// Consumers that were declared as a whole.
     Declared(Declared),
-    /// Thin consumers; the coordinator assigns.
-    Thin(Thin),
+    /// Polling consumers; the coordinator assigns.
+    Polling(Polling),
     /// Kafka's classic protocol; the group's leader assigns.
     Classic(Classic),
 }
@@ -84,14 +84,14 @@ impl Membership {
     pub(crate) fn declared(&self) -> Option<&Declared> {
         match self {
             Self::Declared(declared) => Some(declared),
-            Self::Simple | Self::Thin(_) | Self::Classic(_) => None,
+            Self::Simple | Self::Polling(_) | Self::Classic(_) => None,
         }
     }
 
     /// The members of a thin group.
-    pub fn thin(&self) -> Option<&Thin> {
+    pub fn polling(&self) -> Option<&Polling> {
         match self {
-            Self::Thin(thin) => Some(thin),
+            Self::Polling(polling) => Some(polling),
             Self::Simple | Self::Declared(_) | Self::Classic(_) => None,
         }
     }
@@ -100,7 +100,7 @@ impl Membership {
     pub fn classic(&self) -> Option<&Classic> {
         match self {
             Self::Classic(classic) => Some(classic),
-            Self::Simple | Self::Declared(_) | Self::Thin(_) => None,
+            Self::Simple | Self::Declared(_) | Self::Polling(_) => None,
         }
     }
 }
@@ -122,7 +122,7 @@ impl Group {
         match &self.membership {
             Membership::Simple => None,
             Membership::Declared(declared) => Some(&declared.strategy),
-            Membership::Thin(thin) => Some(&thin.strategy),
+            Membership::Polling(polling) => Some(&polling.strategy),
             Membership::Classic(classic) => classic.protocol.as_ref(),
         }
     }
@@ -132,7 +132,7 @@ impl Group {
         match &self.membership {
             Membership::Simple => GroupKind::Simple,
             Membership::Declared(_) => GroupKind::Declared,
-            Membership::Thin(_) => GroupKind::Thin,
+            Membership::Polling(_) => GroupKind::Polling,
             Membership::Classic(_) => GroupKind::Classic,
         }
     }
@@ -143,7 +143,7 @@ impl Group {
             Membership::Simple => GroupState::Empty,
             Membership::Declared(declared) if declared.assignments.is_empty() => GroupState::Empty,
             Membership::Declared(_) => GroupState::Stable,
-            Membership::Thin(thin) => thin.state(),
+            Membership::Polling(polling) => polling.state(),
             Membership::Classic(classic) => classic.state(),
         }
     }
@@ -152,7 +152,7 @@ impl Group {
     pub fn has_members(&self) -> bool {
         match &self.membership {
             Membership::Simple | Membership::Declared(_) => false,
-            Membership::Thin(thin) => !thin.members.is_empty(),
+            Membership::Polling(polling) => !polling.members.is_empty(),
             Membership::Classic(classic) => !classic.members.is_empty(),
         }
     }
@@ -170,15 +170,17 @@ pub(crate) fn decide(tx: &mut Transition<'_>, command: &Command) -> Outcome {
             declared::declare(tx, group, topic, consumers, partitions, strategy)
         }
         Command::Subscribe { group, member, subscription } => {
-            thin::subscribe::subscribe(tx, group, member, subscription)
+            polling::subscribe::subscribe(tx, group, member, subscription)
         }
-        Command::Poll { group, member, max_messages } => thin::poll::poll(tx, group, member, *max_messages),
-        Command::ThinHeartbeat { group, member } => thin::heartbeat::heartbeat(tx, group, member),
-        Command::ThinCommit { commit, member, generation } => {
-            commit::thin_commit(tx, commit, member, *generation)
+        Command::Poll { group, member, max_messages } => {
+            polling::poll::poll(tx, group, member, *max_messages)
+        }
+        Command::PollingHeartbeat { group, member } => polling::heartbeat::heartbeat(tx, group, member),
+        Command::PollingCommit { commit, member, generation } => {
+            commit::polling_commit(tx, commit, member, *generation)
         }
         Command::Unsubscribe { group, member, permanent } => {
-            thin::unsubscribe::unsubscribe(tx, group, member, *permanent)
+            polling::unsubscribe::unsubscribe(tx, group, member, *permanent)
         }
         Command::JoinGroup {
             group,
@@ -232,7 +234,7 @@ pub(crate) fn query(state: &State, query: &Query) -> Outcome {
             Ok(Reply::Groups(groups.collect()))
         }
         Query::DescribeGroup { group } => describe::describe(state, group),
-        Query::ThinHeartbeat { group, member } => thin::heartbeat::query(state, group, member),
+        Query::PollingHeartbeat { group, member } => polling::heartbeat::query(state, group, member),
         Query::Heartbeat { group, member, instance_id, generation } => {
             classic::heartbeat::query(state, group, member, instance_id.as_ref(), *generation)
         }
@@ -250,8 +252,8 @@ fn existing<'a>(state: &'a State, group: &GroupId) -> Result<&'a Group, Rejectio
 }
 
 /// The members of a thin group, for a request of one of them.
-fn thin_of<'a>(state: &'a State, group: &GroupId, member: &MemberId) -> Result<&'a Thin, Rejection> {
-    let found = state.group(group).and_then(|g| g.membership.thin());
+fn polling_of<'a>(state: &'a State, group: &GroupId, member: &MemberId) -> Result<&'a Polling, Rejection> {
+    let found = state.group(group).and_then(|g| g.membership.polling());
     found.ok_or_else(|| classic::unknown(group, member))
 }
 
@@ -276,10 +278,10 @@ fn answer(
     tx: &mut Transition<'_>,
     group: &GroupId,
     member: &MemberId,
-    origin: Option<Origin>,
+    request_id: Option<RequestId>,
     outcome: Outcome,
 ) {
-    emit(tx, group, GroupEvent::Answered { member: member.clone(), origin, outcome });
+    emit(tx, group, GroupEvent::Answered { member: member.clone(), request_id, outcome });
 }
 
 fn text(text: impl Into<String>) -> Arc<str> {

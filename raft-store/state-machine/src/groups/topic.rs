@@ -1,7 +1,7 @@
 //! A topic was made, grew or was removed: the groups that read it have to rebalance.
 
 use super::event::{GroupEvent, RebalanceReason};
-use super::{Membership, classic, emit, thin};
+use super::{Membership, classic, emit, polling};
 use crate::apply::Transition;
 use crate::ids::{GroupId, TopicName};
 
@@ -13,11 +13,11 @@ pub(crate) fn topic_changed(tx: &mut Transition<'_>, topic: &TopicName) {
         let reason = RebalanceReason::TopicChanged(topic.clone());
         match &tx.state().group(&id).expect("was found").membership {
             Membership::Simple | Membership::Declared(_) => {}
-            Membership::Thin(_) => {
+            Membership::Polling(_) => {
                 if is_gone {
                     emit(tx, &id, GroupEvent::TopicDropped { topic: topic.clone() });
                 }
-                thin::rebalance::trigger(tx, &id, reason);
+                polling::rebalance::trigger(tx, &id, reason);
             }
             Membership::Classic(_) => classic::rebalance::trigger(tx, &id, reason),
         }

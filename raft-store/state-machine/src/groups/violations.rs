@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::classic::{Classic, Phase, WaitingRequest};
-use super::thin::{MAX_FENCED, Thin, each};
+use super::polling::{MAX_FENCED, Polling, each};
 use super::{Declared, Group, MAX_RECENT_REBALANCES, Membership};
 use crate::ids::{Generation, InstanceId, MemberId, TopicName, TopicPartition};
 use crate::state::State;
@@ -35,7 +35,7 @@ impl Group {
         match &self.membership {
             Membership::Simple => {}
             Membership::Declared(declared) => of_declared(declared, &mut found),
-            Membership::Thin(thin) => of_thin(self, thin, state, &mut found),
+            Membership::Polling(polling) => of_thin(self, polling, state, &mut found),
             Membership::Classic(classic) => of_classic(self, classic, &mut found),
         }
         found.0
@@ -50,18 +50,18 @@ fn of_declared(declared: &Declared, found: &mut Found) {
     found.unless(all.len() == count, || "a partition is assigned to two declared consumers".to_owned());
 }
 
-fn of_thin(group: &Group, thin: &Thin, state: &State, found: &mut Found) {
-    let eager_rebalance = thin.rebalance.is_some() && !thin.is_cooperative();
-    let assigned = thin.members.iter().map(|(id, m)| (id, m.assigned.keys().cloned().collect::<Vec<_>>()));
-    owners_are_consistent(&thin.owners, assigned, found);
+fn of_thin(group: &Group, polling: &Polling, state: &State, found: &mut Found) {
+    let eager_rebalance = polling.rebalance.is_some() && !polling.is_cooperative();
+    let assigned = polling.members.iter().map(|(id, m)| (id, m.assigned.keys().cloned().collect::<Vec<_>>()));
+    owners_are_consistent(&polling.owners, assigned, found);
     instances_are_consistent(
-        &thin.instances,
-        thin.members.iter().map(|(id, m)| (id, m.instance_id.as_ref())),
+        &polling.instances,
+        polling.members.iter().map(|(id, m)| (id, m.instance_id.as_ref())),
         found,
     );
     let mut readers: BTreeMap<TopicName, u32> = BTreeMap::new();
     let mut targets: BTreeMap<TopicPartition, &MemberId> = BTreeMap::new();
-    for (id, member) in &thin.members {
+    for (id, member) in &polling.members {
         for topic in &member.topics {
             *readers.entry(topic.clone()).or_default() += 1;
         }
@@ -91,7 +91,7 @@ fn of_thin(group: &Group, thin: &Thin, state: &State, found: &mut Found) {
         }
         let is_settled =
             member.generation == group.generation && member.assigned.len() == each(&member.target).count();
-        found.unless(thin.unsettled.contains(id) == (!member.away && !is_settled), || {
+        found.unless(polling.unsettled.contains(id) == (!member.away && !is_settled), || {
             format!("`{id}` is wrongly taken for settled, or for unsettled")
         });
         found.unless(!member.away || member.instance_id.is_some(), || format!("dynamic `{id}` is away"));
@@ -105,35 +105,35 @@ fn of_thin(group: &Group, thin: &Thin, state: &State, found: &mut Found) {
             format!("`{id}` holds a partition that does not exist")
         });
     }
-    found.unless(readers == thin.subscribed, || "subscriptions are miscounted".to_owned());
+    found.unless(readers == polling.subscribed, || "subscriptions are miscounted".to_owned());
     if !eager_rebalance {
-        let all = thin.subscribed.keys().filter_map(|t| Some((t, state.topic(t)?.partition_count())));
+        let all = polling.subscribed.keys().filter_map(|t| Some((t, state.topic(t)?.partition_count())));
         let all = all.flat_map(|(topic, n)| {
             (0..n).map(|partition| TopicPartition { topic: topic.clone(), partition })
         });
         found.unless(all.eq(targets.keys().cloned()), || "the targets do not cover the topics".to_owned());
     }
-    found.unless(thin.unsettled.iter().all(|id| thin.members.contains_key(id)), || {
+    found.unless(polling.unsettled.iter().all(|id| polling.members.contains_key(id)), || {
         "a stranger is unsettled".to_owned()
     });
-    found.unless(thin.fenced.len() <= MAX_FENCED, || "too many fenced names".to_owned());
-    for (name, _) in &thin.fenced {
-        found.unless(!thin.members.contains_key(name), || format!("`{name}` is a member and fenced"));
+    found.unless(polling.fenced.len() <= MAX_FENCED, || "too many fenced names".to_owned());
+    for (name, _) in &polling.fenced {
+        found.unless(!polling.members.contains_key(name), || format!("`{name}` is a member and fenced"));
     }
-    match &thin.rebalance {
+    match &polling.rebalance {
         // Otherwise nobody would ever end it.
-        Some(_) if thin.is_cooperative() => {
-            found.unless(!thin.unsettled.is_empty(), || "a rebalance waits for nobody".to_owned());
+        Some(_) if polling.is_cooperative() => {
+            found.unless(!polling.unsettled.is_empty(), || "a rebalance waits for nobody".to_owned());
         }
         Some(rebalance) => {
             found.unless(!rebalance.holding.is_empty(), || "a rebalance waits for nobody".to_owned());
-            let holds = |id| thin.members.get(id).is_some_and(|m| !m.away && !m.assigned.is_empty());
+            let holds = |id| polling.members.get(id).is_some_and(|m| !m.away && !m.assigned.is_empty());
             found.unless(rebalance.holding.iter().all(holds), || {
                 "a rebalance waits for one who holds nothing".to_owned()
             });
         }
-        None if thin.is_cooperative() => {
-            found.unless(thin.unsettled.is_empty(), || "Stable with unsettled members".to_owned());
+        None if polling.is_cooperative() => {
+            found.unless(polling.unsettled.is_empty(), || "Stable with unsettled members".to_owned());
         }
         None => {}
     }
@@ -238,7 +238,7 @@ impl Group {
         found.unless(self.epoch <= after.epoch, || "its epoch fell".to_owned());
         found.unless(self.rebalances <= after.rebalances, || "it forgot rebalances".to_owned());
         match (&self.membership, &after.membership) {
-            (Membership::Thin(before), Membership::Thin(now)) => thin_step(before, now, &mut found),
+            (Membership::Polling(before), Membership::Polling(now)) => thin_step(before, now, &mut found),
             (Membership::Classic(before), Membership::Classic(now))
                 if before.phase == Phase::Stable && self.generation == after.generation =>
             {
@@ -252,7 +252,10 @@ impl Group {
                 }
             }
             (
-                Membership::Simple | Membership::Declared(_) | Membership::Thin(_) | Membership::Classic(_),
+                Membership::Simple
+                | Membership::Declared(_)
+                | Membership::Polling(_)
+                | Membership::Classic(_),
                 _,
             ) => {}
         }
@@ -261,7 +264,7 @@ impl Group {
 }
 
 /// A partition is not read by two members in one generation.
-fn thin_step(before: &Thin, after: &Thin, found: &mut Found) {
+fn thin_step(before: &Polling, after: &Polling, found: &mut Found) {
     for (partition, owner) in &after.owners {
         let Some(had) = before.owners.get(partition).filter(|had| *had != owner) else { continue };
         let (old, new) = (before.members[had].generation, after.members[owner].generation);

@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 use state_machine::State;
 use state_machine::command::{
-    Command, Fence, Floor, Lane, OffsetCommit, Origin, Placement, Protocol, Records, Subscription, Write,
+    Acknowledged, Command, Fence, Lane, OffsetCommit, Placement, Protocol, Records, RequestId, Subscription,
+    Write,
 };
 use state_machine::groups::Membership;
 use state_machine::ids::{Generation, GroupId, InstanceId, MemberId, ProtocolName, TopicName};
@@ -21,7 +22,7 @@ pub enum Op {
     Subscribe { name: usize, topics: usize, strategy: usize, instance: Option<usize> },
     Poll { name: usize, max: u32 },
     Heartbeat { name: usize },
-    ThinCommit { name: usize, topic: usize, partition: u32, offset: u64, generation: Option<i32> },
+    PollingCommit { name: usize, topic: usize, partition: u32, offset: u64, generation: Option<i32> },
     Unsubscribe { name: usize, permanent: bool },
     Join { member: Option<usize>, topics: usize, offers: usize, instance: Option<usize> },
     Sync { member: usize, behind: i32 },
@@ -38,15 +39,15 @@ pub enum Op {
     MaxSize { members: u32 },
     InitialDelay { ms: u32 },
     Retry { back: usize },
-    Floor { back: u64 },
+    Acknowledged { back: u64 },
 }
 
 /// Ops of a world where `thin` members (and else classic ones) are the likelier ones.
-pub fn op(thin: bool) -> impl Strategy<Value = Op> {
+pub fn op(polling: bool) -> impl Strategy<Value = Op> {
     let name = 0..4_usize;
     let topic = 0..TOPICS.len();
     let instance = || prop::option::weighted(0.4, 0..2_usize);
-    let (of_thin, of_classic) = if thin { (10, 1) } else { (1, 10) };
+    let (of_thin, of_classic) = if polling { (10, 1) } else { (1, 10) };
     prop_oneof![
         2 => (topic.clone(), 1..4_u32).prop_map(|(topic, partitions)| Op::Topic { topic, partitions }),
         1 => (topic.clone(), 1..3_u32).prop_map(|(topic, by)| Op::Grow { topic, by }),
@@ -58,7 +59,7 @@ pub fn op(thin: bool) -> impl Strategy<Value = Op> {
         of_thin => (name.clone(), 0..6_u32).prop_map(|(name, max)| Op::Poll { name, max }),
         of_thin => name.clone().prop_map(|name| Op::Heartbeat { name }),
         of_thin => (name.clone(), topic.clone(), 0..4_u32, 0..4_u64, prop::option::of(-1..3_i32))
-            .prop_map(|(name, topic, partition, offset, generation)| Op::ThinCommit {
+            .prop_map(|(name, topic, partition, offset, generation)| Op::PollingCommit {
                 name, topic, partition, offset, generation
             }),
         of_thin => (name.clone(), any::<bool>())
@@ -83,7 +84,7 @@ pub fn op(thin: bool) -> impl Strategy<Value = Op> {
         1 => (1..6_u32).prop_map(|members| Op::MaxSize { members }),
         1 => prop_oneof![Just(0), Just(3_000_u32)].prop_map(|ms| Op::InitialDelay { ms }),
         3 => (0..20_usize).prop_map(|back| Op::Retry { back }),
-        1 => (0..8_u64).prop_map(|back| Op::Floor { back }),
+        1 => (0..8_u64).prop_map(|back| Op::Acknowledged { back }),
     ]
 }
 
@@ -91,7 +92,7 @@ pub fn op(thin: bool) -> impl Strategy<Value = Op> {
 pub enum Said {
     Command(Command),
     Retry(usize),
-    Floor(u64),
+    Acknowledged(u64),
     Wait(u64),
     MaxSize(u32),
     InitialDelay(u32),
@@ -173,12 +174,14 @@ impl Op {
                 },
             },
             Op::Poll { name: i, max } => Command::Poll { group: group(), member: name(i), max_messages: max },
-            Op::Heartbeat { name: i } => Command::ThinHeartbeat { group: group(), member: name(i) },
-            Op::ThinCommit { name: i, topic, partition, offset, generation: given } => Command::ThinCommit {
-                commit: commit(topic, partition, offset),
-                member: name(i),
-                generation: given.map(|behind| Generation(generation() - behind)),
-            },
+            Op::Heartbeat { name: i } => Command::PollingHeartbeat { group: group(), member: name(i) },
+            Op::PollingCommit { name: i, topic, partition, offset, generation: given } => {
+                Command::PollingCommit {
+                    commit: commit(topic, partition, offset),
+                    member: name(i),
+                    generation: given.map(|behind| Generation(generation() - behind)),
+                }
+            }
             Op::Unsubscribe { name: i, permanent } => {
                 Command::Unsubscribe { group: group(), member: name(i), permanent }
             }
@@ -248,7 +251,7 @@ impl Op {
             Op::MaxSize { members } => return Said::MaxSize(members),
             Op::InitialDelay { ms } => return Said::InitialDelay(ms),
             Op::Retry { back } => return Said::Retry(back),
-            Op::Floor { back } => return Said::Floor(back),
+            Op::Acknowledged { back } => return Said::Acknowledged(back),
         })
     }
 }
@@ -256,16 +259,16 @@ impl Op {
 /// A command as one of node 1's requests.
 pub fn write(command: Command, seq: u64) -> Write {
     let lane = match command {
-        Command::JoinGroup { .. } | Command::SyncGroup { .. } => Lane::Waiting,
-        _ => Lane::Prompt,
+        Command::JoinGroup { .. } | Command::SyncGroup { .. } => Lane::Delayed,
+        _ => Lane::Immediate,
     };
     let is_leaders_own = matches!(command, Command::Expire { .. } | Command::NewCoordinator { .. });
-    let origin = (!is_leaders_own).then_some(Origin { node: 1, incarnation: 0xa, lane, seq });
-    Write { origin, command }
+    let request_id = (!is_leaders_own).then_some(RequestId { node: 1, incarnation: 0xa, lane, seq });
+    Write { request_id, command }
 }
 
-pub fn floor(lane: Lane, below: u64) -> Floor {
-    Floor { node: 1, incarnation: 0xa, lane, below }
+pub fn floor(lane: Lane, below: u64) -> Acknowledged {
+    Acknowledged { node: 1, incarnation: 0xa, lane, below }
 }
 
 /// The requests that faithful clients of all members would send now: thin consumers poll, classic members join
@@ -274,8 +277,8 @@ pub fn faithful(state: &State, silent: impl Fn(&MemberId) -> bool) -> Vec<Comman
     let Some(found) = state.group(&group()) else { return Vec::new() };
     match &found.membership {
         Membership::Simple | Membership::Declared(_) => Vec::new(),
-        Membership::Thin(thin) => {
-            let present = thin.members.iter().filter(|(id, m)| !m.away && !silent(id));
+        Membership::Polling(polling) => {
+            let present = polling.members.iter().filter(|(id, m)| !m.away && !silent(id));
             let poll = |id: &MemberId| Command::Poll { group: group(), member: id.clone(), max_messages: 3 };
             present.map(|(id, _)| poll(id)).collect()
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use state_machine::State;
-use state_machine::command::{Batch, Command, Deadline, Origin, Query, Stamp, Write};
+use state_machine::command::{Batch, Command, Deadline, Query, RequestId, Stamp, Write};
 use state_machine::event::Event;
 use state_machine::invariants::{check, check_step};
 use state_machine::reply::{Outcome, Reply};
@@ -52,25 +52,27 @@ impl World {
             assert!(!printed.contains("refused"), "set-up was refused:\n{printed}");
             return String::new();
         }
-        let Line { at_ms, origin, ask } = Line::parse(line);
+        let Line { at_ms, request_id, ask } = Line::parse(line);
         if let Some(at_ms) = at_ms {
             self.stamp.now_ms = at_ms;
         }
-        let printed = self.answer(origin, ask);
+        let printed = self.answer(request_id, ask);
         if printed.is_empty() {
             return String::new();
         }
         format!("> {line}\n{printed}\n")
     }
 
-    fn answer(&mut self, origin: Option<Origin>, ask: Ask) -> String {
+    fn answer(&mut self, request_id: Option<RequestId>, ask: Ask) -> String {
         match ask {
-            Ask::Command(command) => self.command(origin, command),
+            Ask::Command(command) => self.command(request_id, command),
             Ask::Query(query) => format!("    reply  {}", show::outcome(&self.state.query(&query))),
-            Ask::ThinHeartbeat(group, member) => {
-                let query = Query::ThinHeartbeat { group: group.clone(), member: member.clone() };
+            Ask::PollingHeartbeat(group, member) => {
+                let query = Query::PollingHeartbeat { group: group.clone(), member: member.clone() };
                 match self.state.query(&query) {
-                    Ok(Reply::NeedsCommand) => self.command(origin, Command::ThinHeartbeat { group, member }),
+                    Ok(Reply::NeedsCommand) => {
+                        self.command(request_id, Command::PollingHeartbeat { group, member })
+                    }
                     told => format!("    reply  {}", show::outcome(&told)),
                 }
             }
@@ -85,10 +87,10 @@ impl World {
                     ExpireWhat::Sync => Deadline::Sync { generation },
                     ExpireWhat::Revocation(member) => Deadline::Revocation { member, generation },
                 };
-                self.command(origin, Command::Expire { group, deadline })
+                self.command(request_id, Command::Expire { group, deadline })
             }
-            Ask::Floor(floor) => {
-                self.state.begin(&Batch { stamp: self.stamp, floors: vec![floor], writes: Vec::new() });
+            Ask::Acknowledged(floor) => {
+                self.state.begin(&Batch { stamp: self.stamp, acknowledged: vec![floor], writes: Vec::new() });
                 self.check();
                 String::new()
             }
@@ -112,7 +114,7 @@ impl World {
                 let all: Vec<_> = all.iter().map(one).collect();
                 if all.is_empty() { "    armed  nothing".to_owned() } else { all.join("\n") }
             }
-            Ask::ShowSessions => format!("    remembered answers: {}", self.state.sessions().len()),
+            Ask::ShowSessions => format!("    remembered answers: {}", self.state.dedup().len()),
             Ask::Restore => {
                 let bytes = postcard::to_stdvec(&self.state).expect("a state is written");
                 let restored: State = postcard::from_bytes(&bytes).expect("and read");
@@ -123,9 +125,9 @@ impl World {
         }
     }
 
-    fn command(&mut self, origin: Option<Origin>, command: Command) -> String {
+    fn command(&mut self, request_id: Option<RequestId>, command: Command) -> String {
         let mut events = Vec::new();
-        let outcome = self.apply(Write { origin, command }, &mut events);
+        let outcome = self.apply(Write { request_id, command }, &mut events);
         let mut out = String::new();
         for event in &events {
             writeln!(out, "    event  {}", show::event(event)).expect("a string");
@@ -137,7 +139,7 @@ impl World {
     /// Applies one write as a batch of its own.
     pub fn apply(&mut self, write: Write, events: &mut Vec<Event>) -> Outcome {
         let before = self.state.clone();
-        let batch = Batch { stamp: self.stamp, floors: Vec::new(), writes: vec![write] };
+        let batch = Batch { stamp: self.stamp, acknowledged: Vec::new(), writes: vec![write] };
         self.state.begin(&batch);
         let outcome = self.state.apply(&batch.writes[0], Some(events));
         let broken = check_step(&before, &self.state);

@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
-use state_machine::command::{Deadline, Origin};
+use state_machine::command::{Deadline, RequestId};
 use state_machine::event::Event;
 use state_machine::groups::classic::{Phase, WaitingRequest};
 use state_machine::groups::event::{GroupEvent, RebalanceReason, RemovalReason};
 use state_machine::groups::{Group, Membership};
 use state_machine::ids::TopicPartition;
-use state_machine::reply::{Description, Outcome, Rejection, Reply, StoredBatch, ThinView, TopicPartitions};
+use state_machine::reply::{
+    Description, Outcome, PollingView, Rejection, Reply, StoredBatch, TopicPartitions,
+};
 
 pub fn time(ms: u64) -> String {
     if ms.is_multiple_of(1_000) { format!("{}s", ms / 1_000) } else { format!("{ms}ms") }
@@ -47,8 +49,8 @@ fn option<T: std::fmt::Display>(item: Option<T>) -> String {
     item.map_or_else(|| "-".to_owned(), |i| i.to_string())
 }
 
-fn origin(origin: Option<&Origin>) -> String {
-    option(origin.map(|o| format!("n{}#{}", o.node, o.seq)))
+fn request_id(request_id: Option<&RequestId>) -> String {
+    option(request_id.map(|o| format!("n{}#{}", o.node, o.seq)))
 }
 
 fn reason(reason: &RebalanceReason) -> String {
@@ -80,8 +82,12 @@ pub fn event(event: &Event) -> String {
             format!("appended {key} {offset} at={timestamp}")
         }
         Event::LogCommitted { key, offset } => format!("committed {key} {offset}"),
-        Event::TopicCreated { topic, partitions } => format!("topic_created {topic} partitions={partitions}"),
-        Event::TopicGrown { topic, partitions } => format!("topic_grown {topic} partitions={partitions}"),
+        Event::TopicCreated { topic, partitions } => {
+            format!("topic_created {topic} partitions={partitions}")
+        }
+        Event::TopicGrown { topic, partitions } => {
+            format!("topic_grown {topic} partitions={partitions}")
+        }
         Event::TopicDeleted { topic } => format!("topic_deleted {topic}"),
         Event::Appended { topic, partition, offset, timestamp, .. } => {
             format!("appended {topic}-{partition} {offset} at={timestamp}")
@@ -153,8 +159,8 @@ fn group_event(group: &str, event: &GroupEvent) -> String {
             format!("polled {group}/{member} {}", list(spans))
         }
         GroupEvent::TopicDropped { topic } => format!("topic_dropped {group} {topic}"),
-        GroupEvent::Answered { member, origin: whose, outcome: answer } => {
-            format!("answered {group}/{member} {} {}", origin(whose.as_ref()), outcome(answer))
+        GroupEvent::Answered { member, request_id: whose, outcome: answer } => {
+            format!("answered {group}/{member} {} {}", request_id(whose.as_ref()), outcome(answer))
         }
         GroupEvent::Removed => format!("group_removed {group}"),
     }
@@ -168,8 +174,8 @@ fn declared<I: std::fmt::Display>(assignments: &[(I, Vec<u32>)]) -> String {
     if all.is_empty() { "-".to_owned() } else { all }
 }
 
-fn view(view: &ThinView) -> String {
-    let ThinView { generation, state, assignment } = view;
+fn view(view: &PollingView) -> String {
+    let PollingView { generation, state, assignment } = view;
     format!("generation={generation} {} {}", state.name(), partitions(assignment))
 }
 
@@ -188,7 +194,9 @@ pub fn outcome(outcome: &Outcome) -> String {
 fn reply(reply: &Reply) -> String {
     match reply {
         Reply::Done => "ok".to_owned(),
-        Reply::Appended { partition, offset } => format!("appended partition={partition} offset={offset}"),
+        Reply::Appended { partition, offset } => {
+            format!("appended partition={partition} offset={offset}")
+        }
         Reply::LogMessages(logs) => {
             list(logs.iter().map(|(key, found)| format!("{key} [{}]", batches(found))))
         }
@@ -206,13 +214,13 @@ fn reply(reply: &Reply) -> String {
             let revoked = revoked.as_ref().map(|r| format!(" revoked {}", declared(r)));
             format!("{}{}", declared(assignments), revoked.unwrap_or_default())
         }
-        Reply::Thin(told) => view(told),
+        Reply::Polling(told) => view(told),
         Reply::Polled { view: told, spans, .. } => {
             let spans = spans.iter().map(|s| format!("{} {}..{}", s.partition, s.from, s.to));
             format!("{} records {}", view(told), list(spans))
         }
         Reply::NeedsCommand => "needs a command".to_owned(),
-        Reply::Parked { member } => format!("waits as {member}"),
+        Reply::Delayed { member } => format!("waits as {member}"),
         Reply::Joined { generation, protocol, leader, member_id, members } => {
             let members = members.iter().map(|m| {
                 let instance = m.instance_id.as_ref().map(|i| format!("[{i}]")).unwrap_or_default();
@@ -250,7 +258,7 @@ fn error_name(rejection: &Rejection) -> &'static str {
         Rejection::NonEmptyGroup(_) => "NON_EMPTY_GROUP",
         Rejection::GroupSubscribedToTopic { .. } => "GROUP_SUBSCRIBED_TO_TOPIC",
         Rejection::UnsupportedAssignor(_) => "UNSUPPORTED_ASSIGNOR",
-        Rejection::OriginOver => "REQUEST_TIMED_OUT",
+        Rejection::RequestOver => "REQUEST_TIMED_OUT",
     }
 }
 
@@ -297,7 +305,9 @@ pub fn deadline(deadline: &Deadline) -> String {
         Deadline::PollInterval { member } => format!("poll-interval {member}"),
         Deadline::Rebalance { epoch } => format!("rebalance epoch={epoch}"),
         Deadline::Sync { generation } => format!("sync generation={generation}"),
-        Deadline::Revocation { member, generation } => format!("revocation {member} generation={generation}"),
+        Deadline::Revocation { member, generation } => {
+            format!("revocation {member} generation={generation}")
+        }
         Deadline::InitialDelay { epoch } => format!("initial-delay epoch={epoch}"),
     }
 }
@@ -318,11 +328,11 @@ pub fn group(name: &str, group: &Group) -> String {
                 write!(out, "\n           {id} {}", numbers(owned)).expect("a string");
             }
         }
-        Membership::Thin(thin) => {
-            if let Some(rebalance) = thin.rebalance.as_ref().filter(|r| !r.holding.is_empty()) {
+        Membership::Polling(polling) => {
+            if let Some(rebalance) = polling.rebalance.as_ref().filter(|r| !r.holding.is_empty()) {
                 write!(out, " waits_for={}", list(&rebalance.holding)).expect("a string");
             }
-            for (id, m) in &thin.members {
+            for (id, m) in &polling.members {
                 let position = |(p, at): (&TopicPartition, &Option<u64>)| format!("{p}@{}", option(*at));
                 let holds = list(m.assigned.iter().map(position));
                 write!(out, "\n           {id} generation={} holds {holds}", m.generation).expect("a string");
@@ -344,7 +354,7 @@ pub fn group(name: &str, group: &Group) -> String {
             }
             for (id, m) in &classic.members {
                 write!(out, "\n           {id} reads {}", partitions(&m.assignment)).expect("a string");
-                match m.waits.as_ref().map(|w| (w.request, origin(w.origin.as_ref()))) {
+                match m.waits.as_ref().map(|w| (w.request, request_id(w.request_id.as_ref()))) {
                     Some((WaitingRequest::Join, whose)) => write!(out, " join waits {whose}"),
                     Some((WaitingRequest::Sync, whose)) => write!(out, " sync waits {whose}"),
                     None if classic.pending_sync.contains(id) => write!(out, " has to sync"),

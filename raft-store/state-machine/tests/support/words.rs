@@ -1,14 +1,14 @@
 //! The words of a trace: one line becomes one request.
 //!
-//! A line is `[at TIME] [nN#SEQ] VERB WORDS… NAME=VALUE…`. `nN#SEQ` is the request's origin, so that the same
+//! A line is `[at TIME] [nN#SEQ] VERB WORDS… NAME=VALUE…`. `nN#SEQ` is the request's request id, so that the same
 //! one twice is a retry. Members are written `group/member`, partitions `topic-0`, lists with commas, ranges
 //! `0..5` (both included), times `10s`, `5m`, `1h`, `250` (ms).
 
 use std::collections::BTreeMap;
 
 use state_machine::command::{
-    Command, Deadline, Fence, Floor, Lane, OffsetCommit, Origin, Placement, Protocol, Query, Records,
-    RegisterValue, Subscription,
+    Acknowledged, Command, Deadline, Fence, Lane, OffsetCommit, Placement, Protocol, Query, Records,
+    RegisterValue, RequestId, Subscription,
 };
 use state_machine::ids::{Generation, GroupId, MemberId, PartitionId, TopicName, TopicPartition};
 use state_machine::partitions::murmur2;
@@ -20,10 +20,10 @@ pub enum Ask {
     Command(Command),
     Query(Query),
     /// A thin heartbeat: a query, and a command where that is not enough.
-    ThinHeartbeat(GroupId, MemberId),
+    PollingHeartbeat(GroupId, MemberId),
     /// `expire`, with the group's own epoch or generation filled in where the line has none.
     Expire(GroupId, ExpireWhat),
-    Floor(Floor),
+    Acknowledged(Acknowledged),
     Limits {
         max_size: Option<u32>,
         initial_delay_ms: Option<u32>,
@@ -50,7 +50,7 @@ pub enum ExpireWhat {
 #[derive(Debug, Clone)]
 pub struct Line {
     pub at_ms: Option<u64>,
-    pub origin: Option<Origin>,
+    pub request_id: Option<RequestId>,
     pub ask: Ask,
 }
 
@@ -166,7 +166,7 @@ impl Line {
     pub fn parse(line: &str) -> Self {
         let mut rest = line.trim();
         let mut at_ms = None;
-        let mut origin = None;
+        let mut request_id = None;
         if let Some(after) = rest.strip_prefix("at ") {
             let (when, after) = after.trim_start().split_once(' ').unwrap_or((after, "wait"));
             at_ms = Some(time(when));
@@ -175,12 +175,12 @@ impl Line {
         let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
         if let Some((node, seq)) = first.strip_prefix('n').and_then(|w| w.split_once('#')) {
             let verb = after.split_whitespace().next().unwrap_or("");
-            let lane = if matches!(verb, "join" | "sync") { Lane::Waiting } else { Lane::Prompt };
+            let lane = if matches!(verb, "join" | "sync") { Lane::Delayed } else { Lane::Immediate };
             let (node, seq) = (node.parse().expect("a node"), seq.parse().expect("a request's number"));
-            origin = Some(Origin { node, incarnation: 0xa, lane, seq });
+            request_id = Some(RequestId { node, incarnation: 0xa, lane, seq });
             rest = after;
         }
-        Self { at_ms, origin, ask: ask(&Words::new(rest)) }
+        Self { at_ms, request_id, ask: ask(&Words::new(rest)) }
     }
 }
 
@@ -227,10 +227,10 @@ fn ask(w: &Words<'_>) -> Ask {
         "coordinator" => command(Command::NewCoordinator {
             node: w.plain(1).trim_start_matches('n').parse().expect("a node"),
         }),
-        "floor" => Ask::Floor(Floor {
+        "floor" => Ask::Acknowledged(Acknowledged {
             node: w.plain(1).trim_start_matches('n').parse().expect("a node"),
             incarnation: 0xa,
-            lane: if w.has("waiting") { Lane::Waiting } else { Lane::Prompt },
+            lane: if w.has("waiting") { Lane::Delayed } else { Lane::Immediate },
             below: w.number("below").expect("below="),
         }),
         "limits" => Ask::Limits {
@@ -275,7 +275,7 @@ fn of_groups(w: &Words<'_>) -> Ask {
         }
         "thin-commit" => {
             let (group, member) = w.member(1);
-            command(Command::ThinCommit { commit: commit(w, group), member, generation: generation() })
+            command(Command::PollingCommit { commit: commit(w, group), member, generation: generation() })
         }
         "fetch-offset" => {
             let TopicPartition { topic, partition } = partition(w.plain(2));
@@ -306,7 +306,7 @@ fn of_groups(w: &Words<'_>) -> Ask {
         "heartbeat" => {
             let (group, member) = w.member(1);
             match generation() {
-                None => Ask::ThinHeartbeat(group, member),
+                None => Ask::PollingHeartbeat(group, member),
                 Some(generation) => {
                     Ask::Query(Query::Heartbeat { group, member, instance_id: instance_id(), generation })
                 }

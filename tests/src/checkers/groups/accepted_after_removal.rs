@@ -61,7 +61,9 @@ impl<'h> Removals<'h> {
     pub(super) fn of(history: &History, group: &Group<'h>, member: &str) -> Self {
         let requests = group.requests.get(member).map_or(&[][..], Vec::as_slice);
         let told = requests.iter().copied().filter(|op| match op.outcome {
-            Outcome::Fail => matches!(op.error.as_deref(), Some("UNKNOWN_MEMBER_ID" | "FENCED_INSTANCE_ID")),
+            Outcome::Fail => {
+                matches!(op.error.as_deref(), Some("UNKNOWN_MEMBER_ID" | "FENCED_INSTANCE_ID"))
+            }
             Outcome::Ok => matches!(op.f.as_str(), "unsubscribe" | "leave_group") && !group.is_static(member),
             Outcome::Info => false,
         });

@@ -38,7 +38,9 @@ impl Checker for EarlyEviction {
                     requests.iter().copied().filter(|op| op.error.as_deref() == Some("UNKNOWN_MEMBER_ID"));
                 let missing = group.descriptions.iter().filter(|d| d.members.iter().all(|m| m.id != *member));
                 for reveal in told.chain(missing.map(|description| description.op)) {
-                    let Some(life) = Life::before(history, group, requests, reveal) else { continue };
+                    let Some(life) = Life::before(history, group, requests, reveal) else {
+                        continue;
+                    };
                     judged += 1;
                     let lives_until = life.until(timeouts);
                     if reveal.complete_us.is_some_and(|complete| complete < lives_until) {

@@ -83,7 +83,9 @@ fn seats(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
             let twice = !ids.insert(member.id);
             let shared = member.instance.and_then(|instance| instances.insert(instance, member.id));
             let account = match (twice, shared) {
-                (true, _) => format!("group {}: described with member {} twice", group.name, member.id),
+                (true, _) => {
+                    format!("group {}: described with member {} twice", group.name, member.id)
+                }
                 (false, Some(other)) => format!(
                     "group {}: described with {other} and {} in the static seat {}",
                     group.name,

@@ -365,7 +365,9 @@ fn seats<'h>(ops: &[&'h Op]) -> BTreeMap<&'h str, usize> {
     let mut instances: BTreeMap<&str, usize> = BTreeMap::new();
     let mut next = 0;
     for op in ops {
-        let (Some(member), Some(instance)) = (member_of(op), name(&op.args, "instance_id")) else { continue };
+        let (Some(member), Some(instance)) = (member_of(op), name(&op.args, "instance_id")) else {
+            continue;
+        };
         let (a, b) = (seats.get(member).copied(), instances.get(instance).copied());
         let seat = a.or(b).unwrap_or_else(|| {
             next += 1;

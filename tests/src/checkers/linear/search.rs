@@ -278,7 +278,9 @@ impl Search<'_> {
             if configuration.acted.binary_search(id).is_ok() {
                 continue;
             }
-            let Some(state) = self.operations[*id as usize].effect.act(configuration.state) else { continue };
+            let Some(state) = self.operations[*id as usize].effect.act(configuration.state) else {
+                continue;
+            };
             let mut successor = Configuration { state, ..configuration.clone() };
             insert(&mut successor.acted, *id);
             self.see(&mut successor);

@@ -300,7 +300,9 @@ impl<'h> Logs<'h> {
             let log = partition.and_then(Value::as_i64).map(|p| LogId::Partition(topic.to_owned(), p));
             (Space::Topic(topic.to_owned()), message, log)
         } else {
-            let (Some(key), Some(message)) = (op.args.get("key"), op.args.get("msg")) else { return };
+            let (Some(key), Some(message)) = (op.args.get("key"), op.args.get("msg")) else {
+                return;
+            };
             let key = key_text(key);
             (Space::Key(key.clone()), message, Some(LogId::Key(key)))
         };

@@ -19,7 +19,9 @@ impl StateChecker for FencedCommit {
             judged += 1;
             let why = match (commit.generation, commit.named) {
                 (None, _) => "which is not a member".to_owned(),
-                (Some(is), Some(named)) if is != named => format!("which is of generation {is}, not {named}"),
+                (Some(is), Some(named)) if is != named => {
+                    format!("which is of generation {is}, not {named}")
+                }
                 _ => continue,
             };
             violations.push(violation(format!(

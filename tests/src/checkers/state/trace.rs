@@ -28,7 +28,7 @@ pub struct StateTrace {
     /// Commits of offsets that were accepted, in the order of the log.
     pub commits: Vec<Commit>,
     /// Requests by which members showed the coordinator that they live, in the order of time.
-    pub lives: Vec<SignOfLife>,
+    pub lives: Vec<Heartbeat>,
     /// Requests of members that were accepted in rounds of reads alone.
     pub served: Vec<Served>,
     /// Answers with the term of the leader that decided them.
@@ -190,7 +190,7 @@ pub struct Commit {
 
 /// A member showed the coordinator that it lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignOfLife {
+pub struct Heartbeat {
     /// The group.
     pub group: String,
     /// The member.

@@ -1,9 +1,9 @@
 //! What events make of a classic group's members. Decides nothing.
 
 use super::{Classic, InitialWait, Phase, WaitingRequest, Waits};
-use crate::command::{Origin, Protocol};
+use crate::command::{Protocol, RequestId};
 use crate::groups::event::{InitialDelay, JoinInfo};
-use crate::groups::thin::each;
+use crate::groups::polling::each;
 use crate::ids::{InstanceId, MemberId, ProtocolName};
 use crate::reply::TopicPartitions;
 
@@ -12,7 +12,7 @@ impl Classic {
         &mut self,
         id: &MemberId,
         info: &JoinInfo,
-        waits: Option<&Option<Origin>>,
+        waits: Option<&Option<RequestId>>,
     ) {
         let is_new = !self.members.contains_key(id);
         let member = self.members.entry(id.clone()).or_default();
@@ -23,8 +23,8 @@ impl Classic {
         member.session_timeout_ms = info.session_timeout_ms;
         member.rebalance_timeout_ms = info.rebalance_timeout_ms;
         let old = std::mem::replace(&mut member.protocols, info.protocols.clone());
-        if let Some(origin) = waits {
-            member.waits = Some(Waits { request: WaitingRequest::Join, origin: *origin });
+        if let Some(request_id) = waits {
+            member.waits = Some(Waits { request: WaitingRequest::Join, request_id: *request_id });
             self.joining.insert(id.clone());
         }
         self.count_protocols(&old, &info.protocols);
@@ -137,9 +137,9 @@ impl Classic {
         *self = Self::default();
     }
 
-    pub(in crate::groups) fn sync_waits(&mut self, id: &MemberId, origin: Option<Origin>) {
+    pub(in crate::groups) fn sync_waits(&mut self, id: &MemberId, request_id: Option<RequestId>) {
         let member = self.members.get_mut(id).expect("who syncs is there");
-        member.waits = Some(Waits { request: WaitingRequest::Sync, origin });
+        member.waits = Some(Waits { request: WaitingRequest::Sync, request_id });
         self.pending_sync.remove(id);
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::rebalance::{classic, joined, joins_may_finish, maybe_finish, prepare};
 use super::{Classic, ClassicMember, Phase, WaitingRequest, leave, replace, unknown};
 use crate::apply::Transition;
-use crate::command::Origin;
+use crate::command::RequestId;
 use crate::groups::event::{GroupEvent, JoinInfo, RebalanceReason, RemovalReason};
 use crate::groups::{Group, answer, emit};
 use crate::ids::{GroupId, InstanceId, MemberId};
@@ -25,7 +25,7 @@ pub(in crate::groups) fn join(
     info.protocols.retain(|protocol| names.insert(protocol.name.clone()));
     let nobody = Group::default();
     let group = tx.state().group(id).unwrap_or(&nobody);
-    if group.membership.thin().is_some() && group.has_members() {
+    if group.membership.polling().is_some() && group.has_members() {
         return Err(group.inconsistent(id, "join_group needs a group without thin members"));
     }
     let empty = Classic::default();
@@ -113,10 +113,10 @@ fn rejoin(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinIn
 pub(super) fn park(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinInfo) {
     let waits = classic_member(tx, id, member).and_then(|m| m.waits.clone());
     if let Some(waits) = waits {
-        answer(tx, id, member, waits.origin, Err(Rejection::RebalanceInProgress(id.clone())));
+        answer(tx, id, member, waits.request_id, Err(Rejection::RebalanceInProgress(id.clone())));
     }
-    let origin = tx.origin();
-    emit(tx, id, GroupEvent::Joined { member: member.clone(), info, waits: Some(origin) });
+    let request_id = tx.request_id();
+    emit(tx, id, GroupEvent::Joined { member: member.clone(), info, waits: Some(request_id) });
 }
 
 pub(super) fn finish_if_last(tx: &mut Transition<'_>, id: &GroupId, own: &MemberId) {
@@ -129,7 +129,7 @@ pub(super) fn finish_if_last(tx: &mut Transition<'_>, id: &GroupId, own: &Member
 pub(super) fn outcome(tx: &Transition<'_>, id: &GroupId, member: &MemberId) -> Reply {
     let waits = classic_member(tx, id, member).and_then(|m| m.waits.as_ref());
     match waits.map(|w| w.request) {
-        Some(WaitingRequest::Join) => Reply::Parked { member: member.clone() },
+        Some(WaitingRequest::Join) => Reply::Delayed { member: member.clone() },
         Some(WaitingRequest::Sync) | None => joined(tx.state(), id, member),
     }
 }
@@ -140,20 +140,20 @@ fn classic_member<'a>(tx: &'a Transition<'_>, id: &GroupId, member: &MemberId) -
 
 /// The id of the member that a first join makes, so that a retry makes the same: the static identity or
 /// `consumer`, then the node, its life and the request's number.
-pub(crate) fn made_id(origin: &Origin, instance_id: Option<&InstanceId>) -> MemberId {
+pub(crate) fn member_id_for(request_id: &RequestId, instance_id: Option<&InstanceId>) -> MemberId {
     let base = base(instance_id);
-    format!("{base}-{}-{:x}-{}", origin.node, origin.incarnation, origin.seq).into()
+    format!("{base}-{}-{:x}-{}", request_id.node, request_id.incarnation, request_id.seq).into()
 }
 
 fn base(instance_id: Option<&InstanceId>) -> &str {
     instance_id.map_or("consumer", InstanceId::as_str)
 }
 
-/// A new member's id: that [made](made_id) from its request, or without an origin the first free number.
+/// A new member's id: that [made](member_id_for) from its request, or without an request id the first free number.
 pub(super) fn new_id(tx: &Transition<'_>, id: &GroupId, info: &JoinInfo) -> MemberId {
     let instance_id = info.instance_id.as_ref();
-    match tx.origin() {
-        Some(origin) => made_id(&origin, instance_id),
+    match tx.request_id() {
+        Some(request_id) => member_id_for(&request_id, instance_id),
         None => {
             let base = base(instance_id);
             let is_free = |name: &MemberId| classic_member(tx, id, name).is_none();

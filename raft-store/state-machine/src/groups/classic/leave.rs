@@ -64,6 +64,6 @@ fn stop_waiting(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId) {
     let waits = classic(tx.state(), id).1.members.get(member).and_then(|m| m.waits.clone());
     if let Some(waits) = waits {
         let outcome: Result<_, Rejection> = Err(unknown(id, member));
-        answer(tx, id, member, waits.origin, outcome);
+        answer(tx, id, member, waits.request_id, outcome);
     }
 }

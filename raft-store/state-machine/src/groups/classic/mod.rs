@@ -3,7 +3,7 @@
 //! The states and the order of checks are Kafka's (`ClassicGroup`, `GroupMetadataManager`), with two
 //! differences that follow from where this runs. Nothing is rolled back at a change of coordinator: the join
 //! phase and the requests that wait are part of the replicated state. And ids are made from the request's
-//! origin, so that a join that is retried is the same join (KIP-394's round with MEMBER_ID_REQUIRED, which
+//! request id, so that a join that is retried is the same join (KIP-394's round with MEMBER_ID_REQUIRED, which
 //! guards against lost replies, is not needed).
 //!
 //! Where the contract is silent:
@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::event::InitialDelay;
-use crate::command::{Origin, Protocol};
+use crate::command::{Protocol, RequestId};
 use crate::ids::{GroupId, InstanceId, MemberId, ProtocolName, TopicName, TopicPartition};
 use crate::reply::{GroupState, Rejection, TopicPartitions};
 
@@ -35,7 +35,7 @@ pub(super) mod rebalance;
 mod replace;
 pub(super) mod sync;
 
-pub(crate) use join::made_id;
+pub(crate) use join::member_id_for;
 
 /// How long a new member may wait in its first join before it counts as gone (fixed in Kafka too), in ms.
 pub const NEW_MEMBER_JOIN_TIMEOUT_MS: u32 = 300_000;
@@ -122,7 +122,7 @@ pub struct Waits {
     /// Which kind.
     pub request: WaitingRequest,
     /// Whose answer it will be.
-    pub origin: Option<Origin>,
+    pub request_id: Option<RequestId>,
 }
 
 /// The kinds of requests that wait.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Classic, ClassicMember, Phase, WaitingRequest};
 use crate::apply::Transition;
-use crate::command::{Origin, Protocol};
+use crate::command::{Protocol, RequestId};
 use crate::groups::event::{GroupEvent, InitialDelay, RebalanceReason, RemovalReason};
 use crate::groups::{Group, answer, emit};
 use crate::ids::{GroupId, MemberId, ProtocolName};
@@ -33,8 +33,8 @@ pub(super) fn prepare(
     reason: RebalanceReason,
     own: Option<&MemberId>,
 ) {
-    for (member, origin) in waiting(classic(tx.state(), id).1, WaitingRequest::Sync) {
-        answer(tx, id, &member, origin, Err(Rejection::RebalanceInProgress(id.clone())));
+    for (member, request_id) in waiting(classic(tx.state(), id).1, WaitingRequest::Sync) {
+        answer(tx, id, &member, request_id, Err(Rejection::RebalanceInProgress(id.clone())));
     }
     let delay_ms = tx.state().limits().initial_rebalance_delay_ms;
     let members = classic(tx.state(), id).1;
@@ -91,9 +91,9 @@ pub(in crate::groups) fn finish(tx: &mut Transition<'_>, id: &GroupId, own: Opti
     let protocol = elect(members, None);
     let waiting = waiting(members, WaitingRequest::Join);
     emit(tx, id, GroupEvent::JoinCompleted { generation, protocol, leader });
-    for (member, origin) in waiting.into_iter().filter(|(member, _)| Some(member) != own) {
+    for (member, request_id) in waiting.into_iter().filter(|(member, _)| Some(member) != own) {
         let outcome = Ok(joined(tx.state(), id, &member));
-        answer(tx, id, &member, origin, outcome);
+        answer(tx, id, &member, request_id, outcome);
     }
 }
 
@@ -169,10 +169,10 @@ pub(super) fn joined(state: &State, id: &GroupId, member: &MemberId) -> Reply {
 }
 
 /// The members that wait with a kind of request, and whose answers those will be.
-pub(super) fn waiting(members: &Classic, request: WaitingRequest) -> Vec<(MemberId, Option<Origin>)> {
+pub(super) fn waiting(members: &Classic, request: WaitingRequest) -> Vec<(MemberId, Option<RequestId>)> {
     let waits = |(id, m): (&MemberId, &ClassicMember)| {
         let waits = m.waits.as_ref().filter(|w| w.request == request)?;
-        Some((id.clone(), waits.origin))
+        Some((id.clone(), waits.request_id))
     };
     members.members.iter().filter_map(waits).collect()
 }

@@ -24,7 +24,7 @@ pub(super) fn replace(tx: &mut Transition<'_>, id: &GroupId, from: &MemberId, in
             instance_id: instance_id.clone(),
             member: from.clone(),
         };
-        answer(tx, id, from, waits.origin, Err(fenced));
+        answer(tx, id, from, waits.request_id, Err(fenced));
     }
     emit(tx, id, GroupEvent::SeatTaken { instance_id, from: from.clone(), to: to.clone() });
     match phase {

@@ -7,7 +7,7 @@ use super::{Classic, Phase, WaitingRequest};
 use crate::apply::Transition;
 use crate::groups::assign::{self, Candidate, Failed, Moving};
 use crate::groups::event::GroupEvent;
-use crate::groups::thin::{by_topic, each};
+use crate::groups::polling::{by_topic, each};
 use crate::groups::{answer, classic_of, emit, text};
 use crate::ids::{Generation, GroupId, InstanceId, MemberId, TopicPartition};
 use crate::reply::{Outcome, Rejection, Reply, TopicPartitions};
@@ -46,11 +46,11 @@ pub(in crate::groups) fn sync(
         }
         Phase::Completing => {
             if let Some(waits) = found.waits.clone() {
-                answer(tx, id, member, waits.origin, Err(Rejection::RebalanceInProgress(id.clone())));
+                answer(tx, id, member, waits.request_id, Err(Rejection::RebalanceInProgress(id.clone())));
             }
-            let origin = tx.origin();
-            emit(tx, id, GroupEvent::SyncWaits { member: member.clone(), origin });
-            return Ok(Reply::Parked { member: member.clone() });
+            let request_id = tx.request_id();
+            emit(tx, id, GroupEvent::SyncWaits { member: member.clone(), request_id });
+            return Ok(Reply::Delayed { member: member.clone() });
         }
     }
     Ok(synced(tx.state(), id, member))
@@ -70,9 +70,9 @@ fn assigned(
     let waiting = waiting(classic(tx.state(), id).1, WaitingRequest::Sync);
     emit(tx, id, GroupEvent::Assigned { generation, targets });
     emit(tx, id, GroupEvent::RebalanceCompleted { generation });
-    for (member, origin) in waiting {
+    for (member, request_id) in waiting {
         let outcome = Ok(synced(tx.state(), id, &member));
-        answer(tx, id, &member, origin, outcome);
+        answer(tx, id, &member, request_id, outcome);
     }
 }
 

@@ -1,0 +1,181 @@
+//! What nodes say to each other.
+//!
+//! Messages may be lost, repeated and delayed, and they may overtake each other.
+
+use openraft::alias::{SnapshotMetaOf, VoteOf};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
+};
+use raft_store::TypeConfig;
+use serde::{Deserialize, Serialize};
+use state_machine::command::Lane;
+use state_machine::reply::Outcome;
+
+use crate::service::api::{Request, RequestNumber};
+
+/// One message from node to node. An answer of either kind names the life of the node that asked: its next life
+/// numbers its questions and requests from the beginning again, and must not take it for its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Message {
+    /// A request of Raft's, answered under its number.
+    Request(u64, RpcRequest),
+    /// To that life, the answer to the question of that number; `Err` where the node could not answer.
+    Response(u64, u64, Result<RpcResponse, String>),
+    /// Requests of the sender's clients, for the leader.
+    Forward(Forward),
+    /// To that life, what became of such requests.
+    ForwardReplies(u64, Vec<(RequestNumber, ForwardReply)>),
+}
+
+impl Message {
+    /// What kind it is, for people who read the network's journal.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Request(_, RpcRequest::Append(_)) => "raft_append",
+            Self::Request(_, RpcRequest::Vote(_)) => "raft_vote",
+            Self::Request(_, RpcRequest::PreVote(_)) => "raft_pre_vote",
+            Self::Request(_, RpcRequest::Snapshot(_)) => "raft_snapshot",
+            Self::Response(.., Ok(RpcResponse::Append(_))) => "raft_append_ok",
+            Self::Response(.., Ok(RpcResponse::Vote(_))) => "raft_vote_ok",
+            Self::Response(.., Ok(RpcResponse::ChunkReceived { .. } | RpcResponse::Snapshot(_))) => {
+                "raft_snapshot_ok"
+            }
+            Self::Response(.., Err(_)) => "raft_error",
+            Self::Forward(_) => "forward",
+            Self::ForwardReplies(..) => "forward_ok",
+        }
+    }
+}
+
+/// Whether a body type is one of [`Message::kind`]'s.
+pub fn is_kind(kind: &str) -> bool {
+    kind.starts_with("raft_") || kind == "forward" || kind == "forward_ok"
+}
+
+/// A question of Raft's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum RpcRequest {
+    /// Entries, or a heartbeat.
+    Append(AppendEntriesRequest<TypeConfig>),
+    /// A vote.
+    Vote(VoteRequest<TypeConfig>),
+    /// Whether a vote would be given.
+    PreVote(VoteRequest<TypeConfig>),
+    /// A chunk of a snapshot.
+    Snapshot(SnapshotChunk),
+}
+
+/// One chunk of a snapshot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SnapshotChunk {
+    /// Which transfer of the sender's.
+    pub transfer: u64,
+    /// The leader's vote.
+    pub vote: VoteOf<TypeConfig>,
+    /// What the snapshot is of.
+    pub meta: SnapshotMetaOf<TypeConfig>,
+    /// Where the chunk begins, in bytes.
+    pub offset: u64,
+    /// How many bytes the whole has.
+    pub total: u64,
+    /// The chunk.
+    #[serde(with = "serde_bytes_vec")]
+    pub bytes: Vec<u8>,
+}
+
+/// The answer to a question of Raft's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum RpcResponse {
+    /// To [`RpcRequest::Append`].
+    Append(AppendEntriesResponse<TypeConfig>),
+    /// To [`RpcRequest::Vote`] and [`RpcRequest::PreVote`].
+    Vote(VoteResponse<TypeConfig>),
+    /// To [`RpcRequest::Snapshot`], while pieces are missing: how many bytes have come.
+    ChunkReceived {
+        /// From the beginning without gaps.
+        received: u64,
+    },
+    /// To the last chunk.
+    Snapshot(SnapshotResponse<TypeConfig>),
+}
+
+/// Requests on their way from the node that took them in to the leader.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Forward {
+    /// For each lane, the lowest number of the sender's that is still open: what is below may be forgotten,
+    /// and will never be sent again.
+    pub acknowledged: AcknowledgedBelow,
+    /// The requests.
+    pub items: Vec<ForwardItem>,
+}
+
+/// The lowest open number of each lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcknowledgedBelow {
+    /// Of [`Lane::Immediate`].
+    pub immediate: u64,
+    /// Of [`Lane::Delayed`].
+    pub delayed: u64,
+}
+
+impl Default for AcknowledgedBelow {
+    fn default() -> Self {
+        Self { immediate: 1, delayed: 1 }
+    }
+}
+
+impl AcknowledgedBelow {
+    /// That of one lane.
+    pub fn of(&self, lane: Lane) -> u64 {
+        match lane {
+            Lane::Immediate => self.immediate,
+            Lane::Delayed => self.delayed,
+        }
+    }
+
+    /// Whether a request is over.
+    pub fn closed(&self, id: RequestNumber) -> bool {
+        id.seq < self.of(id.lane)
+    }
+
+    /// The higher of two in each lane: messages overtake each other, acknowledged never fall.
+    pub fn max(self, other: Self) -> Self {
+        Self { immediate: self.immediate.max(other.immediate), delayed: self.delayed.max(other.delayed) }
+    }
+}
+
+/// One request on its way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ForwardItem {
+    /// Its number at the sender's service; with the sender and its incarnation, its request id.
+    pub id: RequestNumber,
+    /// The request of the same client that has to be executed before it.
+    pub after: Option<RequestNumber>,
+    /// How many times it was sent before. A copy made by the network has the number of its original.
+    pub attempt: u32,
+    /// The request.
+    pub request: Request,
+}
+
+/// What the leader hands back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum ForwardReply {
+    /// The request is registered and waits for its group.
+    Delayed,
+    /// The request is over.
+    Done(Outcome),
+}
+
+/// Bytes as bytes, not as a list of numbers.
+mod serde_bytes_vec {
+    use bytes::Bytes;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        Ok(Bytes::deserialize(deserializer)?.into())
+    }
+}

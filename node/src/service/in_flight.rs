@@ -1,0 +1,292 @@
+//! Requests that this node took in and has not answered: their numbers, deadlines, and where they have got
+//! to. Pure: time comes in. It knows neither Raft nor messages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use runtime::Instant;
+use state_machine::command::Lane;
+
+use crate::peers::message::AcknowledgedBelow;
+use crate::service::api::{Request, RequestNumber};
+use crate::service::slots::SlotQueue;
+
+/// Where a request has got to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Nowhere: no leader is known.
+    Unsent,
+    /// In this node's own queue, since it leads.
+    Queued,
+    /// On its way to the leader; sent again when it is due.
+    Sent {
+        /// When it is sent again.
+        due: Instant,
+        /// How many times it was sent before.
+        attempt: u32,
+    },
+}
+
+/// One open request.
+#[derive(Debug)]
+pub struct Entry {
+    /// What was asked. `None` once it has been replies to a Raft without peers, where nobody asks again.
+    pub request: Option<Request>,
+    /// The request of the same client that comes before it.
+    pub after: Option<RequestNumber>,
+    /// When it is answered at the latest.
+    pub deadline: Instant,
+    /// How long it had.
+    pub timeout: Duration,
+    /// Whether Raft or a peer has seen it: then its outcome may be unknown.
+    pub exposed: bool,
+    /// Where it is.
+    pub progress: Progress,
+    /// In which order it came, over both lanes.
+    pub arrival: u64,
+    approximate_bytes: usize,
+}
+
+/// What a place takes whose request is answered: here, and at the listener, which keeps as many.
+const GONE_BYTES: usize = 2 * size_of::<Option<Entry>>();
+
+/// All open requests of a node.
+#[derive(Debug)]
+pub struct InFlight {
+    immediate: SlotQueue<Entry>,
+    delayed: BTreeMap<u64, Entry>,
+    next_delayed: u64,
+    delayed_deadlines: BTreeSet<(Instant, u64)>,
+    /// When what was sent is due to be sent again.
+    due: BTreeSet<(Instant, RequestNumber)>,
+    arrivals: u64,
+    bytes: usize,
+}
+
+impl Default for InFlight {
+    fn default() -> Self {
+        Self {
+            immediate: SlotQueue::starting_at(1),
+            delayed: BTreeMap::new(),
+            next_delayed: 1,
+            delayed_deadlines: BTreeSet::new(),
+            due: BTreeSet::new(),
+            arrivals: 0,
+            bytes: 0,
+        }
+    }
+}
+
+impl InFlight {
+    /// Takes a request in.
+    pub fn insert(
+        &mut self,
+        request: Request,
+        after: Option<RequestNumber>,
+        now: Instant,
+        timeout: Duration,
+    ) -> RequestNumber {
+        let (lane, approximate_bytes) = (request.lane(), request.approximate_bytes() + size_of::<Entry>());
+        self.arrivals += 1;
+        self.bytes += approximate_bytes;
+        let entry = Entry {
+            request: Some(request),
+            after,
+            deadline: now + timeout,
+            timeout,
+            exposed: false,
+            progress: Progress::Unsent,
+            arrival: self.arrivals,
+            approximate_bytes,
+        };
+        let seq = match lane {
+            Lane::Immediate => self.immediate.push(entry),
+            Lane::Delayed => {
+                let seq = self.next_delayed;
+                self.next_delayed += 1;
+                self.delayed_deadlines.insert((entry.deadline, seq));
+                self.delayed.insert(seq, entry);
+                seq
+            }
+        };
+        RequestNumber { lane, seq }
+    }
+
+    /// An open request.
+    pub fn get(&self, id: RequestNumber) -> Option<&Entry> {
+        match id.lane {
+            Lane::Immediate => self.immediate.get(id.seq),
+            Lane::Delayed => self.delayed.get(&id.seq),
+        }
+    }
+
+    /// An open request, to change where it is.
+    pub fn get_mut(&mut self, id: RequestNumber) -> Option<&mut Entry> {
+        match id.lane {
+            Lane::Immediate => self.immediate.get_mut(id.seq),
+            Lane::Delayed => self.delayed.get_mut(&id.seq),
+        }
+    }
+
+    /// Closes a request: it will not be retried any more.
+    pub fn remove(&mut self, id: RequestNumber) -> Option<Entry> {
+        let entry = match id.lane {
+            Lane::Immediate => self.immediate.remove(id.seq)?,
+            Lane::Delayed => {
+                let entry = self.delayed.remove(&id.seq)?;
+                self.delayed_deadlines.remove(&(entry.deadline, id.seq));
+                entry
+            }
+        };
+        if let Progress::Sent { due, .. } = entry.progress {
+            self.due.remove(&(due, id));
+        }
+        self.bytes -= entry.approximate_bytes;
+        Some(entry)
+    }
+
+    /// Says where a request has got to.
+    pub fn set_progress(&mut self, id: RequestNumber, progress: Progress) {
+        let Some(entry) = self.get_mut(id) else { return };
+        let before = std::mem::replace(&mut entry.progress, progress);
+        if let Progress::Sent { .. } = progress {
+            entry.exposed = true;
+        }
+        if let Progress::Sent { due, .. } = before {
+            self.due.remove(&(due, id));
+        }
+        if let Progress::Sent { due, .. } = progress {
+            self.due.insert((due, id));
+        }
+    }
+
+    /// The lowest numbers that are open.
+    pub fn acknowledged(&self) -> AcknowledgedBelow {
+        let delayed = self.delayed.keys().next().copied().unwrap_or(self.next_delayed);
+        AcknowledgedBelow { immediate: self.immediate.base(), delayed }
+    }
+
+    /// How many bytes the open requests take, with the empty places behind one that waits.
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.immediate.gone() * GONE_BYTES
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.immediate.is_empty() && self.delayed.is_empty()
+    }
+
+    /// All open requests in the order in which they came.
+    pub fn in_order(&self) -> Vec<RequestNumber> {
+        let immediate = self.immediate.iter().map(|(seq, entry)| (entry.arrival, Lane::Immediate, seq));
+        let delayed = self.delayed.iter().map(|(seq, entry)| (entry.arrival, Lane::Delayed, *seq));
+        let mut all: Vec<_> = immediate.chain(delayed).collect();
+        all.sort_unstable_by_key(|(arrival, ..)| *arrival);
+        all.into_iter().map(|(_, lane, seq)| RequestNumber { lane, seq }).collect()
+    }
+
+    /// Requests whose deadline has passed.
+    pub fn expired(&self, now: Instant) -> Vec<RequestNumber> {
+        // Prompt ones all have the same time, so their deadlines are in the order of their numbers.
+        let immediate = self.immediate.iter().take_while(|(_, entry)| entry.deadline <= now);
+        let immediate = immediate.map(|(seq, _)| (Lane::Immediate, seq));
+        let delayed = self.delayed_deadlines.iter().take_while(|(deadline, _)| *deadline <= now);
+        let delayed = delayed.map(|(_, seq)| (Lane::Delayed, *seq));
+        immediate.chain(delayed).map(|(lane, seq)| RequestNumber { lane, seq }).collect()
+    }
+
+    /// Requests that are due to be sent again.
+    pub fn due(&self, now: Instant) -> Vec<RequestNumber> {
+        let mut due: Vec<_> = self.due.iter().take_while(|(due, _)| *due <= now).map(|(_, id)| *id).collect();
+        due.sort_unstable_by_key(|id| self.get(*id).map(|entry| entry.arrival));
+        due
+    }
+
+    /// When the next deadline passes or the next request is due.
+    pub fn next_event(&self) -> Option<Instant> {
+        let immediate = self.immediate.first().map(|entry| entry.deadline);
+        let delayed = self.delayed_deadlines.first().map(|(deadline, _)| *deadline);
+        let due = self.due.first().map(|(due, _)| *due);
+        immediate.into_iter().chain(delayed).chain(due).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use runtime::Instant;
+    use state_machine::command::{Command, Lane, Query};
+
+    use super::{InFlight, Progress};
+    use crate::peers::message::AcknowledgedBelow;
+    use crate::service::api::{Request, RequestNumber};
+
+    fn immediate() -> Request {
+        Request::Query(Query::ListTopics)
+    }
+
+    fn delayed() -> Request {
+        Request::Command(Command::SyncGroup {
+            group: "g".into(),
+            member: "m".into(),
+            instance_id: None,
+            generation: Default::default(),
+            assignments: None,
+        })
+    }
+
+    #[test]
+    fn floors_rise_over_what_is_answered_and_lanes_do_not_hold_each_other_up() {
+        let (mut open, now) = (InFlight::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        let join = open.insert(delayed(), None, now, second * 300);
+        let ids: Vec<_> = (0..4).map(|_| open.insert(immediate(), None, now, second)).collect();
+        assert_eq!(open.acknowledged(), AcknowledgedBelow { immediate: 1, delayed: 1 });
+        open.remove(ids[1]);
+        assert_eq!(open.acknowledged().immediate, 1);
+        open.remove(ids[0]);
+        assert_eq!(open.acknowledged(), AcknowledgedBelow { immediate: 3, delayed: 1 });
+        assert!(open.acknowledged().closed(ids[1]) && !open.acknowledged().closed(ids[2]));
+        assert_eq!(open.in_order(), [join, ids[2], ids[3]]);
+        open.remove(join);
+        assert_eq!(open.acknowledged().delayed, 2);
+        open.remove(ids[2]);
+        open.remove(ids[3]);
+        assert!(open.is_empty());
+        assert_eq!(open.bytes(), 0);
+        assert_eq!(
+            open.insert(immediate(), None, now, second),
+            RequestNumber { lane: Lane::Immediate, seq: 5 }
+        );
+    }
+
+    #[test]
+    fn each_request_expires_at_its_own_deadline() {
+        let (mut open, now) = (InFlight::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        let join = open.insert(delayed(), None, now, second * 10);
+        let a = open.insert(immediate(), None, now, second);
+        let b = open.insert(immediate(), None, now + second, second);
+        assert_eq!(open.next_event(), Some(now + second));
+        assert_eq!(open.expired(now), []);
+        assert_eq!(open.expired(now + second), [a]);
+        open.remove(a);
+        assert_eq!(open.expired(now + second * 20), [b, join]);
+    }
+
+    #[test]
+    fn what_was_sent_is_due_again_until_it_is_answered() {
+        let (mut open, now) = (InFlight::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        let a = open.insert(immediate(), None, now, second * 4);
+        open.set_progress(a, Progress::Sent { due: now + second, attempt: 0 });
+        assert!(open.get(a).is_some_and(|e| e.exposed));
+        assert_eq!(open.due(now), []);
+        assert_eq!(open.due(now + second), [a]);
+        open.set_progress(a, Progress::Sent { due: now + second * 3, attempt: 1 });
+        assert_eq!(open.due(now + second), []);
+        open.remove(a);
+        assert_eq!(open.due(now + second * 9), []);
+    }
+}

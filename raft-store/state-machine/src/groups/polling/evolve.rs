@@ -1,0 +1,198 @@
+//! What events make of a thin group's members. Decides nothing.
+
+use super::{MAX_FENCED, Polling, PollingMember, Rebalance, each};
+use crate::command::Subscription;
+use crate::ids::{Generation, InstanceId, MemberId, TopicName, TopicPartition};
+use crate::reply::{Span, TopicPartitions};
+
+impl Polling {
+    pub(in crate::groups) fn subscribed(
+        &mut self,
+        id: &MemberId,
+        subscription: &Subscription,
+        current: Generation,
+    ) {
+        let Subscription { topics, strategy, instance_id, session_timeout_ms, rebalance_timeout_ms } =
+            subscription;
+        if self.strategy != *strategy {
+            // What was under way by the old strategy is void.
+            self.rebalance = None;
+            self.strategy = strategy.clone();
+        }
+        self.fenced.retain(|(name, _)| name != id);
+        let member = self.members.entry(id.clone()).or_default();
+        let old_topics = std::mem::replace(&mut member.topics, topics.clone());
+        let old_instance = std::mem::replace(&mut member.instance_id, instance_id.clone());
+        member.session_timeout_ms = *session_timeout_ms;
+        member.rebalance_timeout_ms = *rebalance_timeout_ms;
+        member.cursor = None;
+        member.away = false;
+        for position in member.assigned.values_mut() {
+            *position = None;
+        }
+        if let Some(old) = old_instance.filter(|old| Some(old) != instance_id.as_ref()) {
+            self.instances.remove(&old);
+            self.fenced.retain(|(_, fenced)| *fenced != old);
+        }
+        if let Some(instance_id) = instance_id {
+            self.instances.insert(instance_id.clone(), id.clone());
+        }
+        self.count_topics(&old_topics, topics);
+        self.settle(id, current);
+    }
+
+    /// Keeps [`Polling::unsettled`] what it says.
+    fn settle(&mut self, id: &MemberId, current: Generation) {
+        let member = &self.members[id];
+        if member.away || (member.generation == current && member.holds_target()) {
+            self.unsettled.remove(id);
+        } else {
+            self.unsettled.insert(id.clone());
+        }
+    }
+
+    fn count_topics(&mut self, old: &[TopicName], new: &[TopicName]) {
+        for topic in new {
+            *self.subscribed.entry(topic.clone()).or_default() += 1;
+        }
+        for topic in old {
+            let readers = self.subscribed.get_mut(topic).expect("a member's topics are counted");
+            *readers -= 1;
+            if *readers == 0 {
+                self.subscribed.remove(topic);
+            }
+        }
+    }
+
+    pub(in crate::groups) fn seat_taken(&mut self, instance_id: &InstanceId, from: &MemberId, to: &MemberId) {
+        let member = self.members.remove(from).expect("a seat that is taken has a member");
+        for partition in member.assigned.keys() {
+            self.owners.insert(partition.clone(), to.clone());
+        }
+        self.members.insert(to.clone(), member);
+        self.instances.insert(instance_id.clone(), to.clone());
+        if self.unsettled.remove(from) {
+            self.unsettled.insert(to.clone());
+        }
+        if let Some(rebalance) = &mut self.rebalance
+            && rebalance.holding.remove(from)
+        {
+            rebalance.holding.insert(to.clone());
+        }
+        self.fenced.retain(|(name, _)| name != to);
+        self.fenced.push_back((from.clone(), instance_id.clone()));
+        if self.fenced.len() > MAX_FENCED {
+            self.fenced.pop_front();
+        }
+    }
+
+    pub(in crate::groups) fn seat_kept(&mut self, id: &MemberId) {
+        self.members.get_mut(id).expect("who goes was there").away = true;
+        self.unsettled.remove(id);
+    }
+
+    pub(in crate::groups) fn removed(&mut self, id: &MemberId) {
+        let member = self.members.remove(id).expect("who goes was there");
+        for partition in member.assigned.keys() {
+            self.owners.remove(partition);
+        }
+        self.count_topics(&member.topics, &[]);
+        if let Some(instance_id) = &member.instance_id {
+            self.instances.remove(instance_id);
+            self.fenced.retain(|(_, fenced)| fenced != instance_id);
+        }
+        self.unsettled.remove(id);
+        if let Some(rebalance) = &mut self.rebalance {
+            rebalance.holding.remove(id);
+        }
+        if self.members.is_empty() {
+            self.rebalance = None;
+        }
+    }
+
+    pub(in crate::groups) fn rebalance_started(&mut self, timeout_ms: u32) {
+        let mut rebalance = Rebalance { timeout_ms, ..Rebalance::default() };
+        if !self.is_cooperative() {
+            let holds = |(id, m): (&MemberId, &PollingMember)| (!m.assigned.is_empty()).then(|| id.clone());
+            rebalance.holding = self.members.iter().filter_map(holds).collect();
+        }
+        self.rebalance = Some(rebalance);
+    }
+
+    pub(in crate::groups) fn assigned(
+        &mut self,
+        generation: Generation,
+        targets: &[(MemberId, TopicPartitions)],
+    ) {
+        for (id, target) in targets {
+            let member = self.members.get_mut(id).expect("targets are for members");
+            member.target.clone_from(target);
+            let kept = each(target).filter(|p| member.assigned.contains_key(p)).count();
+            if kept < member.assigned.len() {
+                member.asked.get_or_insert(generation);
+            } else {
+                member.asked = None;
+            }
+            self.settle(id, generation);
+        }
+    }
+
+    pub(in crate::groups) fn reconciled(
+        &mut self,
+        id: &MemberId,
+        told: Generation,
+        current: Generation,
+        revoked: &TopicPartitions,
+        assigned: &TopicPartitions,
+    ) {
+        let member = self.members.get_mut(id).expect("who is told is there");
+        for partition in each(revoked) {
+            member.assigned.remove(&partition);
+            self.owners.remove(&partition);
+        }
+        for partition in each(assigned) {
+            self.owners.insert(partition.clone(), id.clone());
+            member.assigned.insert(partition, None);
+        }
+        member.asked = None;
+        member.generation = told;
+        if let (true, Some(rebalance)) = (member.assigned.is_empty(), &mut self.rebalance) {
+            rebalance.holding.remove(id);
+        }
+        self.settle(id, current);
+    }
+
+    pub(in crate::groups) fn polled(&mut self, id: &MemberId, spans: &[Span]) {
+        let member = self.members.get_mut(id).expect("who polls is there");
+        for span in spans {
+            member.assigned.insert(span.partition.clone(), Some(span.to));
+        }
+        if let Some(last) = spans.last() {
+            member.cursor = Some(last.partition.clone());
+        }
+    }
+
+    pub(in crate::groups) fn topic_dropped(&mut self, topic: &TopicName, current: Generation) {
+        let of_topic = |p: &TopicPartition| p.topic == *topic;
+        self.owners.retain(|p, _| !of_topic(p));
+        for (id, member) in &mut self.members {
+            member.target.retain(|(name, _)| name != topic);
+            member.assigned.retain(|p, _| !of_topic(p));
+            if let (true, Some(rebalance)) = (member.assigned.is_empty(), &mut self.rebalance) {
+                rebalance.holding.remove(id);
+            }
+        }
+        for id in self.members.keys().cloned().collect::<Vec<_>>() {
+            self.settle(&id, current);
+        }
+    }
+
+    /// Polling consumers read on from their committed offsets.
+    pub(in crate::groups) fn forget_positions(&mut self) {
+        for member in self.members.values_mut() {
+            for position in member.assigned.values_mut() {
+                *position = None;
+            }
+        }
+    }
+}
