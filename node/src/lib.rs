@@ -5,6 +5,8 @@
 
 pub mod cluster;
 pub mod config;
+pub mod limits;
 pub mod listeners;
 pub mod peers;
 pub mod service;
+mod slots;

@@ -6,18 +6,13 @@ use std::thread;
 
 use cohort::config::Config;
 use cohort::listeners::maelstrom::outbox::Outbox;
+use cohort::limits;
 use cohort::listeners::maelstrom::stdio;
 use raft_store::Storage;
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
-/// Input is read in pieces of at most this many bytes.
-const CHUNK_BYTES: usize = 64 * 1024;
-
-/// So many pieces wait for the node at most; then its input waits.
-const CHUNKS: usize = 16;
-
-/// openraft warns of every message that got lost, which is this node's daily bread.
+/// openraft warns of every message that got lost, and messages are lost often here.
 const DEFAULT_LOG: &str = "warn,openraft=error";
 
 fn main() -> ExitCode {
@@ -32,7 +27,7 @@ fn main() -> ExitCode {
     if let Err(problem) = log_to_stderr(config.log.as_deref()) {
         return wrong_use(&problem);
     }
-    let (sender, input) = mpsc::channel(CHUNKS);
+    let (sender, input) = mpsc::channel(limits::INPUT_CHUNKS);
     thread::spawn(move || read_stdin(&sender));
     let outbox = Outbox::default();
     let writer = {
@@ -85,7 +80,7 @@ fn log_to_stderr(level: Option<&str>) -> Result<(), String> {
 fn read_stdin(sender: &mpsc::Sender<Vec<u8>>) {
     let mut stdin = io::stdin().lock();
     loop {
-        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut chunk = vec![0; limits::INPUT_CHUNK];
         match stdin.read(&mut chunk) {
             Ok(0) => return,
             Ok(len) => {

@@ -1,4 +1,8 @@
-//! Doors: where clients come in. Each owns its wire format and its table of error codes, and speaks
-//! [`api`](crate::service::api) inwards. Doors know no Raft.
+//! Listeners: where clients come in.
+//!
+//! Each owns a wire format and its table of error codes. It is given the [configuration](crate::config::Config) and a
+//! [`Handle`](crate::service::handle::Handle) of the service, opens a connection there, and owes its clients their
+//! replies in order ([`ordered`]). Listeners know no Raft.
 
 pub mod maelstrom;
+pub mod ordered;

@@ -25,7 +25,8 @@ use tokio::sync::oneshot;
 
 use super::message::{Message, RpcRequest, RpcResponse};
 use super::snapshots;
-use super::transport::Transport;
+use super::transport::{Received, Transport};
+use crate::cluster::incarnations::Incarnations;
 
 /// How long calls may take.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +53,7 @@ struct Inner {
     transport: Box<dyn Transport>,
     timeouts: Timeouts,
     calls: Mutex<Calls>,
+    incarnations: Mutex<Incarnations>,
 }
 
 impl Clone for Peers {
@@ -72,7 +74,8 @@ impl Drop for Call<'_> {
 impl Peers {
     /// The line of node `me`.
     pub fn new(me: NodeId, transport: Box<dyn Transport>, timeouts: Timeouts) -> Self {
-        Self(Arc::new(Inner { me, transport, timeouts, calls: Mutex::default() }))
+        let (calls, incarnations) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { me, transport, timeouts, calls, incarnations }))
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
@@ -82,6 +85,21 @@ impl Peers {
     /// Sends a message, or loses it.
     pub fn send(&self, to: NodeId, message: &Message) {
         self.0.transport.send(to, message);
+    }
+
+    /// Waits for messages, and gives those of incarnations that this node listens to. Dropping the wait loses none.
+    pub async fn receive(&self) -> Vec<Received> {
+        loop {
+            let mut received = self.0.transport.receive().await;
+            let mut incarnations = self.0.incarnations.lock().unwrap_or_else(PoisonError::into_inner);
+            received.retain(|Received { from, incarnation, .. }| {
+                let heard = incarnations.hear(*from, *incarnation);
+                heard.inspect_err(|ignored| tracing::warn!(%ignored, "a peer's message")).is_ok()
+            });
+            if !received.is_empty() {
+                return received;
+            }
+        }
     }
 
     async fn request(

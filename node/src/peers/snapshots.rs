@@ -16,20 +16,12 @@ use state_machine::ids::NodeId;
 
 use super::message::{RpcRequest, RpcResponse, SnapshotChunk};
 use super::rpc::Client;
-
-/// A chunk of a snapshot has at most this many bytes.
-const CHUNK_BYTES: usize = 1024 * 1024;
-
-/// A transfer is given up after so many chunks in a row without progress.
-const CHUNK_ATTEMPTS: u32 = 8;
-
-/// The last chunk is answered when the whole is installed: it has this many times the time of any other.
-const INSTALL_TIMES: u32 = 5;
+use crate::limits;
 
 /// Sends a snapshot and waits until the follower has installed it.
 ///
 /// # Errors
-/// Where the follower says that it cannot, or says nothing to [`CHUNK_ATTEMPTS`] chunks in a row.
+/// Where the follower says that it cannot, or says nothing to [`limits::SNAPSHOT_CHUNK_ATTEMPTS`] chunks in a row.
 pub(super) async fn send(
     client: &Client,
     vote: VoteOf<TypeConfig>,
@@ -42,7 +34,7 @@ pub(super) async fn send(
     let (transfer, total) = (runtime::random(), bytes.len() as u64);
     let (mut offset, mut failures) = (0_usize, 0);
     loop {
-        let end = bytes.len().min(offset + CHUNK_BYTES);
+        let end = bytes.len().min(offset + limits::SNAPSHOT_CHUNK);
         let begin = offset as u64;
         let chunk = SnapshotChunk {
             transfer,
@@ -52,7 +44,7 @@ pub(super) async fn send(
             total,
             bytes: bytes[offset..end].to_vec(),
         };
-        let times = if end == bytes.len() { INSTALL_TIMES } else { 1 };
+        let times = if end == bytes.len() { limits::SNAPSHOT_INSTALL_TIMES } else { 1 };
         let timeout: Duration = client.chunk_timeout() * times;
         match client.request(RpcRequest::Snapshot(chunk), timeout).await {
             Some(Ok(RpcResponse::Snapshot(response))) => return Ok(response),
@@ -63,7 +55,7 @@ pub(super) async fn send(
             Some(Ok(_)) | None => failures += 1,
             Some(Err(problem)) => return Err(unreachable(problem)),
         }
-        if failures >= CHUNK_ATTEMPTS {
+        if failures >= limits::SNAPSHOT_CHUNK_ATTEMPTS {
             return Err(StreamingError::Timeout(client.timeout(RPCTypes::InstallSnapshot, timeout)));
         }
     }

@@ -1,11 +1,32 @@
 //! What carries messages between nodes.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use state_machine::ids::NodeId;
 
 use super::message::Message;
 
-/// Carries messages to peers. Sending never waits and may fail silently, as networks do.
+/// A message that has come.
+#[derive(Debug)]
+pub struct Received {
+    /// The peer that sent it.
+    pub from: NodeId,
+    /// The incarnation of that peer.
+    pub incarnation: u64,
+    /// What it says.
+    pub message: Message,
+}
+
+/// A wait for messages. Dropping it loses none.
+pub type Receiving<'a> = Pin<Box<dyn Future<Output = Vec<Received>> + Send + 'a>>;
+
+/// Carries messages to peers and from them. Messages may be lost, repeated and delayed, and may overtake each other, as on
+/// any network.
 pub trait Transport: Send + Sync + 'static {
-    /// Sends a message, or drops it.
+    /// Sends a message, or drops it. Never waits.
     fn send(&self, to: NodeId, message: &Message);
+
+    /// Waits until messages have come, and takes them all, in the order in which they came.
+    fn receive(&self) -> Receiving<'_>;
 }

@@ -89,10 +89,10 @@ pub enum ServiceError {
         limit: usize,
     },
     /// Definite: a larger request cannot be sent to a peer in one line.
-    #[error("the request takes {approximate_bytes} bytes, and {limit} are allowed")]
+    #[error("the request takes {bytes} bytes, and {limit} are allowed")]
     TooLarge {
         /// What it takes.
-        approximate_bytes: usize,
+        bytes: usize,
         /// What it may take.
         limit: usize,
     },
@@ -102,9 +102,9 @@ pub enum ServiceError {
         /// How long it was tried.
         timeout_ms: u64,
     },
-    /// The input ended while the request waited for its group.
+    /// The listener closed while the request waited for its group.
     #[error("the input ended while the request waited for its group")]
-    InputEnded,
+    Closed,
 }
 
 impl ServiceError {
@@ -123,16 +123,13 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What the service tells the listener about a request.
+/// What became of a request.
 #[derive(Debug)]
 pub enum Completion {
-    /// It waits for its group, and no longer holds up its client's later requests.
+    /// It is delayed: it waits for its group, and no longer holds up its client's later requests.
     Delayed,
     /// It is over.
     Done(Response),
-    /// It is over, and so long after its deadline (the process was stopped) that no answer is better than a
-    /// late one.
-    TooLate,
 }
 
 /// What a node knows of the cluster, without asking anybody.

@@ -1,23 +1,20 @@
-//! What a leader keeps in mind of groups beyond the replicated state: who waits for an answer, whose time
-//! runs out when, and when old offsets are to be looked for. All of it is forgotten when somebody else
-//! leads, and made anew, with full time for everyone, from the state.
+//! What a leader knows of groups beyond the replicated state: whose time runs out when, and when old offsets are to be
+//! looked for. It ends with the leadership. The next leader makes it anew from the state, with full time for everyone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use raft_store::experiment::{self, Flaw};
 use runtime::Instant;
 use state_machine::State;
-use state_machine::command::{Command, Deadline, RequestId};
+use state_machine::command::{Command, Deadline};
 use state_machine::event::Event;
-use state_machine::groups::event::GroupEvent;
 use state_machine::ids::{GroupId, MemberId};
 use state_machine::liveness::{self, Heartbeat};
 use state_machine::reply::{Outcome, Reply};
 
 use crate::config::Config;
 use crate::service::deadlines::Deadlines;
-use crate::service::round::ReplyTo;
 
 /// How much of a session [`Flaw::NoFullSession`] takes away, in ms.
 const LOST_SESSION_MS: u64 = 9_000;
@@ -25,7 +22,6 @@ const LOST_SESSION_MS: u64 = 9_000;
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Coordinator {
-    delayed: BTreeMap<RequestId, ReplyTo>,
     deadlines: Deadlines,
     retention_check: Duration,
     next_retention: Option<Instant>,
@@ -35,7 +31,6 @@ impl Coordinator {
     /// A coordinator that does not coordinate yet.
     pub fn new(config: &Config) -> Self {
         Self {
-            delayed: BTreeMap::new(),
             deadlines: Deadlines::default(),
             retention_check: config.offsets_retention_check,
             next_retention: None,
@@ -58,20 +53,6 @@ impl Coordinator {
         self.next_event().is_some_and(|at| at <= now)
     }
 
-    /// This node leads no more: what it kept in mind counts for nothing.
-    pub fn stop(&mut self) {
-        self.delayed.clear();
-        if !experiment::has(Flaw::DeposedClock) {
-            self.deadlines = Deadlines::default();
-        }
-        self.next_retention = None;
-    }
-
-    /// A join or sync that waits for its group.
-    pub fn park(&mut self, request_id: RequestId, reply_to: ReplyTo) {
-        self.delayed.insert(request_id, reply_to);
-    }
-
     /// A request has been answered, and its answer is raft-committed or confirmed by ReadIndex: only then is
     /// it a sign of life, so that a deposed leader's heartbeats count for nothing.
     pub fn answered(&mut self, sign: Option<Heartbeat<'_>>, outcome: &Outcome, now: Instant) {
@@ -86,21 +67,9 @@ impl Coordinator {
         }
     }
 
-    /// Events of a round: arms and disarms deadlines, and gives the answers to what waited.
-    pub fn observe(&mut self, events: Vec<Event>, state: &State, now: Instant) -> Vec<(ReplyTo, Outcome)> {
-        let mut answers = Vec::new();
-        for event in events {
-            self.deadlines.observe(&event, state, now.as_millis());
-            if let Event::Group {
-                event: GroupEvent::Answered { request_id: Some(request_id), outcome, .. },
-                ..
-            } = event
-                && let Some(reply_to) = self.delayed.remove(&request_id)
-            {
-                answers.push((reply_to, outcome));
-            }
-        }
-        answers
+    /// An event of a round: arms and disarms deadlines.
+    pub fn observe(&mut self, event: &Event, state: &State, now: Instant) {
+        self.deadlines.observe(event, state, now.as_millis());
     }
 
     /// What is to be proposed now. Call it when a round begins, and not before: what came in while the last

@@ -7,7 +7,6 @@ use openraft_rt::watch::WatchReceiver;
 
 use super::Service;
 use crate::config::Config;
-use crate::service::api::Status;
 
 /// What is kept of a log that a snapshot covers, for followers that are a little behind: entries, bytes.
 const KEPT_LOG: (usize, usize) = (1_000, 16 * 1024 * 1024);
@@ -44,23 +43,6 @@ impl Service {
                     tracing::error!(%fatal, "raft has stopped");
                 }
             });
-        }
-    }
-
-    /// What this node knows of the cluster.
-    pub fn status(&self) -> Status {
-        let Some(running) = &self.raft else {
-            return Status { voters: self.nodes.clone(), ..Status::default() };
-        };
-        let metrics = running.raft.metrics().borrow_watched().clone();
-        Status {
-            leader: metrics.current_leader,
-            term: metrics.current_term,
-            last_log_index: metrics.last_log_index,
-            commit_index: metrics.local_committed.map(|id| id.index()),
-            applied_index: self.machine.applied().map(|id| id.index()),
-            snapshot_index: self.machine.snapshot_index(),
-            voters: metrics.membership_config.membership().voter_ids().collect(),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Requests that this node took in and has not answered: their numbers, deadlines, and where they have got
-//! to. Pure: time comes in. It knows neither Raft nor messages.
+//! Requests that this node took in and has not answered: their numbers, their deadlines, and how far they have got.
+//!
+//! Pure: time comes in. It knows neither Raft nor messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,8 +9,9 @@ use runtime::Instant;
 use state_machine::command::Lane;
 
 use crate::peers::message::AcknowledgedBelow;
-use crate::service::api::{Request, RequestNumber};
-use crate::service::slots::SlotQueue;
+use super::api::{Request, RequestNumber};
+use super::handle::Sender;
+use crate::slots::SlotQueue;
 
 /// Where a request has got to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +32,9 @@ pub enum Progress {
 /// One open request.
 #[derive(Debug)]
 pub struct Entry {
-    /// What was asked. `None` once it has been replies to a Raft without peers, where nobody asks again.
+    /// Where its reply goes.
+    pub(super) sender: Sender,
+    /// What was asked. `None` once it has been handed to a Raft without peers, where nobody asks again.
     pub request: Option<Request>,
     /// The request of the same client that comes before it.
     pub after: Option<RequestNumber>,
@@ -44,7 +48,7 @@ pub struct Entry {
     pub progress: Progress,
     /// In which order it came, over both lanes.
     pub arrival: u64,
-    approximate_bytes: usize,
+    bytes: usize,
 }
 
 /// What a place takes whose request is answered: here, and at the listener, which keeps as many.
@@ -60,6 +64,7 @@ pub struct InFlight {
     /// When what was sent is due to be sent again.
     due: BTreeSet<(Instant, RequestNumber)>,
     arrivals: u64,
+    last_received: Instant,
     bytes: usize,
 }
 
@@ -72,32 +77,39 @@ impl Default for InFlight {
             delayed_deadlines: BTreeSet::new(),
             due: BTreeSet::new(),
             arrivals: 0,
+            last_received: Instant::from_millis(0),
             bytes: 0,
         }
     }
 }
 
 impl InFlight {
-    /// Takes a request in.
-    pub fn insert(
+    /// Takes in a request of about so many `bytes` that came in at `received`, to be answered at the latest `timeout` later.
+    /// `after` is the request of the same client that has to be executed before it, if that is still open.
+    pub(super) fn insert(
         &mut self,
+        sender: Sender,
         request: Request,
+        bytes: usize,
         after: Option<RequestNumber>,
-        now: Instant,
+        received: Instant,
         timeout: Duration,
     ) -> RequestNumber {
-        let (lane, approximate_bytes) = (request.lane(), request.approximate_bytes() + size_of::<Entry>());
+        let (lane, bytes) = (request.lane(), bytes + size_of::<Entry>());
         self.arrivals += 1;
-        self.bytes += approximate_bytes;
+        self.bytes += bytes;
+        // Listeners hand over what they read one after another: deadlines stay in the order of numbers.
+        self.last_received = self.last_received.max(received);
         let entry = Entry {
+            sender,
             request: Some(request),
             after,
-            deadline: now + timeout,
+            deadline: self.last_received + timeout,
             timeout,
             exposed: false,
             progress: Progress::Unsent,
             arrival: self.arrivals,
-            approximate_bytes,
+            bytes,
         };
         let seq = match lane {
             Lane::Immediate => self.immediate.push(entry),
@@ -141,7 +153,7 @@ impl InFlight {
         if let Progress::Sent { due, .. } = entry.progress {
             self.due.remove(&(due, id));
         }
-        self.bytes -= entry.approximate_bytes;
+        self.bytes -= entry.bytes;
         Some(entry)
     }
 
@@ -172,7 +184,8 @@ impl InFlight {
     }
 
     /// Whether none is open.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
         self.immediate.is_empty() && self.delayed.is_empty()
     }
 
@@ -221,6 +234,18 @@ mod tests {
     use super::{InFlight, Progress};
     use crate::peers::message::AcknowledgedBelow;
     use crate::service::api::{Request, RequestNumber};
+    use crate::service::handle::Sender;
+
+    fn insert(
+        open: &mut InFlight,
+        request: Request,
+        after: Option<RequestNumber>,
+        now: Instant,
+        timeout: Duration,
+    ) -> RequestNumber {
+        let sender = Sender { connection: 1, client: 1, number: 1 };
+        open.insert(sender, request, 100, after, now, timeout)
+    }
 
     fn immediate() -> Request {
         Request::Query(Query::ListTopics)
@@ -240,8 +265,8 @@ mod tests {
     fn floors_rise_over_what_is_answered_and_lanes_do_not_hold_each_other_up() {
         let (mut open, now) = (InFlight::default(), Instant::now());
         let second = Duration::from_secs(1);
-        let join = open.insert(delayed(), None, now, second * 300);
-        let ids: Vec<_> = (0..4).map(|_| open.insert(immediate(), None, now, second)).collect();
+        let join = insert(&mut open, delayed(), None, now, second * 300);
+        let ids: Vec<_> = (0..4).map(|_| insert(&mut open, immediate(), None, now, second)).collect();
         assert_eq!(open.acknowledged(), AcknowledgedBelow { immediate: 1, delayed: 1 });
         open.remove(ids[1]);
         assert_eq!(open.acknowledged().immediate, 1);
@@ -256,7 +281,7 @@ mod tests {
         assert!(open.is_empty());
         assert_eq!(open.bytes(), 0);
         assert_eq!(
-            open.insert(immediate(), None, now, second),
+            insert(&mut open, immediate(), None, now, second),
             RequestNumber { lane: Lane::Immediate, seq: 5 }
         );
     }
@@ -265,9 +290,9 @@ mod tests {
     fn each_request_expires_at_its_own_deadline() {
         let (mut open, now) = (InFlight::default(), Instant::now());
         let second = Duration::from_secs(1);
-        let join = open.insert(delayed(), None, now, second * 10);
-        let a = open.insert(immediate(), None, now, second);
-        let b = open.insert(immediate(), None, now + second, second);
+        let join = insert(&mut open, delayed(), None, now, second * 10);
+        let a = insert(&mut open, immediate(), None, now, second);
+        let b = insert(&mut open, immediate(), None, now + second, second);
         assert_eq!(open.next_event(), Some(now + second));
         assert_eq!(open.expired(now), []);
         assert_eq!(open.expired(now + second), [a]);
@@ -279,7 +304,7 @@ mod tests {
     fn what_was_sent_is_due_again_until_it_is_answered() {
         let (mut open, now) = (InFlight::default(), Instant::now());
         let second = Duration::from_secs(1);
-        let a = open.insert(immediate(), None, now, second * 4);
+        let a = insert(&mut open, immediate(), None, now, second * 4);
         open.set_progress(a, Progress::Sent { due: now + second, attempt: 0 });
         assert!(open.get(a).is_some_and(|e| e.exposed));
         assert_eq!(open.due(now), []);

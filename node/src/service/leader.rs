@@ -1,291 +1,359 @@
-//! What a node does while it leads: its rounds, what followers pass on to it, and what it hands back to them.
+//! A node while it leads: its rounds, what followers forward to it, and the replies that it sends back to them.
+//!
+//! A [`Leader`] exists only while the node leads, and all it knows ends with the leadership. Whoever leads next is asked
+//! again by the nodes that took the requests in.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use raft_store::experiment::{self, Flaw};
-use raft_store::{Applied, Proposal, RoundId, codec};
+use raft_store::{Applied, Proposal, Raft, RoundId, StateMachine, codec};
 use runtime::Instant;
 use state_machine::command::{Acknowledged, Batch, Command, Lane, Query, RequestId, Stamp, Write};
 use state_machine::ids::NodeId;
 use state_machine::liveness::Heartbeat;
 use state_machine::reply::{Outcome, Reply};
 
-use super::{Role, Service};
+use super::api::{Request, RequestNumber};
+use super::coordinator::Coordinator;
+use super::delayed::DelayedReplies;
+use super::forwarded::ForwardedRequests;
+use super::in_flight::Progress;
+use super::requests::Requests;
+use super::round::{self, Queued, ReplyTo, Round, RoundEnd};
 use crate::config::Config;
+use crate::limits;
 use crate::peers::message::{AcknowledgedBelow, Forward, ForwardReply, Message};
-use crate::service::api::{Failure, Request, RequestNumber};
-use crate::service::coordinator::Coordinator;
-use crate::service::forwarded::ForwardedRequests;
-use crate::service::round::{self, Queued, ReplyTo, Round, RoundEnd};
-
-/// One message with answers carries at most about so many bytes (but always one answer).
-const REPLIES_BYTES: usize = 1024 * 1024;
+use crate::peers::rpc::Peers;
 
 /// In so many of the first rounds that it ever leads a node with [`Flaw::PollSkips`] has it.
 const SKIPPING_ROUNDS: u64 = 20;
 
-/// What a node has only while it leads, or keeps from one time to the next.
+/// What a leader works with and does not own.
+pub(super) struct Context<'a> {
+    pub(super) raft: &'a Raft,
+    pub(super) machine: &'a StateMachine,
+    pub(super) requests: &'a mut Requests,
+    /// How many rounds this incarnation of the node has proposed.
+    pub(super) rounds: &'a mut u64,
+}
+
+/// Why a round ended the leadership, or the node.
+pub(super) enum Lost {
+    /// Another leader took the round's entry out of the log.
+    Leadership,
+    /// Raft has stopped for good.
+    Raft(String),
+}
+
+/// A peer's forwarded requests.
+struct Follower {
+    /// The incarnation of the peer that they are from.
+    incarnation: u64,
+    requests: ForwardedRequests,
+}
+
+/// See the [module](self).
 pub(super) struct Leader {
+    config: Arc<Config>,
+    me: NodeId,
+    incarnation: u64,
+    term: u64,
     /// What waits for the next round.
-    pub(super) queue: VecDeque<Queued>,
+    queue: VecDeque<Queued>,
+    /// The round under way.
     pub(super) round: Option<Round>,
-    rounds: u64,
-    /// Peers' requests and the incarnations of those peers.
-    forwarded: BTreeMap<NodeId, (u64, ForwardedRequests)>,
-    /// AcknowledgedBelow as last proposed, and of which life.
+    followers: BTreeMap<NodeId, Follower>,
+    /// What was last proposed as acknowledged, by node, and of which incarnation.
     proposed_acknowledged: BTreeMap<NodeId, (u64, AcknowledgedBelow)>,
-    /// Answers to be replies back: to whom, in which life.
-    forward_replies: BTreeMap<(NodeId, u64), Vec<(RequestNumber, ForwardReply)>>,
-    pub(super) coordinator: Coordinator,
+    /// Replies to be sent back: to which peer, in which of its incarnations.
+    replies: BTreeMap<(NodeId, u64), Vec<(RequestNumber, ForwardReply)>>,
+    delayed: DelayedReplies,
+    coordinator: Coordinator,
 }
 
 impl Leader {
-    /// Of a node that does not lead.
-    pub(super) fn new(config: &Config) -> Self {
+    /// A node begins to lead `term`. Before anything else it proposes that it coordinates now.
+    pub(super) fn new(config: Arc<Config>, me: NodeId, incarnation: u64, term: u64) -> Self {
+        experiment::tell(|witness| witness.leads(term));
+        let coordinator = Coordinator::new(&config);
+        let begin = Queued::internal(Command::NewCoordinator { node: me });
         Self {
-            queue: VecDeque::new(),
+            config,
+            me,
+            incarnation,
+            term,
+            queue: VecDeque::from([begin]),
             round: None,
-            rounds: 0,
-            forwarded: BTreeMap::new(),
+            followers: BTreeMap::new(),
             proposed_acknowledged: BTreeMap::new(),
-            forward_replies: BTreeMap::new(),
-            coordinator: Coordinator::new(config),
+            replies: BTreeMap::new(),
+            delayed: DelayedReplies::default(),
+            coordinator,
         }
     }
 
-    /// Somebody else leads, or nobody.
-    pub(super) fn stop(&mut self) {
-        self.queue.clear();
-        self.round = None;
-        self.forwarded.clear();
-        self.proposed_acknowledged.clear();
-        self.forward_replies.clear();
-        self.coordinator.stop();
+    /// The term that this node leads.
+    pub(super) fn term(&self) -> u64 {
+        self.term
     }
-}
 
-impl Service {
+    /// Whether something is under way or waits for the next round.
+    pub(super) fn is_busy(&self) -> bool {
+        self.round.is_some() || !self.queue.is_empty()
+    }
+
+    /// When something will be due. What is due goes with the next round: while one is under way, its end is what to
+    /// wait for.
+    pub(super) fn next_event(&self) -> Option<Instant> {
+        self.coordinator.next_event().filter(|_| self.round.is_none())
+    }
+
+    /// Takes the requests of this node's own clients into the queue.
+    pub(super) fn take_own(&mut self, requests: &mut Requests, alone: bool) {
+        while let Some(id) = requests.unsent.pop_front() {
+            let Some(entry) = requests.in_flight.get_mut(id) else { continue };
+            // Without peers nobody else will ever lead, so there is no need to keep a copy.
+            let request = if alone { entry.request.take() } else { entry.request.clone() };
+            let Some(request) = request else { continue };
+            entry.progress = Progress::Queued;
+            self.enqueue(ReplyTo::Own(id), request);
+        }
+    }
+
+    /// Takes requests that a peer forwards. Each goes to the queue when the one before it of the same client did.
     pub(super) fn on_forward(&mut self, from: NodeId, incarnation: u64, forward: Forward) {
-        // Who does not lead says nothing: the sender will hear from Raft who does, and ask again.
-        if !matches!(self.role, Role::Leader { .. }) {
-            return;
+        let new = || Follower { incarnation, requests: ForwardedRequests::default() };
+        let follower = self.followers.entry(from).or_insert_with(new);
+        if follower.incarnation != incarnation {
+            *follower = new();
         }
-        let (known, forwarded) =
-            self.lead.forwarded.entry(from).or_insert_with(|| (incarnation, ForwardedRequests::default()));
-        if *known != incarnation {
-            (*known, *forwarded) = (incarnation, ForwardedRequests::default());
-        }
-        for (id, request) in forwarded.receive(forward) {
-            let request_id = RequestId { node: from, incarnation, lane: id.lane, seq: id.seq };
-            experiment::tell(|witness| witness.took(&request_id));
-            let reply_to = ReplyTo::Peer(from, incarnation, id);
-            self.lead.queue.push_back(Queued { reply_to, request_id: Some(request_id), request });
+        for (id, request) in follower.requests.receive(forward) {
+            self.enqueue(ReplyTo::Peer(from, incarnation, id), request);
         }
     }
 
-    pub(super) fn begin_round(&mut self, now: Instant) {
-        if self.lead.round.is_some() || self.lead.queue.is_empty() && !self.lead.coordinator.is_due(now) {
+    fn enqueue(&mut self, reply_to: ReplyTo, request: Request) {
+        let request_id = self.request_id(reply_to);
+        if let Some(request_id) = &request_id {
+            experiment::tell(|witness| witness.took(request_id));
+        }
+        self.queue.push_back(Queued { reply_to, request_id, request });
+    }
+
+    /// The id under which a request is applied.
+    fn request_id(&self, reply_to: ReplyTo) -> Option<RequestId> {
+        let (node, incarnation, RequestNumber { lane, seq }) = match reply_to {
+            ReplyTo::Own(id) => (self.me, self.incarnation, id),
+            ReplyTo::Peer(node, incarnation, id) => (node, incarnation, id),
+            ReplyTo::Internal => return None,
+        };
+        Some(RequestId { node, incarnation, lane, seq })
+    }
+
+    /// Begins the next round, if none is under way and there is something to do.
+    pub(super) fn begin_round(&mut self, context: &mut Context<'_>, now: Instant) {
+        if self.round.is_some() || self.queue.is_empty() && !self.coordinator.is_due(now) {
             return;
         }
-        let (queue, config) = (&self.lead.queue, &self.config);
-        let waiting = || {
-            queue
-                .iter()
-                .filter_map(|queued| queued.request.heard_member(queued.request_id.as_ref()))
-                .collect()
+        let queue = &self.queue;
+        let heard = |queued: &Queued| queued.request.heard_member(queued.request_id.as_ref());
+        let waiting = || queue.iter().filter_map(heard).collect();
+        let due = self.coordinator.due(now, &self.config, waiting);
+        self.queue.extend(due.into_iter().map(Queued::internal));
+        let contents = self.take_contents(context);
+        self.round = match (contents.writes.is_empty(), contents.reads.is_empty()) {
+            (true, true) => None,
+            (true, false) => {
+                let end = Box::pin(round::read_index(context.raft.clone()));
+                Some(Round { proposal: None, writes: Vec::new(), reads: contents.reads, end })
+            }
+            (false, _) => Some(self.propose(contents, context)),
         };
-        let due = self.lead.coordinator.due(now, config, waiting);
-        let queued = |command| Queued {
-            reply_to: ReplyTo::Internal,
-            request_id: None,
-            request: Request::Command(command),
-        };
-        self.lead.queue.extend(due.into_iter().map(queued));
-        let Some(running) = &self.raft else { return };
-        let mut batch = Batch {
-            stamp: Stamp { now_ms: runtime::wall_ms(), limits: self.config.group_limits },
-            ..Batch::default()
-        };
-        let (mut writes, mut reads, mut batched_reads) = (Vec::new(), Vec::new(), Vec::new());
+    }
+
+    /// Takes from the queue what goes with one round.
+    fn take_contents(&mut self, context: &mut Context<'_>) -> Contents {
+        let mut contents = Contents::default();
         let mut bytes = 0;
-        while let Some(queued) = self.lead.queue.front() {
-            let approximate_bytes = queued.request.approximate_bytes();
-            let count = writes.len() + reads.len();
-            if count > 0 && (bytes + approximate_bytes > round::MAX_BYTES || count >= round::MAX_REQUESTS) {
+        while let Some(queued) = self.queue.front() {
+            bytes += queued.request.approximate_bytes();
+            let count = contents.writes.len() + contents.reads.len();
+            if count > 0 && (bytes > limits::ROUND || count >= limits::ROUND_REQUESTS) {
                 break;
             }
-            bytes += approximate_bytes;
-            let Some(Queued { reply_to, request_id, request }) = self.lead.queue.pop_front() else {
-                break;
-            };
+            let Some(Queued { reply_to, request_id, request }) = self.queue.pop_front() else { break };
             match request {
                 Request::Command(command) => {
                     if let ReplyTo::Own(id) = reply_to {
                         // Given up meanwhile: nobody was told that it might still happen.
-                        let Some(entry) = self.open.get_mut(id) else { continue };
+                        let Some(entry) = context.requests.in_flight.get_mut(id) else { continue };
                         entry.exposed = true;
                     }
-                    batch.writes.push(Write { request_id, command });
-                    writes.push(reply_to);
+                    contents.writes.push(reply_to);
+                    contents.batch.push(Write { request_id, command });
                 }
                 Request::Query(mut query) => {
                     if let Query::LogPoll { offsets } = &mut query
                         && experiment::has(Flaw::PollSkips)
-                        && self.lead.rounds < SKIPPING_ROUNDS
+                        && *context.rounds < SKIPPING_ROUNDS
                     {
                         offsets.iter_mut().for_each(|(_, offset)| *offset += 1);
                     }
-                    batched_reads.push((writes.len(), query.clone()));
-                    reads.push((reply_to, query, request_id));
+                    contents.positions.push(contents.writes.len());
+                    contents.reads.push((reply_to, query, request_id));
                 }
             }
         }
-        let raft = running.raft.clone();
-        if writes.is_empty() && reads.is_empty() {
-            return;
-        }
-        if writes.is_empty() {
-            self.lead.round =
-                Some(Round { proposal: None, writes, reads, end: Box::pin(round::read_index(raft)) });
-            return;
-        }
-        self.lead.rounds += 1;
-        let id = RoundId { incarnation: self.incarnation, number: self.lead.rounds };
-        batch.acknowledged = self.newly_acknowledged();
-        if !batched_reads.is_empty() {
-            self.machine.batch_reads(id, batched_reads);
+        contents
+    }
+
+    /// Proposes a round with writes. Its reads are answered when its entry is applied here.
+    fn propose(&mut self, contents: Contents, context: &mut Context<'_>) -> Round {
+        let Contents { batch, writes, reads, positions } = contents;
+        *context.rounds += 1;
+        let id = RoundId { incarnation: self.incarnation, number: *context.rounds };
+        let batch = Batch {
+            stamp: Stamp { now_ms: runtime::wall_ms(), limits: self.config.group_limits },
+            acknowledged: self.newly_acknowledged(context.requests),
+            writes: batch,
+        };
+        if !reads.is_empty() {
+            let queries = reads.iter().map(|(_, query, _)| query.clone());
+            context.machine.batch_reads(id, positions.into_iter().zip(queries).collect());
         }
         let proposal = Proposal::new(id, batch);
+        let raft = context.raft.clone();
         let end: Pin<Box<dyn Future<Output = RoundEnd> + Send>> =
             if experiment::has(Flaw::AcknowledgedBeforeCommit) {
-                Box::pin(round::propose_impatiently(raft, self.machine.clone(), proposal.clone()))
+                Box::pin(round::propose_impatiently(raft, context.machine.clone(), proposal.clone()))
             } else {
                 Box::pin(round::propose(raft, proposal.clone()))
             };
-        self.lead.round = Some(Round { proposal: Some(proposal), writes, reads, end });
+        Round { proposal: Some(proposal), writes, reads, end }
     }
 
-    /// The acknowledged that have risen since they were last proposed, this node's own among them. A life that is over has no
-    /// requests any more: what is remembered of it may go, and what comes late of it is refused.
-    fn newly_acknowledged(&mut self) -> Vec<Acknowledged> {
-        let own = (self.me, self.incarnation, self.open.acknowledged());
-        let peers = self
-            .lead
-            .forwarded
-            .iter()
-            .map(|(node, (incarnation, forwarded))| (*node, *incarnation, forwarded.acknowledged()));
-        let mut risen = Vec::new();
-        for (node, incarnation, acknowledged) in peers.chain([own]) {
+    /// What was acknowledged since it was last proposed, by this node and by its followers. An incarnation that is over has
+    /// no requests any more: what is remembered of it may go, and what comes late of it is refused.
+    fn newly_acknowledged(&mut self, requests: &Requests) -> Vec<Acknowledged> {
+        let own = (self.me, self.incarnation, requests.in_flight.acknowledged());
+        let followers = self.followers.iter();
+        let followers = followers.map(|(node, f)| (*node, f.incarnation, f.requests.acknowledged()));
+        let mut newly = Vec::new();
+        for (node, incarnation, acknowledged) in followers.chain([own]) {
             let lanes = [Lane::Immediate, Lane::Delayed];
-            let known = self.lead.proposed_acknowledged.insert(node, (incarnation, acknowledged));
+            let known = self.proposed_acknowledged.insert(node, (incarnation, acknowledged));
             let (proposed, over) = match known {
-                Some((life, proposed)) if life == incarnation => (proposed, None),
-                other => (AcknowledgedBelow::default(), other.map(|(life, _)| life)),
+                Some((known, proposed)) if known == incarnation => (proposed, None),
+                other => (AcknowledgedBelow::default(), other.map(|(known, _)| known)),
             };
-            if let Some(life) = over {
-                let gone = |lane| Acknowledged { node, incarnation: life, lane, below: u64::MAX };
-                risen.extend(lanes.map(gone));
+            if let Some(incarnation) = over {
+                let gone = |lane| Acknowledged { node, incarnation, lane, below: u64::MAX };
+                newly.extend(lanes.map(gone));
             }
             let rises = lanes.into_iter().filter(|lane| acknowledged.of(*lane) > proposed.of(*lane));
-            risen.extend(rises.map(|lane| Acknowledged {
-                node,
-                incarnation,
-                lane,
-                below: acknowledged.of(lane),
-            }));
+            let rise = |lane| Acknowledged { node, incarnation, lane, below: acknowledged.of(lane) };
+            newly.extend(rises.map(rise));
         }
-        risen
+        newly
     }
 
-    pub(super) fn end_round(&mut self, end: RoundEnd, now: Instant) {
-        let Some(Round { proposal, writes, reads, .. }) = self.lead.round.take() else { return };
+    /// The round under way has ended.
+    ///
+    /// # Errors
+    /// Where the leadership, or Raft, has ended with it.
+    pub(super) fn end_round(
+        &mut self,
+        end: RoundEnd,
+        context: &mut Context<'_>,
+        now: Instant,
+    ) -> Result<(), Lost> {
+        let Some(round) = self.round.take() else { return Ok(()) };
         match end {
-            RoundEnd::Applied(Applied { outcomes, answers, events }) => {
-                let batch = proposal.as_ref().map(|p| p.batch().writes.as_slice()).unwrap_or_default();
-                for ((write, reply_to), outcome) in batch.iter().zip(writes).zip(outcomes) {
-                    if matches!(write.command, Command::NewCoordinator { .. }) {
-                        self.machine.read(|state| self.lead.coordinator.start(state, now));
-                    }
-                    self.lead.coordinator.answered(write.command.heartbeat(), &outcome, now);
-                    match (&outcome, write.request_id) {
-                        (Ok(Reply::Delayed { .. }), Some(request_id)) => {
-                            self.lead.coordinator.park(request_id, reply_to);
-                            self.register(reply_to);
-                        }
-                        _ => self.answer(reply_to, outcome),
-                    }
-                }
-                self.answer_reads(reads, answers, now);
-                let answered = self.machine.read(|state| self.lead.coordinator.observe(events, state, now));
-                for (reply_to, outcome) in answered {
-                    self.answer(reply_to, outcome);
-                }
-            }
+            RoundEnd::Applied(applied) => self.round_applied(round, applied, context, now),
             RoundEnd::MayRead => {
-                let answers: Vec<Outcome> =
-                    self.machine.read(|state| reads.iter().map(|(_, query, _)| state.query(query)).collect());
-                self.tell_served(&reads, &answers);
-                self.answer_reads(reads, answers, now);
+                let read = |state: &state_machine::State| -> Vec<Outcome> {
+                    round.reads.iter().map(|(_, query, _)| state.query(query)).collect()
+                };
+                let answers = context.machine.read(read);
+                tell_served(context.machine, &round.reads, &answers);
+                self.answer_reads(round.reads, answers, context, now);
             }
             RoundEnd::NotConfirmed => {
-                for (reply_to, query, request_id) in reads.into_iter().rev() {
-                    self.lead.queue.push_front(Queued {
-                        reply_to,
-                        request_id,
-                        request: Request::Query(query),
-                    });
+                for (reply_to, query, request_id) in round.reads.into_iter().rev() {
+                    let request = Request::Query(query);
+                    self.queue.push_front(Queued { reply_to, request_id, request });
                 }
             }
             // Whoever leads now is asked as soon as this node knows who that is.
-            RoundEnd::Discarded => self.change_role(Role::Leaderless),
-            RoundEnd::Fatal(problem) => self.failure = Some(problem),
+            RoundEnd::Discarded => return Err(Lost::Leadership),
+            RoundEnd::Fatal(problem) => return Err(Lost::Raft(problem)),
         }
+        Ok(())
     }
 
-    fn tell_served(&self, reads: &[(ReplyTo, Query, Option<RequestId>)], answers: &[Outcome]) {
-        experiment::tell(|witness| {
-            let applied = self.machine.applied().map_or(0, |id| id.index());
-            for ((_, query, _), answer) in reads.iter().zip(answers) {
-                if let (Some(Heartbeat { group, member: Some(member), .. }), Ok(_)) =
-                    (query.heartbeat(), answer)
-                {
-                    witness.served(group, member, applied);
-                }
+    fn round_applied(
+        &mut self,
+        round: Round,
+        applied: Applied,
+        context: &mut Context<'_>,
+        now: Instant,
+    ) {
+        let Applied { outcomes, answers, events } = applied;
+        let batch = round.proposal.as_ref().map(|p| p.batch().writes.as_slice()).unwrap_or_default();
+        for ((write, reply_to), outcome) in batch.iter().zip(round.writes).zip(outcomes) {
+            if matches!(write.command, Command::NewCoordinator { .. }) {
+                context.machine.read(|state| self.coordinator.start(state, now));
             }
+            self.coordinator.answered(write.command.heartbeat(), &outcome, now);
+            match (&outcome, write.request_id) {
+                (Ok(Reply::Delayed { .. }), Some(request_id)) => {
+                    self.delayed.insert(request_id, reply_to);
+                    self.tell_delayed(reply_to, context, now);
+                }
+                _ => self.answer(reply_to, outcome, context),
+            }
+        }
+        self.answer_reads(round.reads, answers, context, now);
+        context.machine.read(|state| {
+            events.iter().for_each(|event| self.coordinator.observe(event, state, now));
         });
+        for event in events {
+            if let Some((reply_to, outcome)) = self.delayed.answered(event) {
+                self.answer(reply_to, outcome, context);
+            }
+        }
     }
 
     fn answer_reads(
         &mut self,
         reads: Vec<(ReplyTo, Query, Option<RequestId>)>,
         answers: Vec<Outcome>,
+        context: &mut Context<'_>,
         now: Instant,
     ) {
         for ((reply_to, query, request_id), outcome) in reads.into_iter().zip(answers) {
             if let (Ok(Reply::NeedsCommand), Query::PollingHeartbeat { group, member }) = (&outcome, &query) {
-                let command = Command::PollingHeartbeat { group: group.clone(), member: member.clone() };
-                self.lead.queue.push_front(Queued {
-                    reply_to,
-                    request_id,
-                    request: Request::Command(command),
-                });
+                let (group, member) = (group.clone(), member.clone());
+                let request = Request::Command(Command::PollingHeartbeat { group, member });
+                self.queue.push_front(Queued { reply_to, request_id, request });
                 continue;
             }
-            self.lead.coordinator.answered(query.heartbeat(), &outcome, now);
-            self.answer(reply_to, outcome);
+            self.coordinator.answered(query.heartbeat(), &outcome, now);
+            self.answer(reply_to, outcome, context);
         }
     }
 
-    fn answer(&mut self, reply_to: ReplyTo, outcome: Outcome) {
-        experiment::tell(|witness| {
-            if let (Some(request_id), Role::Leader { term }) = (self.origin_of(reply_to), self.role) {
-                witness.decided(&request_id, term);
-            }
-        });
+    fn answer(&mut self, reply_to: ReplyTo, outcome: Outcome, context: &mut Context<'_>) {
+        if let Some(request_id) = self.request_id(reply_to) {
+            experiment::tell(|witness| witness.decided(&request_id, self.term));
+        }
         match reply_to {
-            ReplyTo::Own(id) => self.finish(id, outcome.map_err(Failure::from)),
-            ReplyTo::Peer(node, life, id) => self.hand(node, life, id, ForwardReply::Done(outcome)),
+            ReplyTo::Own(id) => context.requests.finish(id, outcome),
+            ReplyTo::Peer(node, incarnation, id) => {
+                self.reply_to_peer(node, incarnation, id, ForwardReply::Done(outcome));
+            }
             ReplyTo::Internal => {
                 if let Err(refused) = outcome {
                     tracing::debug!(%refused, "the coordinator's own command");
@@ -294,53 +362,75 @@ impl Service {
         }
     }
 
-    /// Under which request id a request is applied.
-    fn origin_of(&self, reply_to: ReplyTo) -> Option<RequestId> {
-        let (node, incarnation, id) = match reply_to {
-            ReplyTo::Own(id) => (self.me, self.incarnation, id),
-            ReplyTo::Peer(node, life, id) => (node, life, id),
-            ReplyTo::Internal => return None,
-        };
-        Some(RequestId { node, incarnation, lane: id.lane, seq: id.seq })
-    }
-
-    fn hand(&mut self, node: NodeId, life: u64, id: RequestNumber, forward_replies: ForwardReply) {
-        if let Some((_, forwarded)) = self.lead.forwarded.get_mut(&node).filter(|(known, _)| *known == life) {
-            forwarded.executed(id);
-        }
-        self.lead.forward_replies.entry((node, life)).or_default().push((id, forward_replies));
-    }
-
-    fn register(&mut self, reply_to: ReplyTo) {
+    fn tell_delayed(&mut self, reply_to: ReplyTo, context: &mut Context<'_>, now: Instant) {
         match reply_to {
-            ReplyTo::Own(id) => self.registered(id),
+            ReplyTo::Own(id) => context.requests.delayed(id, now),
             // It may be asked for again without harm: the state knows it by its request id.
-            ReplyTo::Peer(node, life, id) => self.hand(node, life, id, ForwardReply::Delayed),
+            ReplyTo::Peer(node, incarnation, id) => {
+                self.reply_to_peer(node, incarnation, id, ForwardReply::Delayed);
+            }
             ReplyTo::Internal => {}
         }
     }
 
-    pub(super) fn send_replies(&mut self) {
-        for ((node, life), forward_replies) in std::mem::take(&mut self.lead.forward_replies) {
+    fn reply_to_peer(&mut self, node: NodeId, incarnation: u64, id: RequestNumber, reply: ForwardReply) {
+        let follower = self.followers.get_mut(&node).filter(|f| f.incarnation == incarnation);
+        if let Some(follower) = follower {
+            follower.requests.executed(id);
+        }
+        self.replies.entry((node, incarnation)).or_default().push((id, reply));
+    }
+
+    /// Sends followers the replies that have become known.
+    pub(super) fn send_replies(&mut self, peers: &Peers) {
+        for ((node, incarnation), replies) in std::mem::take(&mut self.replies) {
             let (mut message, mut bytes) = (Vec::new(), 0);
-            for item in forward_replies {
-                let approximate_bytes = approximate_bytes(&item.1);
-                if bytes + approximate_bytes > REPLIES_BYTES && !message.is_empty() {
-                    self.peers.send(node, &Message::ForwardReplies(life, std::mem::take(&mut message)));
+            for reply in replies {
+                let more = approximate_bytes(&reply.1);
+                if bytes + more > limits::FORWARD_REPLIES && !message.is_empty() {
+                    let full = std::mem::take(&mut message);
+                    peers.send(node, &Message::ForwardReplies(incarnation, full));
                     bytes = 0;
                 }
-                bytes += approximate_bytes;
-                message.push(item);
+                bytes += more;
+                message.push(reply);
             }
             if !message.is_empty() {
-                self.peers.send(node, &Message::ForwardReplies(life, message));
+                peers.send(node, &Message::ForwardReplies(incarnation, message));
             }
         }
     }
 }
 
-fn approximate_bytes(forward_replies: &ForwardReply) -> usize {
-    match forward_replies {
+/// What goes with one round.
+#[derive(Default)]
+struct Contents {
+    batch: Vec<Write>,
+    /// Whose each write is.
+    writes: Vec<ReplyTo>,
+    /// The reads, and whose each is.
+    reads: Vec<(ReplyTo, Query, Option<RequestId>)>,
+    /// How many of the writes come before each read.
+    positions: Vec<usize>,
+}
+
+fn tell_served(
+    machine: &StateMachine,
+    reads: &[(ReplyTo, Query, Option<RequestId>)],
+    answers: &[Outcome],
+) {
+    experiment::tell(|witness| {
+        let applied = machine.applied().map_or(0, |id| id.index());
+        for ((_, query, _), answer) in reads.iter().zip(answers) {
+            if let (Some(Heartbeat { group, member: Some(member), .. }), Ok(_)) = (query.heartbeat(), answer) {
+                witness.served(group, member, applied);
+            }
+        }
+    });
+}
+
+fn approximate_bytes(reply: &ForwardReply) -> usize {
+    match reply {
         ForwardReply::Delayed => 16,
         ForwardReply::Done(outcome) => codec::outcome_bytes(outcome),
     }

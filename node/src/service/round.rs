@@ -7,19 +7,11 @@ use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use openraft::raft::ReadPolicy;
 use raft_store::experiment::{self, Flaw};
 use raft_store::{Applied, Proposal, Raft, StateMachine};
-use state_machine::command::{Query, RequestId};
+use state_machine::command::{Command, Query, RequestId};
 use state_machine::ids::NodeId;
 
-use crate::service::api::{Request, RequestNumber};
-
-/// A round carries at most so many requests.
-pub const MAX_REQUESTS: usize = 8_192;
-
-/// A round carries at most about so many bytes (but always one request).
-pub const MAX_BYTES: usize = 1024 * 1024;
-
-/// A leader that may not propose yet, or cannot reach a quorum, tries again after this.
-const RETRY: Duration = Duration::from_millis(10);
+use super::api::{Request, RequestNumber};
+use crate::limits;
 
 /// Whose request it is, and where its answer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +33,13 @@ pub struct Queued {
     pub request_id: Option<RequestId>,
     /// What is asked.
     pub request: Request,
+}
+
+impl Queued {
+    /// A command of the leader's own.
+    pub fn internal(command: Command) -> Self {
+        Self { reply_to: ReplyTo::Internal, request_id: None, request: Request::Command(command) }
+    }
 }
 
 /// How a round ended.
@@ -77,7 +76,7 @@ pub async fn propose(raft: Raft, proposal: Proposal) -> RoundEnd {
         match raft.client_write(proposal.clone()).await {
             Ok(written) => return RoundEnd::Applied(written.data),
             // Not appended: the lease of a leader that has just been elected, or lost its quorum, is over.
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => runtime::sleep(RETRY).await,
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => runtime::sleep(limits::ROUND_RETRY).await,
             Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(_))) => {
                 return RoundEnd::Discarded;
             }
@@ -113,7 +112,7 @@ pub async fn read_index(raft: Raft) -> RoundEnd {
                 return RoundEnd::NotConfirmed;
             }
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => {
-                runtime::sleep(RETRY).await
+                runtime::sleep(limits::ROUND_RETRY).await
             }
             Err(error) => return RoundEnd::Fatal(error.to_string()),
         }

@@ -88,7 +88,7 @@ fn of_service_error(error: &ServiceError) -> Code {
         ServiceError::NotAvailable { .. } | ServiceError::Overloaded { .. } => COORDINATOR_NOT_AVAILABLE,
         ServiceError::TooLarge { .. } => (12, "MESSAGE_TOO_LARGE"),
         ServiceError::TimedOut { .. } => (0, "REQUEST_TIMED_OUT"),
-        ServiceError::InputEnded => REBALANCE_IN_PROGRESS,
+        ServiceError::Closed => REBALANCE_IN_PROGRESS,
     }
 }
 

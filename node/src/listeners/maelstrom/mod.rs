@@ -1,66 +1,61 @@
-//! Maelstrom's listener: JSON lines in, JSON lines out.
+//! The Maelstrom listener: JSON lines in, JSON lines out.
 //!
-//! It owns the envelope, the order of replies to one client, their numbers, and what is skipped and why.
-//! Bodies become requests in [`request`], replies become bodies in [`reply`], errors get their codes in
-//! [`errors`]. It knows no Raft, and of the service no more than that requests have numbers.
+//! Everything of Maelstrom's pipe is in this folder: [`stdio`] (the loop over standard input and output), [`lines`],
+//! [`envelope`], [`requests`], [`replies`] and their order ([`clients`]), [`errors`], and messages of peers ([`peers`]), which
+//! come in by the same pipe. This file reads one message and says what it asks for. It also owns what is skipped and why.
+//! The listener knows no Raft.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+use runtime::Instant;
+use state_machine::ids::{MAX_NAME_LEN, NodeId};
 
 use crate::cluster::members::Members;
 use crate::config::Config;
-use crate::peers::message;
-use crate::service::api::{Completion, Request, RequestNumber};
+use crate::limits;
+use crate::peers::message::{self, Message};
+use crate::service::api::Status;
+use crate::service::handle::{Connection, Replied};
 
 pub mod calculators;
+pub mod clients;
 pub mod envelope;
 pub mod errors;
 pub mod json;
 pub mod lines;
 pub mod outbox;
 pub mod peers;
-mod pending;
 pub mod records;
 pub mod replies;
 pub mod requests;
 pub mod stdio;
 
+use clients::{Caller, Owed, Printer, Replies};
 use envelope::{Envelope, Text};
 use errors::BadRequest;
-use pending::{AllPending, Pending, Place};
 use replies::Encoded;
-use requests::{Decoded, ReplyShape};
-
-/// How much of a skipped line is logged, in characters.
-const LOGGED: usize = 200;
+use requests::Decoded;
 
 /// What a message asks of the node.
 #[derive(Debug)]
 pub enum Received {
-    /// Nothing more: it was answered or skipped.
+    /// Nothing more: it was answered, submitted or skipped.
     Handled,
+    /// A client's request was submitted to the service.
+    Submitted,
     /// Nothing: the text ends before its object does.
     Unfinished,
     /// The node has been told who it is.
     Initialised(Members),
     /// A message of a peer.
     Peer {
-        /// Its name.
-        from: String,
-        /// Its life.
+        /// The peer.
+        from: NodeId,
+        /// Its incarnation.
         incarnation: u64,
         /// The message.
-        data: String,
+        message: Message,
     },
-    /// A client asks the service.
-    Request(Caller, Request, ReplyShape),
-}
-
-/// Whom a reply goes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    client: Arc<str>,
-    msg_id: i64,
 }
 
 /// See the [module](self).
@@ -70,17 +65,11 @@ pub struct Listener {
     members: Option<Members>,
     /// The fields of the first `init`, to know it again.
     init: Option<(String, Vec<String>)>,
-    /// Replies in order: of each client, or of all where the node is alone.
-    queues: BTreeMap<Arc<str>, VecDeque<Place>>,
-    pending: AllPending,
-    /// The one queue of a node that is alone.
-    everyone: Arc<str>,
-    /// Places of `cluster_status` requests that wait for their turn.
-    statuses: Vec<Place>,
-    next_place: u64,
-    next_msg_id: u64,
+    /// The replies that are owed. There are none before `init`.
+    replies: Option<Replies>,
+    connection: Option<Connection>,
+    printer: Printer,
     skipped: u64,
-    out: String,
 }
 
 impl Listener {
@@ -90,37 +79,38 @@ impl Listener {
             config,
             members: None,
             init: None,
-            queues: BTreeMap::new(),
-            pending: AllPending::default(),
-            everyone: "".into(),
-            statuses: Vec::new(),
-            next_place: 0,
-            next_msg_id: 0,
+            replies: None,
+            connection: None,
+            printer: Printer::default(),
             skipped: 0,
-            out: String::new(),
         }
+    }
+
+    /// The service is there: requests go to it from now on.
+    pub fn connect(&mut self, connection: Connection) {
+        self.connection = Some(connection);
+    }
+
+    /// The way to the service, once it is there.
+    pub fn connection(&self) -> Option<&Connection> {
+        self.connection.as_ref()
     }
 
     /// Takes what is to be printed.
     pub fn take_output(&mut self) -> String {
-        std::mem::take(&mut self.out)
-    }
-
-    /// How many messages were skipped.
-    pub fn skipped(&self) -> u64 {
-        self.skipped
+        self.printer.take()
     }
 
     /// Counts and logs what cannot be answered.
     pub fn skip(&mut self, text: &[u8], problem: &str) {
         self.skipped += 1;
-        let head: String =
-            String::from_utf8_lossy(&text[..text.len().min(4 * LOGGED)]).chars().take(LOGGED).collect();
+        let text = &text[..text.len().min(4 * limits::LOGGED_LINE)];
+        let head: String = String::from_utf8_lossy(text).chars().take(limits::LOGGED_LINE).collect();
         tracing::warn!(skipped = self.skipped, line = head, "{problem}");
     }
 
-    /// Reads one message.
-    pub fn receive(&mut self, text: &[u8]) -> Received {
+    /// Reads one message that came in at `now`.
+    pub fn receive(&mut self, text: &[u8], now: Instant) -> Received {
         let message = match Envelope::parse(text) {
             Ok(message) => message,
             Err(error) if error.is_eof() => return Received::Unfinished,
@@ -155,14 +145,30 @@ impl Listener {
         if kind == "init" {
             return self.receive_init(caller, &message);
         }
-        if self.members.is_none() {
+        self.receive_request(caller, &kind, &message, now)
+    }
+
+    fn receive_request(
+        &mut self,
+        caller: Caller,
+        kind: &str,
+        message: &Envelope<'_>,
+        now: Instant,
+    ) -> Received {
+        let (Some(replies), Some(connection)) = (&mut self.replies, &self.connection) else {
             self.refuse(caller, &BadRequest::NotInitialised, message.dest());
             return Received::Handled;
-        }
-        let asked = requests::decode(&kind, &message.body, &self.config);
-        match asked {
-            Ok(Decoded::Service(request, form)) => return Received::Request(caller, request, form),
-            Ok(Decoded::Status) => self.stand_in_line(caller, None),
+        };
+        match requests::decode(kind, &message.body, &self.config) {
+            Ok(Decoded::Service(request, shape)) => {
+                let (client, number) = replies.owe(Owed::Service(shape), caller);
+                connection.submit(client, number, request, now);
+                return Received::Submitted;
+            }
+            Ok(Decoded::Status) => {
+                // It is told at its turn, see `tell_status`.
+                replies.owe(Owed::Status, caller);
+            }
             Ok(Decoded::Echo(text)) => {
                 let fields = format!("\"echo\":{text}");
                 self.answer(caller, Encoded { kind: "echo_ok", fields }.limited());
@@ -175,18 +181,23 @@ impl Listener {
     }
 
     fn receive_peer(&mut self, text: &[u8], message: &Envelope<'_>, kind: &str) -> Received {
-        let is_peer = self.members.as_ref().is_some_and(|members| members.peer(&message.src).is_some());
-        if !is_peer {
+        let Some(from) = self.members.as_ref().and_then(|members| members.peer(&message.src)) else {
             self.skip(text, "from a node that is not a peer");
             return Received::Handled;
-        }
+        };
         let incarnation = message.body.get("incarnation").and_then(|n| n.parse().ok());
-        let data = message.body.get("data").and_then(|data| serde_json::from_str(data).ok());
-        let (Some(incarnation), Some(data)) = (incarnation, data) else {
+        let data = message.body.get("data").and_then(|data| serde_json::from_str::<Text<'_>>(data).ok());
+        let (Some(incarnation), Some(Text(data))) = (incarnation, data) else {
             self.skip(text, &format!("a {kind} without an integer `incarnation` and a string `data`"));
             return Received::Handled;
         };
-        Received::Peer { from: message.src.as_ref().into(), incarnation, data }
+        match peers::decode(&data) {
+            Ok(message) => Received::Peer { from, incarnation, message },
+            Err(error) => {
+                self.skip(text, &error.to_string());
+                Received::Handled
+            }
+        }
     }
 
     fn receive_init(&mut self, caller: Caller, message: &Envelope<'_>) -> Received {
@@ -211,161 +222,54 @@ impl Listener {
         let named = init
             .1
             .iter()
-            .all(|name| !name.is_empty() && name.chars().count() <= state_machine::ids::MAX_NAME_LEN);
+            .all(|name| !name.is_empty() && name.chars().count() <= MAX_NAME_LEN);
         let Some(members) = Members::new(&init.0, init.1.iter().cloned()).filter(|_| named) else {
             let text =
                 format!("`node_ids` has to have names of 1 to 249 characters, `{}` among them", init.0);
             self.refuse(caller, &BadRequest::Invalid(text), message.dest());
             return Received::Handled;
         };
-        self.members = Some(members.clone());
         self.init = Some(init);
+        self.replies = Some(Replies::new(&members));
+        self.printer.name(members.my_name());
+        self.members = Some(members.clone());
         self.answer(caller, Encoded::bare("init_ok"));
         Received::Initialised(members)
     }
 
     /// Answers in the client's turn.
-    pub fn answer(&mut self, caller: Caller, encoded: Encoded) {
-        let queue = self.queue_of(&caller);
-        if self.queues.get(&queue).is_none_or(VecDeque::is_empty) {
-            self.print(&caller, &encoded, None);
-            return;
+    fn answer(&mut self, caller: Caller, encoded: Encoded) {
+        match &mut self.replies {
+            Some(replies) => replies.answer_own(caller, encoded, &mut self.printer),
+            None => self.printer.print(None, &caller, &encoded),
         }
-        self.stand_in_line(caller, Some(encoded));
-    }
-
-    /// Takes a place in the client's order for a reply of this listener's own; one that is not known yet is
-    /// [asked for](Self::tell_status) at its turn.
-    fn stand_in_line(&mut self, caller: Caller, ready: Option<Encoded>) {
-        let queue = self.queue_of(&caller);
-        self.next_place += 1;
-        let place = Place::Listener(self.next_place);
-        if ready.is_none() {
-            self.statuses.push(place);
-        }
-        self.pending.insert(place, Pending { caller, form: None, queue: Some(queue.clone()), ready });
-        self.queues.entry(queue).or_default().push_back(place);
-    }
-
-    /// Gives every `cluster_status` whose turn it is the status of now: it tells the effects of the requests
-    /// before it.
-    pub fn tell_status(&mut self, status: impl Fn() -> Encoded) {
-        loop {
-            let at_turn = |place: &Place| {
-                let queue = self.pending.get(*place).and_then(|pending| pending.queue.as_ref());
-                queue.and_then(|queue| self.queues.get(queue)?.front()) == Some(place)
-            };
-            let Some(at) = self.statuses.iter().position(at_turn) else { return };
-            let place = self.statuses.remove(at);
-            let Some(pending) = self.pending.get_mut(place) else { continue };
-            pending.ready = Some(status());
-            if let Some(queue) = pending.queue.clone() {
-                self.print_ready(&queue);
-            }
-        }
-    }
-
-    /// Whether a reply is still owed.
-    pub fn is_idle(&self) -> bool {
-        self.pending.is_empty()
     }
 
     /// Answers with an error. `as_node` is what a node calls itself that has not been told yet.
-    pub fn refuse(&mut self, caller: Caller, error: &BadRequest, as_node: Option<&str>) {
+    fn refuse(&mut self, caller: Caller, error: &BadRequest, as_node: Option<&str>) {
         let encoded = Encoded::bad_request(error);
-        if self.members.is_none() {
-            self.print(&caller, &encoded, as_node);
-        } else {
-            self.answer(caller, encoded);
+        match &mut self.replies {
+            Some(replies) => replies.answer_own(caller, encoded, &mut self.printer),
+            None => self.printer.print(as_node, &caller, &encoded),
         }
     }
 
-    /// The request of the same client that has to be executed before its next one.
-    pub fn last_open(&self, caller: &Caller) -> Option<RequestNumber> {
-        // A node alone executes everything in the order in which it came.
-        let members = self.members.as_ref().filter(|members| members.count() > 1)?;
-        debug_assert!(members.count() > 1);
-        self.queues.get(&caller.client)?.iter().rev().find_map(|place| match place {
-            Place::Service(id) => Some(*id),
-            Place::Listener(_) => None,
-        })
-    }
-
-    /// Puts a request that the service has taken into its client's order.
-    pub fn submitted(&mut self, id: RequestNumber, caller: Caller, form: ReplyShape) {
-        let queue = self.queue_of(&caller);
-        self.queues.entry(queue.clone()).or_default().push_back(Place::Service(id));
-        let pending = Pending { caller, form: Some(form), queue: Some(queue), ready: None };
-        self.pending.insert(Place::Service(id), pending);
-    }
-
-    /// What became of requests.
-    pub fn complete(&mut self, completions: Vec<(RequestNumber, Completion)>) {
-        for (id, completion) in completions {
-            let place = Place::Service(id);
-            match completion {
-                Completion::Delayed => self.leave_order(place),
-                Completion::TooLate => {
-                    self.leave_order(place);
-                    self.pending.remove(place);
-                }
-                Completion::Done(response) => {
-                    let Some(pending) = self.pending.get_mut(place) else { continue };
-                    let (Some(members), Some(form)) = (&self.members, pending.form) else {
-                        continue;
-                    };
-                    pending.ready = Some(Encoded::response(response, form, members));
-                    match pending.queue.clone() {
-                        Some(queue) => self.print_ready(&queue),
-                        None => self.print_place(place),
-                    }
-                }
-            }
+    /// The service has replied: what is at its client's turn is printed.
+    pub fn complete(&mut self, replied: Vec<Replied>) {
+        let (Some(replies), Some(members)) = (&mut self.replies, &self.members) else { return };
+        for replied in replied {
+            replies.complete(replied, members, &self.config, &mut self.printer);
         }
     }
 
-    fn queue_of(&self, caller: &Caller) -> Arc<str> {
-        let alone = self.members.as_ref().is_none_or(|members| members.count() == 1);
-        // No client is called "", since its replies could not be sent; if one is, it is in good company.
-        if alone { self.everyone.clone() } else { caller.client.clone() }
+    /// Gives every `cluster_status` whose turn it is the status of now: it tells the effects of the requests before it.
+    pub fn tell_status(&mut self, status: impl Fn() -> Status) {
+        let (Some(replies), Some(members)) = (&mut self.replies, &self.members) else { return };
+        replies.tell_status(|| replies::status(&status(), members), &mut self.printer);
     }
 
-    /// The request waits for its group: later ones of its client do not wait for it.
-    fn leave_order(&mut self, place: Place) {
-        let Some(queue) = self.pending.get_mut(place).and_then(|pending| pending.queue.take()) else {
-            return;
-        };
-        if let Some(places) = self.queues.get_mut(&queue) {
-            places.retain(|other| *other != place);
-        }
-        self.print_ready(&queue);
-    }
-
-    /// Prints the replies of a queue that are ready and at their turn.
-    fn print_ready(&mut self, queue: &Arc<str>) {
-        loop {
-            let Some(places) = self.queues.get_mut(queue) else { return };
-            let Some(place) = places.front().copied() else {
-                self.queues.remove(queue);
-                return;
-            };
-            if self.pending.get(place).is_none_or(|pending| pending.ready.is_none()) {
-                return;
-            }
-            places.pop_front();
-            self.print_place(place);
-        }
-    }
-
-    fn print_place(&mut self, place: Place) {
-        if let Some(Pending { caller, ready: Some(encoded), .. }) = self.pending.remove(place) {
-            self.print(&caller, &encoded, None);
-        }
-    }
-
-    fn print(&mut self, caller: &Caller, encoded: &Encoded, as_node: Option<&str>) {
-        let src = self.members.as_ref().map(Members::my_name).or(as_node).unwrap_or_default();
-        encoded.write_line(src, &caller.client, caller.msg_id, self.next_msg_id, &mut self.out);
-        self.next_msg_id += 1;
+    /// Whether no reply is owed.
+    pub fn is_idle(&self) -> bool {
+        self.replies.as_ref().is_none_or(Replies::is_empty)
     }
 }

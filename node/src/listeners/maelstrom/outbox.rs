@@ -8,12 +8,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Above this many bytes, messages to peers are dropped.
-pub const PEER_LIMIT: usize = 32 * 1024 * 1024;
-
-/// Above this many bytes, no more input is read.
-pub const INPUT_LIMIT: usize = 64 * 1024 * 1024;
-
 #[derive(Debug, Default)]
 struct Buffer {
     bytes: Vec<u8>,

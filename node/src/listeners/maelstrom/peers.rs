@@ -4,69 +4,82 @@
 //! people, `data` is the message in the replicated form, in base64. Each carries the sender's incarnation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use raft_store::codec::{self, DecodeError};
 use state_machine::ids::NodeId;
 use thiserror::Error;
+use tokio::sync::Notify;
 
-use super::outbox::{Outbox, PEER_LIMIT};
+use super::outbox::Outbox;
 use crate::cluster::members::Members;
+use crate::limits;
 use crate::peers::message::Message;
-use crate::peers::transport::Transport;
+use crate::peers::transport::{Received, Receiving, Transport};
 
-/// No line that a node prints is longer.
-pub const MAX_PRINTED_LINE: usize = 4 * 1024 * 1024;
+/// A transport over Maelstrom's pipe. What peers send comes in with the clients' lines; the listener leaves it here. Clones
+/// are the same transport.
+#[derive(Debug, Clone)]
+pub struct LinesTransport(Arc<Inner>);
 
-/// The most bytes of a message, so that it and its base64 form stay below [`MAX_PRINTED_LINE`].
-pub const MAX_MESSAGE: usize = (MAX_PRINTED_LINE - 4096) / 4 * 3;
-
-/// Peers over stdout.
 #[derive(Debug)]
-pub struct StdoutTransport {
+struct Inner {
     members: Members,
     incarnation: u64,
     outbox: Outbox,
-    sent: AtomicU64,
     dropped: AtomicU64,
+    received: Mutex<Vec<Received>>,
+    notify: Notify,
 }
 
-impl StdoutTransport {
-    /// A transport of the node that `members` names, in its life `incarnation`.
+impl LinesTransport {
+    /// A transport of the node that `members` names, in its incarnation `incarnation`.
     pub fn new(members: Members, incarnation: u64, outbox: Outbox) -> Self {
-        Self { members, incarnation, outbox, sent: AtomicU64::new(0), dropped: AtomicU64::new(0) }
+        let (dropped, received, notify) = (AtomicU64::new(0), Mutex::default(), Notify::new());
+        Self(Arc::new(Inner { members, incarnation, outbox, dropped, received, notify }))
     }
 
-    /// How many messages were sent, and how many dropped because nobody reads.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.sent.load(Ordering::Relaxed), self.dropped.load(Ordering::Relaxed))
+    /// A peer's message has come.
+    pub fn deliver(&self, received: Received) {
+        self.0.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);
+        self.0.notify.notify_one();
     }
 }
 
-impl Transport for StdoutTransport {
+impl Transport for LinesTransport {
     fn send(&self, to: NodeId, message: &Message) {
-        let Some(name) = self.members.name(to) else {
+        let inner = &self.0;
+        let Some(name) = inner.members.name(to) else {
             tracing::error!(to, "no node of that number");
             return;
         };
-        if self.outbox.backlog() > PEER_LIMIT {
-            let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+        if inner.outbox.backlog() > limits::OUTPUT_TO_PEERS {
+            let dropped = inner.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             tracing::debug!(to = name, kind = message.kind(), dropped, "nobody reads what this node prints");
             return;
         }
-        let line = encode(self.members.my_name(), name, self.incarnation, message);
-        if line.len() > MAX_PRINTED_LINE {
-            tracing::error!(
-                to = name,
-                kind = message.kind(),
-                len = line.len(),
-                "a message longer than a line may be"
-            );
+        let line = encode(inner.members.my_name(), name, inner.incarnation, message);
+        if line.len() > limits::PRINTED_LINE {
+            let (kind, len) = (message.kind(), line.len());
+            tracing::error!(to = name, kind, len, "a message longer than a line may be");
             return;
         }
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        self.outbox.push(&line);
+        inner.outbox.push(&line);
+    }
+
+    fn receive(&self) -> Receiving<'_> {
+        Box::pin(async {
+            loop {
+                let received =
+                    std::mem::take(&mut *self.0.received.lock().unwrap_or_else(PoisonError::into_inner));
+                if !received.is_empty() {
+                    return received;
+                }
+                self.0.notify.notified().await;
+            }
+        })
     }
 }
 

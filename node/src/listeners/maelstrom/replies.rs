@@ -3,19 +3,16 @@
 use std::fmt::Write as _;
 
 use super::errors::{self, BadRequest};
-use super::peers::MAX_PRINTED_LINE;
 use super::records;
 use super::requests::ReplyShape;
 use crate::cluster::members::Members;
+use crate::limits;
 use crate::service::api::{Failure, Response, Status};
 use state_machine::ids::{MemberId, Offset, PartitionId, TopicPartition};
 use state_machine::reply::{
     DescribedMember, DescribedOffset, Description, JoinedMember, PollingView, Reply, StoredBatch,
     TopicPartitions,
 };
-
-/// A line's envelope and the parts of a body that every reply has take less than this beside the names.
-const ENVELOPE: usize = 2_048;
 
 /// A reply's type and its own fields as text (`"a":1,"b":2`), ready for its place in the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +60,7 @@ impl Encoded {
 
     /// Replaced by an error where it would not fit a line.
     pub fn limited(self) -> Self {
-        let (size, limit) = (self.fields.len(), MAX_PRINTED_LINE - ENVELOPE);
+        let (size, limit) = (self.fields.len(), limits::PRINTED_LINE - limits::ENVELOPE);
         if size <= limit { self } else { Self::bad_request(&BadRequest::ReplyTooLarge { size, limit }) }
     }
 

@@ -11,6 +11,7 @@ use super::envelope::{Fields, Text};
 use super::errors::BadRequest;
 use super::{json, records};
 use crate::config::{Bounds, Config};
+use crate::limits;
 use crate::listeners::maelstrom::calculators::{self, CalculatorError};
 use crate::service::api::Request;
 use state_machine::command::{
@@ -26,10 +27,6 @@ use state_machine::topics::MAX_PARTITIONS;
 
 /// The topic where none is named.
 const DEFAULT_TOPIC: &str = "default";
-/// A message has at most this many bytes.
-const MAX_MESSAGE: usize = 1024 * 1024;
-/// A commit's metadata has at most this many characters.
-const MAX_METADATA: usize = 4_096;
 /// The strategies that the coordinator can run.
 const STRATEGIES: [&str; 4] = ["range", "roundrobin", "sticky", "cooperative-sticky"];
 
@@ -48,6 +45,16 @@ pub struct ReplyShape {
     /// The first offset asked for, where a reply's batches may begin before it.
     pub from: Offset,
 }
+
+impl ReplyShape {
+    /// Whether it is the reply to a commit in Maelstrom's logs.
+    pub fn is_log_commit(self) -> bool {
+        self.ok == LOG_COMMIT_OK
+    }
+}
+
+/// The reply to a commit in Maelstrom's logs.
+const LOG_COMMIT_OK: &str = "commit_offsets_ok";
 
 /// What a body asks for.
 #[derive(Debug)]
@@ -238,9 +245,10 @@ impl<'a> Body<'a> {
         let metadata: Option<String> =
             self.optional("metadata", |v| Self::parse("metadata", v, "a string"))?;
         match metadata {
-            Some(text) if text.chars().count() > MAX_METADATA => Err(BadRequest::MetadataTooLarge(format!(
-                "field `metadata` has {} characters, expected at most {MAX_METADATA}",
-                text.chars().count()
+            Some(text) if text.chars().count() > limits::COMMIT_METADATA => Err(BadRequest::MetadataTooLarge(format!(
+                "field `metadata` has {} characters, expected at most {}",
+                text.chars().count(),
+                limits::COMMIT_METADATA
             ))),
             other => Ok(other.map(Into::into)),
         }
@@ -345,10 +353,10 @@ fn offset_number(name: &str, value: &str) -> Result<Offset> {
 }
 
 fn check_size(name: &str, text: &str) -> Result<()> {
-    if text.len() > MAX_MESSAGE {
+    if text.len() > limits::RECORD {
         let len = text.len();
         return Err(BadRequest::MessageTooLarge(format!(
-            "field `{name}` has {len} bytes, expected at most {MAX_MESSAGE}"
+            "field `{name}` has {len} bytes, expected at most {}", limits::RECORD
         )));
     }
     Ok(())
@@ -413,7 +421,7 @@ pub fn decode(kind: &str, fields: &Fields<'_>, config: &Config) -> Result<Decode
         "cluster_status" => Ok(Decoded::Status),
         "send" => send(body, config),
         "poll" => poll(body),
-        "commit_offsets" => command("commit_offsets_ok", Command::LogCommit { offsets: log_offsets(body)? }),
+        "commit_offsets" => command(LOG_COMMIT_OK, Command::LogCommit { offsets: log_offsets(body)? }),
         "list_committed_offsets" => {
             let keys: Vec<String> = Body::parse("keys", body.required("keys")?, "a list of strings")?;
             let keys = keys.into_iter().map(LogKey::from).collect();

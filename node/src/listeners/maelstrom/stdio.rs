@@ -1,30 +1,29 @@
-//! A node: input, listener, service and peers, tied together in one loop.
+//! A node under Maelstrom: the loop over standard input and output, from `init` to the end of input.
+//!
+//! The loop reads lines, gives them to the [`Listener`], and prints what it says. With `init` it starts the service, as a task of
+//! its own. From then on it only carries: requests to the service, replies back, peers' messages to the transport.
 
 use std::sync::Arc;
 
 use raft_store::Storage;
 use runtime::Instant;
+use state_machine::ids::NodeId;
 use thiserror::Error;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinHandle;
 
-use crate::cluster::incarnations::Incarnations;
+use super::lines::{Lines, Piece, Taken};
+use super::outbox::Outbox;
+use super::peers::LinesTransport;
+use super::{Listener, Received};
 use crate::cluster::members::Members;
 use crate::config::Config;
-use crate::listeners::maelstrom::lines::{Lines, Piece, Taken};
-use crate::listeners::maelstrom::outbox::{INPUT_LIMIT, Outbox};
-use crate::listeners::maelstrom::peers::{self, StdoutTransport};
-use crate::listeners::maelstrom::replies::{self, Encoded};
-use crate::listeners::maelstrom::requests::ReplyShape;
-use crate::listeners::maelstrom::{Caller, Listener, Received};
+use crate::limits;
 use crate::peers::rpc::{Peers, Timeouts};
-use crate::service::api::{Failure, Request, RequestNumber};
-use crate::service::{Service, Woken};
-
-/// A node without peers stops reading while its requests take this many bytes: its input waits instead.
-const ALONE_OPEN_BYTES: usize = 16 * 1024 * 1024;
-
-/// After the end of input, peers' last words are given this long to take effect.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(50);
+use crate::peers::transport;
+use crate::service::Service;
+use crate::service::handle::{Connection, Handle};
 
 /// Why a node stopped before its input ended.
 #[derive(Debug, Error)]
@@ -59,16 +58,39 @@ struct Node {
     outbox: Outbox,
     lines: Lines,
     listener: Listener,
-    service: Option<Cluster>,
+    running: Option<Running>,
 }
 
-/// What there is once the node knows who it is.
-struct Cluster {
-    members: Members,
-    service: Service,
-    incarnations: Incarnations,
-    /// Peers are spoken to from then on, or from the first word of a client or a peer.
-    quiet_until: Instant,
+/// The service, once the node knows who it is.
+struct Running {
+    alone: bool,
+    handle: Handle,
+    transport: LinesTransport,
+    /// Somebody has spoken, so peers may be spoken to.
+    spoken: Arc<Notify>,
+    task: JoinHandle<String>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Running {
+    /// Waits until the service has failed, and says why.
+    async fn failed(&mut self) -> NodeError {
+        let ended = (&mut self.task).await;
+        NodeError::Raft(ended.unwrap_or_else(|error| error.to_string()))
+    }
+}
+
+/// What the loop waited for.
+enum Woken {
+    Failed(NodeError),
+    Replies,
+    Input(Option<Vec<u8>>),
+    Drained,
 }
 
 impl Node {
@@ -80,7 +102,7 @@ impl Node {
             outbox,
             lines: Lines::new(config.max_line),
             listener: Listener::new(config.clone()),
-            service: None,
+            running: None,
             config,
         }
     }
@@ -88,66 +110,41 @@ impl Node {
     async fn serve(&mut self, input: &mut Receiver<Vec<u8>>) -> Result<(), NodeError> {
         loop {
             let may_read = self.may_read();
-            let (woken, read) = {
-                let (service, outbox) = (&mut self.service, &self.outbox);
-                let service = async {
-                    match service {
-                        Some(cluster) if cluster.service.started() => cluster.service.wait().await,
-                        Some(cluster) => {
-                            runtime::sleep_until(cluster.quiet_until).await;
-                            Woken::Tick
-                        }
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    biased;
-                    woken = service => (Some(woken), None),
-                    chunk = input.recv(), if may_read => (None, Some(chunk)),
-                    () = outbox.drained(), if !may_read => (None, None),
-                }
+            let (failed, replied) = waits(&mut self.running, &self.listener);
+            let woken = tokio::select! {
+                biased;
+                error = failed => Woken::Failed(error),
+                () = replied => Woken::Replies,
+                chunk = input.recv(), if may_read => Woken::Input(chunk),
+                () = self.outbox.drained(), if !may_read => Woken::Drained,
             };
-            let now = Instant::now();
-            if let Some(cluster) = &mut self.service {
-                cluster.service.expire_overdue(now);
+            match woken {
+                Woken::Failed(error) => return Err(error),
+                Woken::Input(Some(chunk)) => self.take_input(&chunk, Instant::now()),
+                Woken::Input(None) => return self.end(Instant::now()).await,
+                Woken::Replies | Woken::Drained => {}
             }
-            match read {
-                Some(Some(chunk)) => self.take_input(&chunk, now),
-                Some(None) => return self.end(now).await,
-                None => {}
-            }
-            self.advance(woken, now).await?;
-            // Raft's own tasks have to come to their turn, however much input there is.
+            self.print();
+            // The service has to come to its turn, however much input there is.
             tokio::task::yield_now().await;
         }
     }
 
     fn may_read(&self) -> bool {
-        let full = self.service.as_ref().is_some_and(|cluster| {
-            cluster.service.alone() && cluster.service.open_bytes() > ALONE_OPEN_BYTES
+        let full = self.running.as_ref().is_some_and(|running| {
+            running.alone && running.handle.in_flight_bytes() > limits::IN_FLIGHT_ALONE
         });
-        !full && self.outbox.backlog() < INPUT_LIMIT
+        !full && self.outbox.backlog() < limits::OUTPUT
     }
 
-    async fn advance(&mut self, woken: Option<Woken>, now: Instant) -> Result<(), NodeError> {
-        // What is answered without a leader goes out before Raft starts, which takes its time.
-        self.print();
-        if let Some(cluster) = &mut self.service {
-            if !cluster.service.started() && now >= cluster.quiet_until {
-                cluster.service.start().await.map_err(NodeError::Raft)?;
-            }
-            cluster.service.advance(woken, now);
-            self.listener.complete(cluster.service.completions());
-            self.listener.tell_status(|| replies::status(&cluster.service.status(), &cluster.members));
-            if let Some(problem) = cluster.service.failure() {
-                return Err(NodeError::Raft(problem.to_owned()));
-            }
-        }
-        self.print();
-        Ok(())
-    }
-
+    /// Prints what is known and at its turn.
     fn print(&mut self) {
+        if let Some(replied) = self.listener.connection().map(Connection::take_replies) {
+            self.listener.complete(replied);
+        }
+        if let Some(running) = &self.running {
+            self.listener.tell_status(|| running.handle.status());
+        }
         self.outbox.push(self.listener.take_output().as_bytes());
     }
 
@@ -168,87 +165,100 @@ impl Node {
     }
 
     fn take_message(&mut self, text: &[u8], now: Instant) -> Taken {
-        match self.listener.receive(text) {
+        match self.listener.receive(text, now) {
             Received::Handled => {}
+            Received::Submitted => self.speak(),
             Received::Unfinished => return Taken::Unfinished,
-            Received::Initialised(members) => self.service = Some(self.join(members, now)),
-            Received::Peer { from, incarnation, data } => {
-                self.take_peer_message(text, &from, incarnation, &data)
+            Received::Initialised(members) => self.start(&members),
+            Received::Peer { from, incarnation, message } => {
+                self.speak();
+                if let Some(running) = &self.running {
+                    running.transport.deliver(transport::Received { from, incarnation, message });
+                }
             }
-            Received::Request(caller, request, form) => self.take_request(caller, request, form, now),
         }
         Taken::Whole
     }
 
-    fn join(&self, members: Members, now: Instant) -> Cluster {
-        let transport = StdoutTransport::new(members.clone(), self.incarnation, self.outbox.clone());
+    fn speak(&self) {
+        if let Some(running) = &self.running {
+            running.spoken.notify_one();
+        }
+    }
+
+    /// The node has been told who it is: it starts its service.
+    fn start(&mut self, members: &Members) {
+        let transport = LinesTransport::new(members.clone(), self.incarnation, self.outbox.clone());
         let timeouts = Timeouts { append: self.config.append_timeout, chunk: self.config.snapshot_timeout };
-        let peers = Peers::new(members.me(), Box::new(transport), timeouts);
-        let (me, nodes) = (members.me(), members.ids().collect());
-        let service = Service::new(self.config.clone(), me, nodes, self.incarnation, &self.storage, peers);
-        // Maelstrom adds its nodes one by one, and a line to one that is not there yet would be the last
-        // that it reads of this node.
-        let quiet_until = if service.alone() { now } else { now + self.config.quiet };
-        Cluster { members, service, incarnations: Incarnations::default(), quiet_until }
-    }
-
-    fn take_request(&mut self, caller: Caller, request: Request, form: ReplyShape, now: Instant) {
-        let Some(cluster) = &mut self.service else { return };
-        cluster.quiet_until = cluster.quiet_until.min(now);
-        let after: Option<RequestNumber> = self.listener.last_open(&caller);
-        match cluster.service.submit(request, after, now) {
-            Ok(id) => self.listener.submitted(id, caller, form),
-            Err(error) => {
-                let refused = Encoded::response(Err(Failure::from(error)), form, &cluster.members);
-                self.listener.answer(caller, refused);
+        let peers = Peers::new(members.me(), Box::new(transport.clone()), timeouts);
+        let nodes: Vec<NodeId> = members.ids().collect();
+        let (alone, config) = (nodes.len() == 1, self.config.clone());
+        let service = Service::new(config, members.me(), nodes, self.incarnation, &self.storage, peers);
+        let handle = service.handle();
+        self.listener.connect(handle.connect());
+        let (spoken, quiet) = (Arc::new(Notify::new()), self.config.quiet);
+        let task = runtime::spawn({
+            let spoken = spoken.clone();
+            async move {
+                // Maelstrom adds its nodes one by one, and a line to one that is not there yet would be the last
+                // that it reads of this node.
+                if !alone {
+                    tokio::select! {
+                        biased;
+                        () = spoken.notified() => {}
+                        () = runtime::sleep(quiet) => {}
+                    }
+                }
+                service.run().await
             }
-        }
-    }
-
-    fn take_peer_message(&mut self, text: &[u8], from: &str, incarnation: u64, data: &str) {
-        let Some(cluster) = &mut self.service else { return };
-        let Some(peer) = cluster.members.peer(from) else { return };
-        let heard = peers::decode(data).map_err(|error| error.to_string()).and_then(|message| {
-            cluster.incarnations.hear(peer, incarnation).map_err(|error| error.to_string())?;
-            Ok(message)
         });
-        match heard {
-            Ok(message) => {
-                cluster.quiet_until = cluster.quiet_until.min(Instant::now());
-                cluster.service.on_message(peer, incarnation, message);
-            }
-            Err(error) => self.listener.skip(text, &error),
-        }
+        self.running = Some(Running { alone, handle, transport, spoken, task });
     }
 
     /// The input has ended: what was taken in is finished, what only more input could finish is answered.
     async fn end(&mut self, now: Instant) -> Result<(), NodeError> {
         let mut lines = std::mem::replace(&mut self.lines, Lines::new(0));
         lines.end(&mut |piece| self.take_piece(piece, now));
-        self.advance(None, now).await?;
-        let last_words = now + LAST_WORDS;
-        loop {
-            let Some(cluster) = &mut self.service else { return Ok(()) };
-            if cluster.service.alone() || Instant::now() >= last_words {
-                cluster.service.input_ended();
+        self.print();
+        let last_words = now + limits::LAST_WORDS;
+        let mut closed = false;
+        while !self.listener.is_idle() {
+            let alone = self.running.as_ref().is_some_and(|running| running.alone);
+            if !closed && (alone || Instant::now() >= last_words) {
+                // Nothing else will start a service that waits for somebody to speak.
+                self.speak();
+                self.listener.connection().map(Connection::close).unwrap_or_default();
+                closed = true;
             }
-            self.listener.complete(cluster.service.completions());
-            self.listener.tell_status(|| replies::status(&cluster.service.status(), &cluster.members));
-            if cluster.service.is_idle() {
-                self.print();
-                return Ok(());
+            let (failed, replied) = waits(&mut self.running, &self.listener);
+            tokio::select! {
+                biased;
+                error = failed => return Err(error),
+                () = replied => {}
+                () = runtime::sleep_until(last_words), if !closed => {}
             }
-            let woken = if cluster.service.started() {
-                tokio::select! {
-                    biased;
-                    woken = cluster.service.wait() => Some(woken),
-                    () = runtime::sleep_until(last_words), if Instant::now() < last_words => None,
-                }
-            } else {
-                None
-            };
-            self.advance(woken, Instant::now()).await?;
-            tokio::task::yield_now().await;
+            self.print();
         }
+        Ok(())
     }
+}
+
+/// The waits for a failure of the service and for its replies; for ever where there is none.
+fn waits<'a>(
+    running: &'a mut Option<Running>,
+    listener: &'a Listener,
+) -> (impl Future<Output = NodeError> + 'a, impl Future<Output = ()> + 'a) {
+    let failed = async {
+        match running {
+            Some(running) => running.failed().await,
+            None => std::future::pending().await,
+        }
+    };
+    let replied = async {
+        match listener.connection() {
+            Some(connection) => connection.replied().await,
+            None => std::future::pending().await,
+        }
+    };
+    (failed, replied)
 }

@@ -1,5 +1,6 @@
-//! Things that are numbered in the order in which they come, and go in about that order: a sliding window over the
-//! numbers. Every step costs the same, however many there are.
+//! A queue of numbered slots: things that come in the order of their numbers, and go in about that order.
+//!
+//! Every step costs the same, however many things there are.
 
 use std::collections::VecDeque;
 
@@ -14,7 +15,7 @@ pub struct SlotQueue<T> {
 }
 
 impl<T> SlotQueue<T> {
-    /// An empty window; the first thing will have the number `base`.
+    /// An empty queue; the first thing will have the number `base`.
     pub fn starting_at(base: u64) -> Self {
         Self { slots: VecDeque::new(), base, there: 0 }
     }
@@ -24,22 +25,6 @@ impl<T> SlotQueue<T> {
         self.slots.push_back(Some(thing));
         self.there += 1;
         self.base + self.slots.len() as u64 - 1
-    }
-
-    /// Puts a thing in at its number; numbers that are left out count as gone.
-    ///
-    /// # Panics
-    /// Where the number is below the lowest that is there.
-    pub fn insert(&mut self, number: u64, thing: T) {
-        if self.slots.is_empty() {
-            self.base = number;
-        }
-        let place = self.place(number).expect("numbers are put in in their order");
-        while self.slots.len() <= place {
-            self.slots.push_back(None);
-        }
-        let before = self.slots[place].replace(thing);
-        self.there += usize::from(before.is_none());
     }
 
     fn place(&self, number: u64) -> Option<usize> {
@@ -102,28 +87,18 @@ mod tests {
 
     #[test]
     fn things_are_found_by_their_numbers_until_they_go() {
-        let mut window = SlotQueue::starting_at(1);
-        assert_eq!((window.push('a'), window.push('b'), window.push('c')), (1, 2, 3));
-        assert_eq!(window.remove(2), Some('b'));
-        assert_eq!((window.get(2), window.base()), (None, 1));
-        assert_eq!(window.remove(2), None, "it is gone");
-        assert_eq!(window.gone(), 1, "its place is not");
-        assert_eq!(window.iter().collect::<Vec<_>>(), [(1, &'a'), (3, &'c')]);
-        assert_eq!(window.remove(1), Some('a'));
-        assert_eq!((window.base(), window.first(), window.gone()), (3, Some(&'c'), 0));
-        assert_eq!(window.remove(3), Some('c'));
-        assert_eq!((window.base(), window.is_empty()), (4, true));
-        assert_eq!(window.push('d'), 4);
-        assert_eq!((window.get(0), window.get(99)), (None, None));
-    }
-
-    #[test]
-    fn numbers_may_be_left_out() {
-        let mut window = SlotQueue::starting_at(0);
-        window.insert(7, 'a');
-        window.insert(9, 'b');
-        assert_eq!(window.iter().collect::<Vec<_>>(), [(7, &'a'), (9, &'b')]);
-        assert_eq!(window.remove(7), Some('a'));
-        assert_eq!(window.base(), 9);
+        let mut queue = SlotQueue::starting_at(1);
+        assert_eq!((queue.push('a'), queue.push('b'), queue.push('c')), (1, 2, 3));
+        assert_eq!(queue.remove(2), Some('b'));
+        assert_eq!((queue.get(2), queue.base()), (None, 1));
+        assert_eq!(queue.remove(2), None, "it is gone");
+        assert_eq!(queue.gone(), 1, "its place is not");
+        assert_eq!(queue.iter().collect::<Vec<_>>(), [(1, &'a'), (3, &'c')]);
+        assert_eq!(queue.remove(1), Some('a'));
+        assert_eq!((queue.base(), queue.first(), queue.gone()), (3, Some(&'c'), 0));
+        assert_eq!(queue.remove(3), Some('c'));
+        assert_eq!((queue.base(), queue.is_empty()), (4, true));
+        assert_eq!(queue.push('d'), 4);
+        assert_eq!((queue.get(0), queue.get(99)), (None, None));
     }
 }

@@ -1,0 +1,106 @@
+//! Every bound of a node that no flag sets: its unit, its reason, and how the bounds relate.
+//!
+//! Sizes are in bytes. Bounds that a flag sets stand in [`config`](crate::config).
+
+use std::time::Duration;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+// --- Input and output of the Maelstrom listener ---
+
+/// Standard input is read in pieces of at most this many bytes.
+pub const INPUT_CHUNK: usize = 64 * KIB;
+
+/// At most so many pieces of input wait for the node. Then its input waits.
+pub const INPUT_CHUNKS: usize = 16;
+
+/// No line that a node prints is longer. Maelstrom reads lines whole.
+pub const PRINTED_LINE: usize = 4 * MIB;
+
+/// The envelope of a line and the fields that every body has take less than this.
+pub const ENVELOPE: usize = 4 * KIB;
+
+/// The most bytes of a message between nodes: its base64 form has to fit a printed line.
+pub const PEER_MESSAGE: usize = (PRINTED_LINE - ENVELOPE) / 4 * 3;
+
+/// A request takes at most so many bytes: it has to fit one message to the leader, with room to spare.
+pub const REQUEST: usize = 11 * 256 * KIB;
+
+/// One message of a `send` has at most this many bytes, as in Kafka (`message.max.bytes`).
+pub const RECORD: usize = MIB;
+
+/// A commit's metadata has at most this many characters, as in Kafka (`offset.metadata.max.bytes`).
+pub const COMMIT_METADATA: usize = 4_096;
+
+/// So many characters of a skipped line are logged.
+pub const LOGGED_LINE: usize = 200;
+
+/// Above this many bytes of unread output, messages to peers are dropped. Raft repeats itself.
+pub const OUTPUT_TO_PEERS: usize = 32 * MIB;
+
+/// Above this many bytes of unread output, no more input is read.
+pub const OUTPUT: usize = 64 * MIB;
+
+/// A node without peers reads no more input while its requests take this many bytes.
+pub const IN_FLIGHT_ALONE: usize = 16 * MIB;
+
+/// An answer that comes so long after its request's deadline is not printed. Maelstrom's client has gone 1 s after
+/// the default deadline, and a line to it would silence the node.
+pub const LATE_ANSWER: Duration = Duration::from_millis(800);
+
+/// After the end of input, what peers said last is given this long to take effect.
+pub const LAST_WORDS: Duration = Duration::from_millis(50);
+
+// --- Between nodes ---
+
+/// One message to the leader carries at most about so many bytes of requests, but always one request.
+pub const FORWARD: usize = MIB;
+
+/// One message to a follower carries at most about so many bytes of replies, but always one reply.
+pub const FORWARD_REPLIES: usize = MIB;
+
+/// A chunk of a snapshot has at most this many bytes.
+pub const SNAPSHOT_CHUNK: usize = MIB;
+
+/// A transfer of a snapshot is given up after so many chunks in a row without progress.
+pub const SNAPSHOT_CHUNK_ATTEMPTS: u32 = 8;
+
+/// The last chunk is answered when the whole snapshot is installed: it has this many times the time of any other.
+pub const SNAPSHOT_INSTALL_TIMES: u32 = 5;
+
+// --- The service ---
+
+/// A round carries at most so many requests.
+pub const ROUND_REQUESTS: usize = 8_192;
+
+/// A round carries at most about so many bytes, but always one request. Each follower gets it in one message.
+pub const ROUND: usize = MIB;
+
+/// A leader that may not propose yet, or cannot reach a quorum, tries again after this.
+pub const ROUND_RETRY: Duration = Duration::from_millis(10);
+
+/// How often the size of the Raft log is looked at.
+pub const COMPACTION_CHECK: Duration = Duration::from_millis(100);
+
+/// How long a follower leaves a delayed request alone before it asks the leader again.
+pub const DELAYED_RETRY: Duration = Duration::from_secs(2);
+
+/// A sync of a member that this node does not know has this on top of the request time-out, in ms: Kafka's default
+/// of `max.poll.interval.ms`.
+pub const UNKNOWN_REBALANCE_TIMEOUT_MS: u32 = 300_000;
+
+/// The rebalance time-outs of so many members that joined here are remembered. Then they are forgotten, which costs a
+/// late sync its exact deadline.
+pub const REMEMBERED_JOINS: usize = 10_000;
+
+/// A retried forward waits at most this many times the forward time-out.
+pub const FORWARD_PATIENCE: u32 = 4;
+
+const _: () = assert!(PEER_MESSAGE / 3 * 4 + ENVELOPE <= PRINTED_LINE, "a message fits a line");
+const _: () = assert!(REQUEST + ENVELOPE <= PEER_MESSAGE, "a request fits a message");
+const _: () = assert!(RECORD < REQUEST, "a record fits a request");
+const _: () = assert!(SNAPSHOT_CHUNK + ENVELOPE <= PEER_MESSAGE, "a chunk fits a message");
+const _: () = assert!(FORWARD <= PEER_MESSAGE && FORWARD_REPLIES <= PEER_MESSAGE, "so do small batches");
+const _: () = assert!(OUTPUT_TO_PEERS < OUTPUT, "peers' messages are dropped before input waits");
+const _: () = assert!(LATE_ANSWER.as_millis() < 1_000, "below the second that Maelstrom's client has left");

@@ -1,0 +1,210 @@
+//! The way to a service: how listeners submit requests, and how replies come back.
+//!
+//! The service runs as a task of its own. A listener holds a [`Handle`] and opens a [`Connection`] for itself, or one for each
+//! of its sockets. It submits requests on the connection, and takes replies from it. It names each request by a client
+//! and a number of its own; the reply bears the same. Neither end ever waits for the other: both leave what they have in
+//! a queue and wake the other's task.
+//!
+//! Requests of one client of a connection are executed in the order in which they were submitted. Replies come in any
+//! order; [`Ordered`](crate::listeners::ordered) puts them right.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use runtime::Instant;
+use tokio::sync::Notify;
+
+use super::api::{Completion, Request, Status};
+use super::status::StatusSource;
+
+/// Which connection of a service.
+pub(super) type ConnectionId = u64;
+
+/// Where the reply to a request goes: which connection, which of its clients, which of that client's requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sender {
+    pub(super) connection: ConnectionId,
+    pub(super) client: u64,
+    pub(super) number: u64,
+}
+
+/// A request on its way to the service.
+#[derive(Debug)]
+pub(super) struct Submission {
+    pub(super) sender: Sender,
+    pub(super) request: Request,
+    /// About how many bytes the request takes.
+    pub(super) bytes: usize,
+    pub(super) received: Instant,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct Replied {
+    /// The client, as it was named to [`Connection::submit`].
+    pub client: u64,
+    /// The request, as it was numbered there.
+    pub number: u64,
+    /// How long after the request's deadline this comes. More than 0 only where the process was stopped.
+    pub overdue: Duration,
+    /// What is to be said.
+    pub completion: Completion,
+}
+
+/// What waits for the service.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    pub(super) opened: Vec<(ConnectionId, Arc<Replies>)>,
+    pub(super) submissions: Vec<Submission>,
+    pub(super) closed: Vec<ConnectionId>,
+    bytes: usize,
+    connections: ConnectionId,
+}
+
+/// What waits for a connection's listener.
+#[derive(Debug, Default)]
+pub(super) struct Replies {
+    queue: Mutex<Vec<Replied>>,
+    notify: Notify,
+}
+
+/// What handles, connections and the service share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    inbox: Mutex<Inbox>,
+    notify: Notify,
+    /// How many bytes the requests take that the service has taken in and not answered.
+    in_flight: AtomicUsize,
+    pub(super) status: StatusSource,
+}
+
+impl Shared {
+    pub(super) fn new(status: StatusSource) -> Self {
+        Self { inbox: Mutex::default(), notify: Notify::new(), in_flight: AtomicUsize::new(0), status }
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until something was left for the service.
+    pub(super) async fn wait(&self) {
+        self.notify.notified().await;
+    }
+
+    /// Takes what was left for the service.
+    pub(super) fn take(&self) -> Inbox {
+        let mut inbox = self.inbox();
+        let (connections, bytes) = (inbox.connections, 0);
+        std::mem::replace(&mut *inbox, Inbox { connections, bytes, ..Inbox::default() })
+    }
+
+    /// The service says how many bytes its requests take.
+    pub(super) fn set_in_flight(&self, bytes: usize) {
+        self.in_flight.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A way to a service. Clones lead to the same one.
+#[derive(Debug, Clone)]
+pub struct Handle(pub(super) Arc<Shared>);
+
+impl Handle {
+    /// Opens a connection.
+    pub fn connect(&self) -> Connection {
+        let replies = Arc::<Replies>::default();
+        let mut inbox = self.0.inbox();
+        inbox.connections += 1;
+        let id = inbox.connections;
+        inbox.opened.push((id, replies.clone()));
+        drop(inbox);
+        Connection { id, shared: self.0.clone(), replies }
+    }
+
+    /// About how many bytes the requests take that were submitted and are not answered.
+    pub fn in_flight_bytes(&self) -> usize {
+        self.0.in_flight.load(Ordering::Relaxed) + self.0.inbox().bytes
+    }
+
+    /// What this node knows of the cluster, without asking anybody.
+    pub fn status(&self) -> Status {
+        self.0.status.now()
+    }
+}
+
+/// A listener's own queue of replies, and the way for its requests.
+#[derive(Debug)]
+pub struct Connection {
+    id: ConnectionId,
+    shared: Arc<Shared>,
+    replies: Arc<Replies>,
+}
+
+impl Connection {
+    /// Submits a request that came in at `received`. `client` and `number` come back with the reply; of one client the
+    /// numbers have to differ while their requests are open.
+    pub fn submit(&self, client: u64, number: u64, request: Request, received: Instant) {
+        let sender = Sender { connection: self.id, client, number };
+        let bytes = request.approximate_bytes();
+        let mut inbox = self.shared.inbox();
+        inbox.bytes += bytes;
+        inbox.submissions.push(Submission { sender, request, bytes, received });
+        drop(inbox);
+        self.shared.notify.notify_one();
+    }
+
+    /// No more requests will come. The service finishes what it can without them, and gives up the rest.
+    pub fn close(&self) {
+        self.shared.inbox().closed.push(self.id);
+        self.shared.notify.notify_one();
+    }
+
+    /// Waits until there are replies. Cancelling it loses nothing.
+    pub async fn replied(&self) {
+        self.replies.notify.notified().await;
+    }
+
+    /// Takes the replies that have come, in the order in which they became known.
+    pub fn take_replies(&self) -> Vec<Replied> {
+        std::mem::take(&mut *self.replies.queue.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The service's ends of all connections.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    open: BTreeMap<ConnectionId, Outlet>,
+}
+
+#[derive(Debug)]
+struct Outlet {
+    replies: Arc<Replies>,
+    /// Not handed over yet.
+    fresh: Vec<Replied>,
+}
+
+impl Connections {
+    pub(super) fn open(&mut self, id: ConnectionId, replies: Arc<Replies>) {
+        self.open.insert(id, Outlet { replies, fresh: Vec::new() });
+    }
+
+    /// A reply, to be handed over with the next [`flush`](Self::flush).
+    pub(super) fn reply(&mut self, to: Sender, overdue: Duration, completion: Completion) {
+        let Sender { connection, client, number } = to;
+        if let Some(outlet) = self.open.get_mut(&connection) {
+            outlet.fresh.push(Replied { client, number, overdue, completion });
+        }
+    }
+
+    /// Hands over what has become known, and wakes the listeners.
+    pub(super) fn flush(&mut self) {
+        for outlet in self.open.values_mut().filter(|outlet| !outlet.fresh.is_empty()) {
+            let mut queue = outlet.replies.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.append(&mut outlet.fresh);
+            drop(queue);
+            outlet.replies.notify.notify_one();
+        }
+    }
+}
