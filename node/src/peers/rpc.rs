@@ -53,7 +53,14 @@ struct Inner {
     transport: Box<dyn Transport>,
     timeouts: Timeouts,
     calls: Mutex<Calls>,
-    incarnations: Mutex<Incarnations>,
+    listened_to: Mutex<Listened>,
+}
+
+/// Which incarnations of peers are listened to, and how many messages of others were skipped.
+#[derive(Default)]
+struct Listened {
+    incarnations: Incarnations,
+    skipped: u64,
 }
 
 impl Clone for Peers {
@@ -74,8 +81,8 @@ impl Drop for Call<'_> {
 impl Peers {
     /// The line of node `me`.
     pub fn new(me: NodeId, transport: Box<dyn Transport>, timeouts: Timeouts) -> Self {
-        let (calls, incarnations) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { me, transport, timeouts, calls, incarnations }))
+        let (calls, listened_to) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { me, transport, timeouts, calls, listened_to }))
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
@@ -91,11 +98,14 @@ impl Peers {
     pub async fn receive(&self) -> Vec<Received> {
         loop {
             let mut received = self.0.transport.receive().await;
-            let mut incarnations = self.0.incarnations.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut listened = self.0.listened_to.lock().unwrap_or_else(PoisonError::into_inner);
             received.retain(|Received { from, incarnation, .. }| {
-                let heard = incarnations.hear(*from, *incarnation);
-                heard.inspect_err(|ignored| tracing::warn!(%ignored, "a peer's message")).is_ok()
+                let Err(ignored) = listened.incarnations.hear(*from, *incarnation) else { return true };
+                listened.skipped += 1;
+                tracing::warn!(skipped = listened.skipped, %ignored, "a peer's message");
+                false
             });
+            drop(listened);
             if !received.is_empty() {
                 return received;
             }
