@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::thread;
 
 use cohort::config::Config;
-use cohort::listeners::maelstrom::outbox::Outbox;
 use cohort::limits;
+use cohort::listeners::maelstrom::outbox::Outbox;
 use cohort::listeners::maelstrom::stdio;
 use raft_store::Storage;
 use tokio::sync::mpsc;

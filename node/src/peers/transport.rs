@@ -2,8 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 
 use state_machine::ids::NodeId;
+use tokio::sync::Notify;
 
 use super::message::Message;
 
@@ -29,4 +31,30 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Waits until messages have come, and takes them all, in the order in which they came.
     fn receive(&self) -> Receiving<'_>;
+}
+
+/// Messages that have come and were not taken yet: what a transport's receiving end fills.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    received: Mutex<Vec<Received>>,
+    notify: Notify,
+}
+
+impl Inbox {
+    /// A message has come.
+    pub fn deliver(&self, received: Received) {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);
+        self.notify.notify_one();
+    }
+
+    /// Waits until messages have come, and takes them all. Dropping the wait loses none.
+    pub async fn take(&self) -> Vec<Received> {
+        loop {
+            let received = std::mem::take(&mut *self.received.lock().unwrap_or_else(PoisonError::into_inner));
+            if !received.is_empty() {
+                return received;
+            }
+            self.notify.notified().await;
+        }
+    }
 }

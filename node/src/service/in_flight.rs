@@ -8,9 +8,9 @@ use std::time::Duration;
 use runtime::Instant;
 use state_machine::command::Lane;
 
-use crate::peers::message::AcknowledgedBelow;
 use super::api::{Request, RequestNumber};
 use super::handle::Sender;
+use crate::peers::message::AcknowledgedBelow;
 use crate::slots::SlotQueue;
 
 /// Where a request has got to.

@@ -293,13 +293,7 @@ impl Leader {
         Ok(())
     }
 
-    fn round_applied(
-        &mut self,
-        round: Round,
-        applied: Applied,
-        context: &mut Context<'_>,
-        now: Instant,
-    ) {
+    fn round_applied(&mut self, round: Round, applied: Applied, context: &mut Context<'_>, now: Instant) {
         let Applied { outcomes, answers, events } = applied;
         let batch = round.proposal.as_ref().map(|p| p.batch().writes.as_slice()).unwrap_or_default();
         for ((write, reply_to), outcome) in batch.iter().zip(round.writes).zip(outcomes) {
@@ -414,15 +408,12 @@ struct Contents {
     positions: Vec<usize>,
 }
 
-fn tell_served(
-    machine: &StateMachine,
-    reads: &[(ReplyTo, Query, Option<RequestId>)],
-    answers: &[Outcome],
-) {
+fn tell_served(machine: &StateMachine, reads: &[(ReplyTo, Query, Option<RequestId>)], answers: &[Outcome]) {
     experiment::tell(|witness| {
         let applied = machine.applied().map_or(0, |id| id.index());
         for ((_, query, _), answer) in reads.iter().zip(answers) {
-            if let (Some(Heartbeat { group, member: Some(member), .. }), Ok(_)) = (query.heartbeat(), answer) {
+            if let (Some(Heartbeat { group, member: Some(member), .. }), Ok(_)) = (query.heartbeat(), answer)
+            {
                 witness.served(group, member, applied);
             }
         }

@@ -248,7 +248,9 @@ impl Service {
         self.requests.take(self.shared.take(), &self.machine);
         match woken {
             Woken::Round(end) => self.end_round(end, now),
-            Woken::Peers(received) => received.into_iter().for_each(|received| self.on_message(received, now)),
+            Woken::Peers(received) => {
+                received.into_iter().for_each(|received| self.on_message(received, now))
+            }
             Woken::Other => {}
         }
         self.look_who_leads();

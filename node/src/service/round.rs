@@ -76,7 +76,9 @@ pub async fn propose(raft: Raft, proposal: Proposal) -> RoundEnd {
         match raft.client_write(proposal.clone()).await {
             Ok(written) => return RoundEnd::Applied(written.data),
             // Not appended: the lease of a leader that has just been elected, or lost its quorum, is over.
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => runtime::sleep(limits::ROUND_RETRY).await,
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
+                runtime::sleep(limits::ROUND_RETRY).await
+            }
             Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(_))) => {
                 return RoundEnd::Discarded;
             }

@@ -36,7 +36,10 @@ fn a_follower_that_was_cut_off_catches_up_by_snapshot() {
         reply["applied_index"].as_u64() >= applied
     });
     // It may have got one that the leader took earlier, and the entries after that from the log.
-    assert!(caught_up["snapshot_index"].as_u64() > behind["applied_index"].as_u64(), "by snapshot: {caught_up}");
+    assert!(
+        caught_up["snapshot_index"].as_u64() > behind["applied_index"].as_u64(),
+        "by snapshot: {caught_up}"
+    );
 
     // The follower has it all, and goes on from there.
     let last = SENDS / KEYS - 1;

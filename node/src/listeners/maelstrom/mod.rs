@@ -219,10 +219,7 @@ impl Listener {
             }
             return Received::Handled;
         }
-        let named = init
-            .1
-            .iter()
-            .all(|name| !name.is_empty() && name.chars().count() <= MAX_NAME_LEN);
+        let named = init.1.iter().all(|name| !name.is_empty() && name.chars().count() <= MAX_NAME_LEN);
         let Some(members) = Members::new(&init.0, init.1.iter().cloned()).filter(|_| named) else {
             let text =
                 format!("`node_ids` has to have names of 1 to 249 characters, `{}` among them", init.0);

@@ -3,21 +3,20 @@
 //! `{"src":"n1","dest":"n2","body":{"type":"raft_append","incarnation":7,"data":"…"}}`: the type is for
 //! people, `data` is the message in the replicated form, in base64. Each carries the sender's incarnation.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use raft_store::codec::{self, DecodeError};
 use state_machine::ids::NodeId;
 use thiserror::Error;
-use tokio::sync::Notify;
 
 use super::outbox::Outbox;
 use crate::cluster::members::Members;
 use crate::limits;
 use crate::peers::message::Message;
-use crate::peers::transport::{Received, Receiving, Transport};
+use crate::peers::transport::{Inbox, Received, Receiving, Transport};
 
 /// A transport over Maelstrom's pipe. What peers send comes in with the clients' lines; the listener leaves it here. Clones
 /// are the same transport.
@@ -30,21 +29,19 @@ struct Inner {
     incarnation: u64,
     outbox: Outbox,
     dropped: AtomicU64,
-    received: Mutex<Vec<Received>>,
-    notify: Notify,
+    inbox: Inbox,
 }
 
 impl LinesTransport {
     /// A transport of the node that `members` names, in its incarnation `incarnation`.
     pub fn new(members: Members, incarnation: u64, outbox: Outbox) -> Self {
-        let (dropped, received, notify) = (AtomicU64::new(0), Mutex::default(), Notify::new());
-        Self(Arc::new(Inner { members, incarnation, outbox, dropped, received, notify }))
+        let (dropped, inbox) = (AtomicU64::new(0), Inbox::default());
+        Self(Arc::new(Inner { members, incarnation, outbox, dropped, inbox }))
     }
 
     /// A peer's message has come.
     pub fn deliver(&self, received: Received) {
-        self.0.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);
-        self.0.notify.notify_one();
+        self.0.inbox.deliver(received);
     }
 }
 
@@ -70,16 +67,7 @@ impl Transport for LinesTransport {
     }
 
     fn receive(&self) -> Receiving<'_> {
-        Box::pin(async {
-            loop {
-                let received =
-                    std::mem::take(&mut *self.0.received.lock().unwrap_or_else(PoisonError::into_inner));
-                if !received.is_empty() {
-                    return received;
-                }
-                self.0.notify.notified().await;
-            }
-        })
+        Box::pin(self.0.inbox.take())
     }
 }
 

@@ -245,11 +245,13 @@ impl<'a> Body<'a> {
         let metadata: Option<String> =
             self.optional("metadata", |v| Self::parse("metadata", v, "a string"))?;
         match metadata {
-            Some(text) if text.chars().count() > limits::COMMIT_METADATA => Err(BadRequest::MetadataTooLarge(format!(
-                "field `metadata` has {} characters, expected at most {}",
-                text.chars().count(),
-                limits::COMMIT_METADATA
-            ))),
+            Some(text) if text.chars().count() > limits::COMMIT_METADATA => {
+                Err(BadRequest::MetadataTooLarge(format!(
+                    "field `metadata` has {} characters, expected at most {}",
+                    text.chars().count(),
+                    limits::COMMIT_METADATA
+                )))
+            }
             other => Ok(other.map(Into::into)),
         }
     }
@@ -356,7 +358,8 @@ fn check_size(name: &str, text: &str) -> Result<()> {
     if text.len() > limits::RECORD {
         let len = text.len();
         return Err(BadRequest::MessageTooLarge(format!(
-            "field `{name}` has {len} bytes, expected at most {}", limits::RECORD
+            "field `{name}` has {len} bytes, expected at most {}",
+            limits::RECORD
         )));
     }
     Ok(())
