@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod config;
+mod flaws;
 pub mod limits;
 pub mod listeners;
 pub mod peers;

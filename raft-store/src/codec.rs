@@ -1,14 +1,22 @@
-//! The one place that turns replicated values into bytes and back: between nodes, and for snapshots.
+//! The one place that turns replicated values into bytes and back: between nodes, and for
+//! snapshots.
 //!
-//! The form is postcard's: compact, without field names, so both ends must be the same version. It is
-//! wrapped by a version byte, which a reader of another version refuses. Bytes that are not of the form give
-//! an error, never a panic, and never an allocation beyond their own length.
+//! The form is postcard's: compact, without field names, so both ends must be the same version. A
+//! version byte comes first, and a reader of another version refuses it. Bytes that are not of the
+//! form give an error, never a panic, and never an allocation beyond their own length.
+//!
+//! The functions `*_bytes` say about how large a value is, without encoding it. Bounds of memory
+//! and of messages are checked with them.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use state_machine::command::{Batch, Command, Query, Write};
+use state_machine::command::{Batch, Command, Query};
 use state_machine::reply::{Outcome, Reply, StoredBatch};
 use thiserror::Error;
+
+use crate::limits::{
+    BATCH_BYTES, COMMAND_BYTES, OUTCOME_BYTES, QUERY_BYTES, QUERY_KEY_BYTES, QUERY_OFFSET_BYTES,
+};
 
 /// The version of the form; raised with every change of a replicated type.
 const VERSION: u8 = 1;
@@ -46,43 +54,46 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 
 /// About how many bytes a batch takes, without encoding it.
 pub fn approximate_bytes(batch: &Batch) -> usize {
-    batch.writes.iter().map(|write| command_bytes(&write.command)).sum::<usize>() + 64
+    batch.writes.iter().map(|write| command_bytes(&write.command)).sum::<usize>() + BATCH_BYTES
 }
 
 /// About how many bytes a command takes in memory, which is more than in a message.
 pub fn command_bytes(command: &Command) -> usize {
-    // In memory a small command takes mostly what its own type and the allocator take.
-    const BASE: usize = size_of::<Write>() + 96;
-    BASE + match command {
-        Command::LogSend { records, .. } | Command::Produce { records, .. } => records.bytes.len(),
-        Command::RegisterWrite { key, value } => key.len() + value.text.len() + value.canonical.len(),
-        Command::RegisterCas { key, from, to, .. } => {
-            key.len() + from.len() + to.text.len() + to.canonical.len()
+    COMMAND_BYTES
+        + match command {
+            Command::LogSend { records, .. } | Command::Produce { records, .. } => records.bytes.len(),
+            Command::RegisterWrite { key, value } => key.len() + value.text.len() + value.canonical.len(),
+            Command::RegisterCas { key, from, to, .. } => {
+                key.len() + from.len() + to.text.len() + to.canonical.len()
+            }
+            other => postcard::experimental::serialized_size(other).unwrap_or(COMMAND_BYTES),
         }
-        other => postcard::experimental::serialized_size(other).unwrap_or(BASE),
-    }
 }
 
 /// About how many bytes a query takes.
 pub fn query_bytes(query: &Query) -> usize {
-    const BASE: usize = 48;
-    BASE + match query {
-        Query::LogPoll { offsets } => offsets.iter().map(|(key, _)| key.as_str().len() + 16).sum(),
-        Query::LogCommitted { keys } => keys.iter().map(|key| key.as_str().len() + 8).sum(),
-        _ => BASE,
-    }
+    let key_bytes = |key: &str| key.len() + QUERY_KEY_BYTES;
+    QUERY_BYTES
+        + match query {
+            Query::LogPoll { offsets } => {
+                offsets.iter().map(|(key, _)| key_bytes(key.as_str()) + QUERY_OFFSET_BYTES).sum()
+            }
+            Query::LogCommitted { keys } => keys.iter().map(|key| key_bytes(key.as_str())).sum(),
+            _ => QUERY_BYTES,
+        }
 }
 
 /// About how many bytes an outcome takes.
 pub fn outcome_bytes(outcome: &Outcome) -> usize {
-    const BASE: usize = 32;
-    let batches = |batches: &[StoredBatch]| batches.iter().map(|b| b.bytes.len() + BASE).sum::<usize>();
-    BASE + match outcome {
-        Ok(Reply::Done | Reply::Appended { .. }) => 0,
-        Ok(Reply::Fetched { batches: found, .. }) => batches(found),
-        Ok(Reply::LogMessages(logs)) => {
-            logs.iter().map(|(key, found)| key.as_str().len() + batches(found)).sum()
+    let batches =
+        |batches: &[StoredBatch]| batches.iter().map(|b| b.bytes.len() + OUTCOME_BYTES).sum::<usize>();
+    OUTCOME_BYTES
+        + match outcome {
+            Ok(Reply::Done | Reply::Appended { .. }) => 0,
+            Ok(Reply::Fetched { batches: found, .. }) => batches(found),
+            Ok(Reply::LogMessages(logs)) => {
+                logs.iter().map(|(key, found)| key.as_str().len() + batches(found)).sum()
+            }
+            other => postcard::experimental::serialized_size(other).unwrap_or(OUTCOME_BYTES),
         }
-        other => postcard::experimental::serialized_size(other).unwrap_or(BASE),
-    }
 }

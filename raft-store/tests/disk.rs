@@ -25,7 +25,7 @@ fn vote(term: u64) -> VoteOf<TypeConfig> {
     VoteOf::<TypeConfig>::new(term, 1)
 }
 
-/// Appends an entry for each index, and gives what tells that they are durable.
+/// Appends an entry for each index, and gives a receiver that ends when they are durable.
 async fn append(log: &mut MemoryLog, term: u64, indexes: Range<u64>) -> Receiver<std::io::Result<()>> {
     let (sender, flushed) = TokioOneshot::channel();
     let entries: Vec<_> = indexes.map(|index| blank_ent::<TypeConfig>(term, 1, index)).collect();
@@ -44,16 +44,16 @@ async fn entries_are_durable_once_they_are_acknowledged_and_not_before() {
     let mut flushed = append(&mut storage.log, 1, 0..3).await;
     assert_eq!(last(&mut storage).await, Some(id(1, 2)), "readable at once");
     sleep(SYNC / 2).await;
-    assert!(flushed.try_recv().is_err(), "nobody was told");
+    assert!(flushed.try_recv().is_err(), "not acknowledged yet");
     // What is written while a sync is under way waits for the next.
     let mut later = append(&mut storage.log, 1, 3..5).await;
-    (&mut flushed).await.expect("told").expect("synced");
+    (&mut flushed).await.expect("acknowledged").expect("synced");
     assert!(later.try_recv().is_err());
     let mut found = disk.open();
     assert_eq!(last(&mut found).await, Some(id(1, 2)));
     assert!(later.await.is_err(), "what was lost is never acknowledged");
     // The next process goes on from there.
-    append(&mut found.log, 2, 3..4).await.await.expect("told").expect("synced");
+    append(&mut found.log, 2, 3..4).await.await.expect("acknowledged").expect("synced");
     assert_eq!(last(&mut disk.open()).await, Some(id(2, 3)));
 }
 
@@ -73,7 +73,7 @@ async fn a_vote_is_durable_when_it_is_saved_with_all_that_was_written_before() {
 async fn a_crash_leaves_a_beginning_of_what_was_written() {
     let disk = Disk::new(SYNC);
     let mut storage = disk.open();
-    append(&mut storage.log, 1, 0..4).await.await.expect("told").expect("synced");
+    append(&mut storage.log, 1, 0..4).await.await.expect("acknowledged").expect("synced");
     // A conflict: another leader's entries take the place of the last two, and are committed.
     storage.log.truncate_after(Some(id(1, 1))).await.expect("truncated");
     let flushed = append(&mut storage.log, 2, 2..3).await;
@@ -93,7 +93,7 @@ async fn a_crash_leaves_a_beginning_of_what_was_written() {
 async fn a_process_begins_with_the_last_snapshot_and_nothing_applied() {
     let disk = Disk::new(SYNC);
     let mut storage = disk.open();
-    append(&mut storage.log, 1, 0..4).await.await.expect("told").expect("synced");
+    append(&mut storage.log, 1, 0..4).await.await.expect("acknowledged").expect("synced");
     let entries = storage.log.try_get_log_entries(0..3).await.expect("they are there");
     let applied = futures::stream::iter(entries.into_iter().map(|entry| Ok((entry, None))));
     storage.machine.apply(applied).await.expect("applied");
@@ -122,18 +122,21 @@ async fn a_sync_ends_with_its_machine() {
     // The machine goes on with what its disk has.
     host.revive();
     let mut storage = disk.open();
-    let told = host.spawn(async move { append(&mut storage.log, 1, 0..1).await.await.is_ok() });
-    assert!(told.await.expect("the task ends"));
+    let appended = host.spawn(async move { append(&mut storage.log, 1, 0..1).await.await.is_ok() });
+    assert!(appended.await.expect("the task ends"));
     assert_eq!(last(&mut disk.open()).await, Some(id(1, 0)));
 }
 
 #[tokio::test]
-async fn lives_with_the_same_memory_are_numbered_one_after_the_other() {
+async fn incarnations_with_the_same_memory_are_numbered_one_after_the_other() {
     let disk = Disk::new(Duration::ZERO);
     let first = disk.open().next_incarnation();
     assert_eq!(disk.open().next_incarnation(), first + 1);
     assert_eq!(disk.open().next_incarnation(), first + 2);
     let strangers =
         [Disk::new(Duration::ZERO).open().next_incarnation(), Storage::default().next_incarnation()];
-    assert!(strangers.iter().all(|life| life.abs_diff(first) > 1 << 16), "{strangers:?} are not of {first}");
+    assert!(
+        strangers.iter().all(|other| other.abs_diff(first) > 1 << 16),
+        "{strangers:?} are not of {first}"
+    );
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cohort::config::Config;
-use raft_store::experiment::Flaw;
+use raft_store::flaws::Flaw;
 
 use crate::checkers::Judgement;
 use crate::history::{self, History};
@@ -337,9 +337,6 @@ fn stage(case: &Case, logs: &Path) -> Result<Box<dyn Stage>, Trouble> {
         return Err(Trouble::Use(
             "the stage `sim` runs cohort's own code; --bin is for real processes".to_owned(),
         ));
-    }
-    if case.flaw.is_some() && !cfg!(debug_assertions) {
-        return Err(Trouble::Use("this build has no flaws: it has no debug assertions".to_owned()));
     }
     Ok(Box::new(case.simulator()?))
 }

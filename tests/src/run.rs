@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use cohort::config::Config;
-use raft_store::experiment::Flaw;
+use raft_store::flaws::Flaw;
 
 use crate::checkers::state::StateTrace;
 use crate::checkers::{Checker, Judgement, judge, state};

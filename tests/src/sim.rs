@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use cohort::config::Config;
 use cohort::listeners::maelstrom::outbox::Outbox;
-use raft_store::experiment::{Experiment, Flaw};
-use raft_store::{Disk, Storage};
+use raft_store::flaws::{self, Flaw};
+use raft_store::{Disk, Storage, observe};
 use runtime::Host;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -100,7 +100,7 @@ impl Sim {
         Self { meddler: Some(meddler), ..self }
     }
 
-    /// The same cluster with a flaw in every node. A build without debug assertions has no flaws.
+    /// The same cluster with a flaw in every node.
     #[must_use]
     pub fn with_flaw(self, flaw: Flaw) -> Self {
         Self { flaw: Some(flaw), ..self }
@@ -129,8 +129,11 @@ impl Sim {
             storage = disk.open();
         }
         host.revive();
-        let witness = Some(watch.witness(node, storage.machine.clone()));
-        let host = host.with_attachment(Experiment { witness, flaw: self.flaw });
+        let host = observe::attach(host, watch.observer(node, storage.machine.clone()));
+        let host = match self.flaw {
+            Some(flaw) => flaws::attach(host, flaw),
+            None => host,
+        };
         let (sender, input) = mpsc::channel(INPUT_LINES);
         let outbox = Outbox::default();
         let mut running =

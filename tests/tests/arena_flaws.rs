@@ -7,7 +7,7 @@ use arena::run::Case;
 use arena::sim::Sim;
 use arena::workload::Kind::{self, Classic, Groups, Kafka, LinKv, Offsets};
 use cohort::config::Config;
-use raft_store::experiment::Flaw;
+use raft_store::flaws::Flaw;
 
 /// Cases within which a flaw has to be found.
 const SEEDS: u64 = 200;

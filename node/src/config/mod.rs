@@ -5,11 +5,13 @@ use std::time::Duration;
 use clap::Parser;
 use state_machine::command::GroupLimits;
 
+pub(crate) mod raft;
+
 /// The command line as typed.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "cohort",
-    version,
+    version = crate::flaws::VERSION,
     about = "Kafka-style consumer groups, partition logs and committed offsets under Raft.\n\
              Without arguments: a Maelstrom node, JSON lines on standard input and output, logs on standard error."
 )]

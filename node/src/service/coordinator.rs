@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use raft_store::experiment::{self, Flaw};
+use raft_store::observe;
 use runtime::Instant;
 use state_machine::State;
 use state_machine::command::{Command, Deadline};
@@ -14,10 +14,7 @@ use state_machine::liveness::{self, Heartbeat};
 use state_machine::reply::{Outcome, Reply};
 
 use crate::config::Config;
-use crate::service::deadlines::Deadlines;
-
-/// How much of a session [`Flaw::NoFullSession`] takes away, in ms.
-const LOST_SESSION_MS: u64 = 9_000;
+use crate::flaws::Deadlines;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -39,12 +36,7 @@ impl Coordinator {
 
     /// This node leads and has applied all that was decided before: everyone has full time from now on.
     pub fn start(&mut self, state: &State, now: Instant) {
-        let now_ms = now.as_millis();
-        if experiment::has(Flaw::NoFullSession) {
-            self.deadlines.reset(state, now_ms.saturating_sub(LOST_SESSION_MS));
-        } else if !experiment::has(Flaw::DeposedClock) || !self.deadlines.any() {
-            self.deadlines.reset(state, now_ms);
-        }
+        self.deadlines.reset(state, now.as_millis());
         self.next_retention = Some(now + self.retention_check);
     }
 
@@ -62,7 +54,7 @@ impl Coordinator {
         };
         let told = outcome.as_ref().ok().and_then(Reply::member);
         if let Some(member) = member.or(told) {
-            experiment::tell(|witness| witness.heard(group, member));
+            observe::report(|observer| observer.heard(group, member));
             self.deadlines.alive(group, member, polled, now.as_millis());
         }
     }

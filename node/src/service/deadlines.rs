@@ -59,11 +59,6 @@ impl Deadlines {
         }
     }
 
-    /// Whether there are any.
-    pub fn any(&self) -> bool {
-        !self.groups.is_empty()
-    }
-
     /// Something happened. `state` is the state after it, or after more that happened since.
     pub fn observe(&mut self, event: &Event, state: &State, now_ms: u64) {
         let Event::Group { group: id, event } = event else { return };

@@ -4,11 +4,9 @@
 //! again by the nodes that took the requests in.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::pin::Pin;
 use std::sync::Arc;
 
-use raft_store::experiment::{self, Flaw};
-use raft_store::{Applied, Proposal, Raft, RoundId, StateMachine, codec};
+use raft_store::{Applied, Proposal, Raft, RoundId, StateMachine, codec, observe};
 use runtime::Instant;
 use state_machine::command::{Acknowledged, Batch, Command, Lane, Query, RequestId, Stamp, Write};
 use state_machine::ids::NodeId;
@@ -21,14 +19,11 @@ use super::delayed::DelayedReplies;
 use super::forwarded::ForwardedRequests;
 use super::in_flight::Progress;
 use super::requests::Requests;
-use super::round::{self, Queued, ReplyTo, Round, RoundEnd};
+use super::round::{Queued, ReplyTo, Round, RoundEnd};
 use crate::config::Config;
-use crate::limits;
 use crate::peers::message::{AcknowledgedBelow, Forward, ForwardReply, Message};
 use crate::peers::rpc::Peers;
-
-/// In so many of the first rounds that it ever leads a node with [`Flaw::PollSkips`] has it.
-const SKIPPING_ROUNDS: u64 = 20;
+use crate::{flaws, limits};
 
 /// What a leader works with and does not own.
 pub(super) struct Context<'a> {
@@ -76,7 +71,7 @@ pub(super) struct Leader {
 impl Leader {
     /// A node begins to lead `term`. Before anything else it proposes that it coordinates now.
     pub(super) fn new(config: Arc<Config>, me: NodeId, incarnation: u64, term: u64) -> Self {
-        experiment::tell(|witness| witness.leads(term));
+        observe::report(|observer| observer.leads(term));
         let coordinator = Coordinator::new(&config);
         let begin = Queued::internal(Command::NewCoordinator { node: me });
         Self {
@@ -137,7 +132,7 @@ impl Leader {
     fn enqueue(&mut self, reply_to: ReplyTo, request: Request) {
         let request_id = self.request_id(reply_to);
         if let Some(request_id) = &request_id {
-            experiment::tell(|witness| witness.took(request_id));
+            observe::report(|observer| observer.took(request_id));
         }
         self.queue.push_back(Queued { reply_to, request_id, request });
     }
@@ -166,8 +161,8 @@ impl Leader {
         self.round = match (contents.writes.is_empty(), contents.reads.is_empty()) {
             (true, true) => None,
             (true, false) => {
-                let end = Box::pin(round::read_index(context.raft.clone()));
-                Some(Round { proposal: None, writes: Vec::new(), reads: contents.reads, end })
+                let raft = context.raft.clone();
+                Some(Round::begin(raft, context.machine, None, Vec::new(), contents.reads))
             }
             (false, _) => Some(self.propose(contents, context)),
         };
@@ -194,13 +189,8 @@ impl Leader {
                     contents.writes.push(reply_to);
                     contents.batch.push(Write { request_id, command });
                 }
-                Request::Query(mut query) => {
-                    if let Query::LogPoll { offsets } = &mut query
-                        && experiment::has(Flaw::PollSkips)
-                        && *context.rounds < SKIPPING_ROUNDS
-                    {
-                        offsets.iter_mut().for_each(|(_, offset)| *offset += 1);
-                    }
+                Request::Query(query) => {
+                    let query = flaws::read_position(query, *context.rounds);
                     contents.positions.push(contents.writes.len());
                     contents.reads.push((reply_to, query, request_id));
                 }
@@ -224,14 +214,7 @@ impl Leader {
             context.machine.batch_reads(id, positions.into_iter().zip(queries).collect());
         }
         let proposal = Proposal::new(id, batch);
-        let raft = context.raft.clone();
-        let end: Pin<Box<dyn Future<Output = RoundEnd> + Send>> =
-            if experiment::has(Flaw::AcknowledgedBeforeCommit) {
-                Box::pin(round::propose_impatiently(raft, context.machine.clone(), proposal.clone()))
-            } else {
-                Box::pin(round::propose(raft, proposal.clone()))
-            };
-        Round { proposal: Some(proposal), writes, reads, end }
+        Round::begin(context.raft.clone(), context.machine, Some(proposal), writes, reads)
     }
 
     /// What was acknowledged since it was last proposed, by this node and by its followers. An incarnation that is over has
@@ -341,7 +324,7 @@ impl Leader {
 
     fn answer(&mut self, reply_to: ReplyTo, outcome: Outcome, context: &mut Context<'_>) {
         if let Some(request_id) = self.request_id(reply_to) {
-            experiment::tell(|witness| witness.decided(&request_id, self.term));
+            observe::report(|observer| observer.decided(&request_id, self.term));
         }
         match reply_to {
             ReplyTo::Own(id) => context.requests.finish(id, outcome),
@@ -409,12 +392,12 @@ struct Contents {
 }
 
 fn tell_served(machine: &StateMachine, reads: &[(ReplyTo, Query, Option<RequestId>)], answers: &[Outcome]) {
-    experiment::tell(|witness| {
+    observe::report(|observer| {
         let applied = machine.applied().map_or(0, |id| id.index());
         for ((_, query, _), answer) in reads.iter().zip(answers) {
             if let (Some(Heartbeat { group, member: Some(member), .. }), Ok(_)) = (query.heartbeat(), answer)
             {
-                witness.served(group, member, applied);
+                observer.served(group, member, applied);
             }
         }
     });

@@ -27,6 +27,7 @@ use runtime::Instant;
 use state_machine::ids::NodeId;
 
 use crate::config::Config;
+use crate::config::raft::raft_config;
 use crate::limits;
 use crate::peers::message::{ForwardReply, Message};
 use crate::peers::rpc::{Network, Peers};
@@ -44,7 +45,7 @@ mod housekeeping;
 mod in_flight;
 mod leader;
 mod requests;
-mod round;
+pub(crate) mod round;
 mod rpc_server;
 mod status;
 
@@ -178,7 +179,7 @@ impl Service {
     }
 
     async fn start(&mut self) -> Result<(), String> {
-        let raft_config = housekeeping::raft_config(&self.config).validate().map_err(|e| e.to_string())?;
+        let raft_config = raft_config(&self.config).validate().map_err(|e| e.to_string())?;
         let network = Network(self.peers.clone());
         let (log, machine) = (self.log.clone(), self.machine.clone());
         let raft = Raft::new(self.me, Arc::new(raft_config), network, log, machine)

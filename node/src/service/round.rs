@@ -1,17 +1,15 @@
 //! One round of a leader: what was waiting, as one Raft entry or one ReadIndex, and how it ended.
 
 use std::pin::Pin;
-use std::time::Duration;
 
 use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use openraft::raft::ReadPolicy;
-use raft_store::experiment::{self, Flaw};
 use raft_store::{Applied, Proposal, Raft, StateMachine};
 use state_machine::command::{Command, Query, RequestId};
 use state_machine::ids::NodeId;
 
 use super::api::{Request, RequestNumber};
-use crate::limits;
+use crate::{flaws, limits};
 
 /// Whose request it is, and where its answer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +55,9 @@ pub enum RoundEnd {
     Fatal(String),
 }
 
+/// Waits until a round has ended.
+pub type End = Pin<Box<dyn Future<Output = RoundEnd> + Send>>;
+
 /// A round under way.
 pub struct Round {
     /// The writes, in order, and what they were; empty where there are only reads.
@@ -66,12 +67,30 @@ pub struct Round {
     /// The reads, in order, and whose each is.
     pub reads: Vec<(ReplyTo, Query, Option<RequestId>)>,
     /// Its end.
-    pub end: Pin<Box<dyn Future<Output = RoundEnd> + Send>>,
+    pub end: End,
+}
+
+impl Round {
+    /// Begins a round. It proposes its writes; if it has none, it asks whether its reads may read.
+    pub fn begin(
+        raft: Raft,
+        machine: &StateMachine,
+        proposal: Option<Proposal>,
+        writes: Vec<ReplyTo>,
+        reads: Vec<(ReplyTo, Query, Option<RequestId>)>,
+    ) -> Self {
+        let end: End = match proposal.clone() {
+            Some(proposal) => Box::pin(propose(raft, proposal)),
+            None => Box::pin(read_index(raft)),
+        };
+        let end = flaws::round_end(machine, proposal.as_ref(), end);
+        Self { proposal, writes, reads, end }
+    }
 }
 
 /// Proposes an entry until Raft takes it, and waits until it is applied here. Dropped by the service when
 /// somebody else leads.
-pub async fn propose(raft: Raft, proposal: Proposal) -> RoundEnd {
+async fn propose(raft: Raft, proposal: Proposal) -> RoundEnd {
     loop {
         match raft.client_write(proposal.clone()).await {
             Ok(written) => return RoundEnd::Applied(written.data),
@@ -87,26 +106,11 @@ pub async fn propose(raft: Raft, proposal: Proposal) -> RoundEnd {
     }
 }
 
-/// How long [`Flaw::AcknowledgedBeforeCommit`] waits for a quorum.
-const IMPATIENCE: Duration = Duration::from_millis(50);
-
-/// As [`propose`], but where a quorum takes its time, its word is not waited for.
-pub async fn propose_impatiently(raft: Raft, machine: StateMachine, proposal: Proposal) -> RoundEnd {
-    tokio::select! {
-        biased;
-        end = propose(raft, proposal.clone()) => end,
-        () = runtime::sleep(IMPATIENCE) => RoundEnd::Applied(machine.preview(&proposal)),
-    }
-}
-
 /// Waits until this node may read: it leads still, and has applied what was raft-committed when it asked.
 ///
 /// openraft confirms that by a heartbeat, which it gives no more than a heartbeat's interval; where round
 /// trips are longer, reads are answered only with a round that has writes.
-pub async fn read_index(raft: Raft) -> RoundEnd {
-    if experiment::has(Flaw::StaleRead) {
-        return RoundEnd::MayRead;
-    }
+async fn read_index(raft: Raft) -> RoundEnd {
     loop {
         match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
             Ok(_) => return RoundEnd::MayRead,

@@ -88,7 +88,8 @@ impl std::fmt::Debug for Attachment {
 #[derive(Debug, Clone)]
 pub struct Host {
     inner: Arc<Mutex<Inner>>,
-    attachment: Option<Attachment>,
+    /// At most one of a type.
+    attachments: Arc<Vec<Attachment>>,
 }
 
 impl Host {
@@ -106,14 +107,17 @@ impl Host {
             dead: false,
             stopped: None,
         };
-        Self { inner: Arc::new(Mutex::new(inner)), attachment: None }
+        Self { inner: Arc::new(Mutex::new(inner)), attachments: Arc::default() }
     }
 
-    /// The same machine with something attached, which its tasks find with [`attachment`](super::attachment).
-    /// What it is, the runtime does not know. To be called before anything runs on the machine.
+    /// The same machine with something attached, which its tasks find by its type with
+    /// [`attachment`](super::attachment). It takes the place of an earlier one of that type. The
+    /// runtime does not know what it is. Call this before anything runs on the machine.
     #[must_use]
-    pub fn with_attachment(self, attachment: impl Any + Send + Sync) -> Self {
-        Self { attachment: Some(Attachment(Arc::new(attachment))), ..self }
+    pub fn with_attachment<T: Any + Send + Sync>(self, attachment: T) -> Self {
+        let others = self.attachments.iter().filter(|other| !other.0.is::<T>()).cloned();
+        let attachments = others.chain([Attachment(Arc::new(attachment))]).collect();
+        Self { attachments: Arc::new(attachments), ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -178,8 +182,8 @@ impl Host {
         }
     }
 
-    pub(super) fn attachment(&self) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.attachment.as_ref().map(|attachment| attachment.0.clone())
+    pub(super) fn attachment<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.attachments.iter().find_map(|attachment| attachment.0.clone().downcast().ok())
     }
 
     /// Lets a machine run tasks again after [`kill`](Self::kill). Its clock and its randomness have gone on.

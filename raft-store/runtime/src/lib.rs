@@ -59,9 +59,10 @@ pub fn random() -> u64 {
     host::current().map_or_else(rand::random, |host| host.random())
 }
 
-/// What is [attached](Host::with_attachment) to the current host, if it is of this type; nothing where there is no host.
+/// What is [attached](Host::with_attachment) to the current host under this type. Nothing where there
+/// is no host.
 pub fn attachment<T: Any + Send + Sync>() -> Option<Arc<T>> {
-    host::current()?.attachment()?.downcast().ok()
+    host::current()?.attachment()
 }
 
 /// The wall clock in milliseconds since 1970: the current host's, or the machine's.

@@ -1,10 +1,10 @@
-//! openraft's view of the state machine: entries come in, answers go out, snapshots are cheap clones.
+//! openraft's view of the state machine: entries come in, answers go out, snapshots are cheap
+//! clones.
 //!
-//! It owns the replicated state and where in the log it stands. It decides nothing: that is
-//! [`state_machine`]'s. Reads that ride on a proposal of this node are answered between the writes around
-//! which they came in, so that they see exactly what a client would expect them to see.
+//! The work is the [`Replica`]'s. This module hands entries to it one by one and sends the answers
+//! to who waits for them. A snapshot is a clone of the state that shares most of its memory. It is
+//! encoded only when a follower needs it.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,57 +14,43 @@ use openraft::entry::RaftEntry;
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use state_machine::State;
-use state_machine::command::{Batch, Query};
-use state_machine::event::Event;
 
-use crate::experiment::{self, AppliedEntry};
-use crate::raft::{Applied, Proposal, RoundId, TypeConfig};
-use crate::storage::{Disk, Snapshot, Write};
+use crate::flaws;
+use crate::raft::replica::{BatchedReads, Replica};
+use crate::raft::types::{RoundId, Snapshot, TypeConfig};
+use crate::storage::disk::{Disk, Write};
 
-/// Reads that ride on a proposal: how many writes come before each.
-pub type BatchedReads = Vec<(usize, Query)>;
-
-#[derive(Debug, Default)]
-struct Machine {
-    state: State,
-    applied: Option<LogIdOf<TypeConfig>>,
-    membership: StoredMembershipOf<TypeConfig>,
-    snapshot: Option<Snapshot>,
-    batched_reads: BTreeMap<RoundId, BatchedReads>,
+/// A handle to the replicated state of one node. Clones are the same state.
+#[derive(Debug, Clone, Default)]
+pub struct StateMachine {
+    replica: Arc<Mutex<Replica>>,
     /// Where snapshots are kept too, if anywhere.
     disk: Option<Disk>,
 }
 
-/// A handle to the replicated state of one node. Clones are the same state.
-#[derive(Debug, Clone, Default)]
-pub struct StateMachine(Arc<Mutex<Machine>>);
-
 impl StateMachine {
-    /// A state machine that has applied nothing and knows this snapshot: openraft installs it, and applies
-    /// what comes after it in the log.
+    /// A state machine that has applied nothing and knows this snapshot. openraft installs it, and
+    /// applies what comes after it in the log.
     pub(crate) fn on(disk: Disk, snapshot: Option<Snapshot>) -> Self {
-        Self(Arc::new(Mutex::new(Machine { snapshot, disk: Some(disk), ..Machine::default() })))
+        let replica = Replica { snapshot, ..Replica::default() };
+        Self { replica: Arc::new(Mutex::new(replica)), disk: Some(disk) }
     }
 
-    /// Keeps a snapshot. On a disk, what it covers may be purged or acknowledged once this returns.
+    /// Keeps a snapshot. Where there is a disk, the snapshot is durable when this returns.
     async fn keep(&self, snapshot: Snapshot) -> io::Result<()> {
-        let disk = {
-            let mut machine = self.lock();
-            machine.snapshot = Some(snapshot.clone());
-            machine.disk.clone()
-        };
-        match disk {
+        self.lock().snapshot = Some(snapshot.clone());
+        match &self.disk {
             Some(disk) => disk.sync(Write::Snapshot(snapshot)).await,
             None => Ok(()),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Machine> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Replica> {
+        self.replica.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the state as far as this node has applied it. For a linearizable read, make sure first that it
-    /// has applied enough.
+    /// Reads the state as far as this node has applied it. For a linearizable read, make sure first
+    /// that it has applied enough.
     pub fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
         read(&self.lock().state)
     }
@@ -79,78 +65,15 @@ impl StateMachine {
         self.lock().snapshot.as_ref()?.meta.last_log_id.map(|id| id.index())
     }
 
-    /// Registers the reads of a round before it is proposed. They are answered when, and only when, its entry
-    /// is applied here.
+    /// Registers the reads of a round before it is proposed. They are answered when, and only when,
+    /// its entry is applied here.
     pub fn batch_reads(&self, round: RoundId, batched_reads: BatchedReads) {
         self.lock().batched_reads.insert(round, batched_reads);
     }
 
-    /// What a proposal of this node would give if it were applied next. Changes nothing but that the proposal's
-    /// batched_reads are answered. For [`Flaw::AcknowledgedBeforeCommit`](experiment::Flaw::AcknowledgedBeforeCommit).
-    pub fn preview(&self, proposal: &Proposal) -> Applied {
-        let mut machine = self.lock();
-        let batched_reads = machine.batched_reads.remove_entry(&proposal.round());
-        let state = machine.state.clone();
-        let mut copy =
-            Machine { state, batched_reads: batched_reads.into_iter().collect(), ..Machine::default() };
-        copy.apply(proposal.round(), proposal.batch(), true)
-    }
-
-    /// Forgets the reads of a round that will not be waited for.
+    /// Forgets all registered reads: nobody waits for them any more.
     pub fn forget_batched_reads(&self) {
         self.lock().batched_reads.clear();
-    }
-}
-
-impl Machine {
-    fn apply(&mut self, round: RoundId, batch: &Batch, answer: bool) -> Applied {
-        self.state.begin(batch);
-        let mut applied = Applied::default();
-        if !answer {
-            for write in &batch.writes {
-                // Nobody waits here: refusals are the same on the node that answers.
-                let _outcome = self.state.apply(write, None);
-            }
-            return applied;
-        }
-        let batched_reads = self.batched_reads.remove(&round).unwrap_or_default();
-        let mut batched_reads = batched_reads.into_iter().peekable();
-        applied.outcomes.reserve(batch.writes.len());
-        for (i, write) in batch.writes.iter().enumerate() {
-            while let Some((_, query)) = batched_reads.next_if(|(after, _)| *after <= i) {
-                applied.answers.push(self.state.query(&query));
-            }
-            let events = applied.events.len();
-            let mut outcome = self.state.apply(write, Some(&mut applied.events));
-            // Only what concerns groups is waited for; records would be held twice.
-            let fresh = applied.events.split_off(events);
-            applied.events.extend(fresh.into_iter().filter(|event| matches!(event, Event::Group { .. })));
-            self.state.fill(&mut outcome);
-            applied.outcomes.push(outcome);
-        }
-        applied.answers.extend(batched_reads.map(|(_, query)| self.state.query(&query)));
-        applied
-    }
-
-    /// Applies a proposal, or what a flaw makes of it.
-    fn apply_entry(&mut self, id: LogIdOf<TypeConfig>, proposal: Option<&Proposal>, answer: bool) -> Applied {
-        let mut applied = Applied::default();
-        let mut given = None;
-        if let Some(proposal) = proposal {
-            given = experiment::broken_batch(&self.state, proposal.batch());
-            let batch = given.as_ref().unwrap_or(proposal.batch());
-            applied = self.apply(proposal.round(), batch, answer);
-            for write in experiment::broken_writes_after(&self.state, proposal.batch()) {
-                let events = if answer { Some(&mut applied.events) } else { None };
-                applied.outcomes.push(self.state.apply(&write, events));
-                given.get_or_insert_with(|| proposal.batch().clone()).writes.push(write);
-            }
-        }
-        experiment::tell(|witness| {
-            let (index, term) = (id.index(), id.committed_leader_id().term);
-            witness.applied(&AppliedEntry { index, term, proposal, given: given.as_ref() }, &self.state);
-        });
-        applied
     }
 }
 
@@ -161,8 +84,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     async fn applied_state(
         &mut self,
     ) -> io::Result<(Option<LogIdOf<TypeConfig>>, StoredMembershipOf<TypeConfig>)> {
-        let machine = self.lock();
-        Ok((machine.applied, machine.membership.clone()))
+        let replica = self.lock();
+        Ok((replica.applied, replica.membership.clone()))
     }
 
     async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
@@ -171,17 +94,17 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     {
         while let Some((entry, responder)) = entries.try_next().await? {
             let applied = {
-                let mut machine = self.lock();
+                let mut replica = self.lock();
                 let id = entry.log_id();
-                machine.applied = Some(id);
+                replica.applied = Some(id);
                 match entry.payload {
-                    EntryPayload::Blank => machine.apply_entry(id, None, false),
+                    EntryPayload::Blank => replica.apply_entry(id, None, false),
                     EntryPayload::Membership(membership) => {
-                        machine.membership = StoredMembershipOf::<TypeConfig>::new(Some(id), membership);
-                        machine.apply_entry(id, None, false)
+                        replica.membership = StoredMembershipOf::<TypeConfig>::new(Some(id), membership);
+                        replica.apply_entry(id, None, false)
                     }
                     EntryPayload::Normal(proposal) => {
-                        machine.apply_entry(id, Some(&proposal), responder.is_some())
+                        replica.apply_entry(id, Some(&proposal), responder.is_some())
                     }
                 }
             };
@@ -202,10 +125,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         snapshot: Arc<State>,
     ) -> io::Result<()> {
         {
-            let mut machine = self.lock();
-            machine.state = experiment::broken_snapshot(&snapshot).unwrap_or_else(|| State::clone(&snapshot));
-            machine.applied = meta.last_log_id;
-            machine.membership = meta.last_membership.clone();
+            let mut replica = self.lock();
+            replica.state = flaws::state_of_snapshot(&snapshot);
+            replica.applied = meta.last_log_id;
+            replica.membership = meta.last_membership.clone();
         }
         self.keep(Snapshot { meta: meta.clone(), snapshot }).await
     }
@@ -220,12 +143,12 @@ impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, Arc<State>>> {
         let snapshot = {
-            let machine = self.lock();
+            let replica = self.lock();
             let meta = SnapshotMetaOf::<TypeConfig> {
-                last_log_id: machine.applied,
-                last_membership: machine.membership.clone(),
+                last_log_id: replica.applied,
+                last_membership: replica.membership.clone(),
             };
-            Snapshot { meta, snapshot: Arc::new(machine.state.clone()) }
+            Snapshot { meta, snapshot: Arc::new(replica.state.clone()) }
         };
         self.keep(snapshot.clone()).await?;
         Ok(snapshot)

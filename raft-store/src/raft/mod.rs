@@ -1,10 +1,19 @@
-//! What openraft sees of cohort: the types of its log, the log itself, and the state machine that entries are applied to.
+//! What openraft sees of cohort.
+//!
+//! openraft asks for three things: the `types` of what is replicated, a `log` that keeps entries, and
+//! a state machine to apply them to (`applier`). The log keeps plain `Entries`, and the state machine
+//! a plain `Replica`. Both do their work without openraft's traits.
 
-mod applier;
-mod log;
-mod types;
+pub(crate) mod applier;
+pub(crate) mod entries;
+pub(crate) mod log;
+pub(crate) mod replica;
+pub(crate) mod types;
 
-pub use applier::{BatchedReads, StateMachine};
-pub(crate) use log::Log;
+pub use applier::StateMachine;
 pub use log::MemoryLog;
-pub use types::{Applied, Proposal, Raft, RoundId, TypeConfig};
+pub use replica::BatchedReads;
+pub use types::{Applied, Proposal, RoundId, TypeConfig};
+
+/// A Raft node of cohort.
+pub type Raft = openraft::Raft<TypeConfig, StateMachine>;

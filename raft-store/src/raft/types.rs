@@ -1,19 +1,21 @@
-//! What openraft is told of cohort: the types of entries, answers, nodes.
+//! The types that openraft is set up with: entries, answers, nodes.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use openraft::alias::SnapshotOf;
 use openraft::impls::leader_id_std::LeaderId;
+use runtime::Runtime;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use state_machine::State;
 use state_machine::command::Batch;
 use state_machine::event::Event;
 use state_machine::ids::NodeId;
 use state_machine::reply::Outcome;
 
 use crate::codec;
-use runtime::Runtime;
 
 openraft::declare_raft_types!(
     /// cohort's types. Leader ids are text-book Raft: one leader a term.
@@ -26,15 +28,16 @@ openraft::declare_raft_types!(
         AsyncRuntime = Runtime,
 );
 
-/// A Raft node of cohort.
-pub type Raft = openraft::Raft<TypeConfig, crate::StateMachine>;
+/// A snapshot: the state, and where in the log it was taken.
+pub(crate) type Snapshot = SnapshotOf<TypeConfig, Arc<State>>;
 
-/// Which of a leader's rounds an entry is: names the reads that ride on it.
+/// Which of a leader's rounds an entry is. The reads that are batched with the entry go by this
+/// name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct RoundId {
-    /// The life of the node that proposed it.
+    /// The incarnation of the node that proposed it.
     pub incarnation: u64,
-    /// Its number there.
+    /// Its number there, from 1.
     pub number: u64,
 }
 
@@ -119,7 +122,7 @@ impl<'de> Deserialize<'de> for Proposal {
 pub struct Applied {
     /// One for each write, in order.
     pub outcomes: Vec<Outcome>,
-    /// One for each read that rode on the entry, in order.
+    /// One for each read that was batched with the entry, in order.
     pub answers: Vec<Outcome>,
     /// What happened to groups.
     pub events: Vec<Event>,

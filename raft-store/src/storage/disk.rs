@@ -1,77 +1,61 @@
-//! A disk for the simulator: what a node has synced outlives its process, what it has not is lost with it.
+//! A disk for the simulator. What a node has synced outlives its process; the rest is lost with it.
 //!
-//! Everything that a node has to keep goes here as one sequence of [`Write`]s: vote, entries, truncations, purges,
-//! commit marks, snapshots. A sync takes a while and covers what was written when it began; the next one covers
-//! what came meanwhile. So what is durable is always a beginning of the sequence, as it would be in one file that is
-//! only appended to: no commit mark without its entries, no purge without the snapshot that covers it.
+//! Everything that a node has to keep goes here as one sequence of [`Write`]s: votes, entries,
+//! truncations, purges, commit marks, snapshots. A sync takes a while and covers what was written
+//! when it began; the next sync covers what came meanwhile. So what is durable is always a
+//! beginning of the sequence, as in one file that is only appended to. There is no commit mark
+//! without its entries, and no purge without the snapshot that covers it.
 //!
-//! It is in memory itself. Production has none yet ([`Storage::default`]); one would be of this form.
+//! The disk itself is in memory, and keeps values rather than bytes. Production has none yet. The
+//! disk knows nothing of who reads it: [`Storage`](super::Storage) puts log and state on it.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use openraft::alias::{EntryOf, LogIdOf, SnapshotOf, VoteOf};
+use openraft::alias::{EntryOf, LogIdOf, VoteOf};
 use openraft::storage::IOFlushed;
-use state_machine::State;
 use tokio::sync::oneshot;
 
-use crate::experiment::{self, Flaw};
-use crate::raft::StateMachine;
-use crate::raft::TypeConfig;
-use crate::raft::{Log, MemoryLog};
+use crate::flaws;
+use crate::raft::entries::Entries;
+use crate::raft::types::{Snapshot, TypeConfig};
 
-pub(crate) type Snapshot = SnapshotOf<TypeConfig, Arc<State>>;
-
-/// What a node begins with, and where it keeps what it must not forget.
-#[derive(Debug, Default)]
-pub struct Storage {
-    /// The log and the vote.
-    pub log: MemoryLog,
-    /// The replicated state.
-    pub machine: StateMachine,
-    disk: Option<Disk>,
-}
-
-impl Storage {
-    /// The number of the life that begins now. A process that has its predecessor's memory has the next number
-    /// after it; one without memory has a number that nobody else has.
-    pub fn next_incarnation(&self) -> u64 {
-        // As many bits as every reader of JSON keeps.
-        let fresh = || runtime::random() >> 11;
-        let Some(disk) = &self.disk else { return fresh() };
-        let mut inner = disk.lock();
-        let life = inner.durable.life.map_or_else(fresh, |life| life + 1);
-        inner.durable.life = Some(life);
-        life
-    }
-}
-
-/// Something to keep.
+/// Something to keep. A later write may undo an earlier one.
 #[derive(Debug)]
 pub(crate) enum Write {
+    /// The node's vote.
     Vote(VoteOf<TypeConfig>),
+    /// The last entry that is known to be raft-committed.
     Committed(Option<LogIdOf<TypeConfig>>),
+    /// Entries at the end of the log.
     Append(Vec<EntryOf<TypeConfig>>),
+    /// The log ends before this index.
     TruncateFrom(u64),
+    /// The log begins after this entry.
     Purge(LogIdOf<TypeConfig>),
+    /// The last snapshot.
     Snapshot(Snapshot),
 }
 
 /// Who waits for a write to be durable.
-enum Waiter {
+pub(crate) enum Waiter {
+    /// Nobody.
     Nobody,
+    /// openraft, for entries that it appended.
     Append(IOFlushed<TypeConfig>),
+    /// A call that returns when the write is durable.
     Call(oneshot::Sender<io::Result<()>>),
 }
 
 impl Waiter {
-    fn tell(self, synced: io::Result<()>) {
+    /// The wait is over.
+    pub(crate) fn complete(self, synced: io::Result<()>) {
         match self {
             Self::Nobody => {}
             Self::Append(callback) => callback.io_completed(synced),
-            // Whoever called does not wait any more where its task has ended.
+            // The caller does not wait any more if its task has ended.
             Self::Call(sender) => drop(sender.send(synced)),
         }
     }
@@ -80,9 +64,9 @@ impl Waiter {
 /// What a crash leaves.
 #[derive(Debug, Default)]
 struct Durable {
-    log: Log,
+    log: Entries,
     snapshot: Option<Snapshot>,
-    life: Option<u64>,
+    incarnation: Option<u64>,
 }
 
 impl Durable {
@@ -121,35 +105,39 @@ impl std::fmt::Debug for Disk {
 }
 
 impl Disk {
-    /// An empty disk. Where a sync takes no time, everything is durable as soon as it is written.
+    /// An empty disk. If a sync takes no time, everything is durable as soon as it is written.
     pub fn new(sync_takes: Duration) -> Self {
         let (durable, unsynced) = (Durable::default(), VecDeque::new());
         Self(Arc::new(Mutex::new(Inner { sync_takes, durable, unsynced, syncing: false })))
     }
 
-    /// What a process finds that is started on this disk. The process before it has ended; what it had not synced
-    /// is gone.
-    pub fn open(&self) -> Storage {
+    /// Drops what was not synced. Gives the log and the snapshot that are left.
+    pub(super) fn recover(&self) -> (Entries, Option<Snapshot>) {
         let mut inner = self.lock();
         inner.unsynced.clear();
         inner.syncing = false;
-        Storage {
-            log: MemoryLog::on(self.clone(), inner.durable.log.clone()),
-            machine: StateMachine::on(self.clone(), inner.durable.snapshot.clone()),
-            disk: Some(self.clone()),
-        }
+        (inner.durable.log.clone(), inner.durable.snapshot.clone())
+    }
+
+    /// The number after the last incarnation's, or `first` if there was none. It is durable at
+    /// once.
+    pub(super) fn next_incarnation(&self, first: impl FnOnce() -> u64) -> u64 {
+        let mut inner = self.lock();
+        let incarnation = inner.durable.incarnation.map_or_else(first, |last| last + 1);
+        inner.durable.incarnation = Some(incarnation);
+        incarnation
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes; it will be durable before anything that is written later.
+    /// Writes. It will be durable before anything that is written later.
     pub(crate) fn write(&self, write: Write) {
         self.put(write, Waiter::Nobody);
     }
 
-    /// Writes entries; `callback` is told when they are durable.
+    /// Writes entries. `callback` is called when they are durable.
     pub(crate) fn append(&self, entries: Vec<EntryOf<TypeConfig>>, callback: IOFlushed<TypeConfig>) {
         self.put(Write::Append(entries), Waiter::Append(callback));
     }
@@ -161,19 +149,14 @@ impl Disk {
         synced.await.unwrap_or_else(|_| Err(io::Error::other("the disk was opened by another process")))
     }
 
-    fn put(&self, write: Write, mut waiter: Waiter) {
-        if experiment::has(Flaw::VoteForgotten) && matches!(write, Write::Vote(_)) {
-            return waiter.tell(Ok(()));
-        }
-        if experiment::has(Flaw::AcknowledgedBeforeSync) {
-            std::mem::replace(&mut waiter, Waiter::Nobody).tell(Ok(()));
-        }
+    fn put(&self, write: Write, waiter: Waiter) {
+        let Some((write, waiter)) = flaws::disk_write(write, waiter) else { return };
         {
             let mut inner = self.lock();
             if inner.sync_takes.is_zero() {
                 let synced = inner.durable.take(write);
                 drop(inner);
-                return waiter.tell(synced);
+                return waiter.complete(synced);
             }
             inner.unsynced.push_back((write, waiter));
             if std::mem::replace(&mut inner.syncing, true) {
@@ -202,13 +185,13 @@ impl Disk {
 
     /// The first so many writes are durable.
     fn settle(&self, written: usize) {
-        let told: Vec<_> = {
+        let completed: Vec<_> = {
             let mut inner = self.lock();
             let Inner { durable, unsynced, .. } = &mut *inner;
             let synced = unsynced.drain(..written.min(unsynced.len()));
             synced.map(|(write, waiter)| (durable.take(write), waiter)).collect()
         };
-        // Without the lock: who is told may write.
-        told.into_iter().for_each(|(synced, waiter)| waiter.tell(synced));
+        // Without the lock, because a waiter may write at once.
+        completed.into_iter().for_each(|(synced, waiter)| waiter.complete(synced));
     }
 }

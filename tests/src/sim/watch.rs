@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use raft_store::experiment::{AppliedEntry, Witness};
-use raft_store::{Proposal, StateMachine, codec};
+use raft_store::observe::{AppliedEntry, Observer};
+use raft_store::{Proposal, StateMachine, codec, flaws};
 use serde::Serialize;
 use state_machine::State;
 use state_machine::command::{Batch, RequestId};
@@ -86,7 +86,7 @@ impl Watch {
     }
 
     /// For the next life of a node, with its state.
-    pub fn witness(&self, node: usize, machine: StateMachine) -> Arc<dyn Witness> {
+    pub fn observer(&self, node: usize, machine: StateMachine) -> Arc<dyn Observer> {
         let mut notes = self.lock();
         let lives = notes.lives.entry(node).or_default();
         let life = u32::try_from(lives.len()).unwrap_or(u32::MAX);
@@ -142,8 +142,9 @@ impl OneLife {
     }
 }
 
-impl Witness for OneLife {
+impl Observer for OneLife {
     fn applied(&self, entry: &AppliedEntry<'_>, state: &State) {
+        let given = flaws::recall::<Batch>();
         let mut notes = self.watch.lock();
         notes.trace.applied.push(Applied {
             node: self.name.clone(),
@@ -156,7 +157,7 @@ impl Witness for OneLife {
         notes.entries.entry(entry.index).or_insert_with(|| Entry {
             term: entry.term,
             proposal: entry.proposal.cloned(),
-            given: entry.given.cloned(),
+            given,
         });
     }
 

@@ -1,18 +1,31 @@
-//! The faults that can be put into a node on purpose, to prove that the arena finds them.
+//! The planted bugs: which there are, which a node has, and those of the storage and the replica.
+//!
+//! A simulated machine carries at most one [`Flaw`]. Bugs of the service are in the node's own
+//! hooks.
+//!
+//! Bugs of the state machine are made without touching it. It is given another batch than the log
+//! says, or more writes after the batch. So the bug is in what is decided, and the pure crate stays
+//! free of hooks.
 
+use std::any::Any;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
+use runtime::Host;
 use state_machine::State;
 use state_machine::command::{Acknowledged, Batch, Command, Fence, Lane, RequestId, Stamp, Write};
 use state_machine::dedup::Seen;
 use state_machine::groups::Membership;
 use state_machine::ids::TopicPartition;
 
-use super::has;
+use crate::raft::applier::StateMachine;
+use crate::raft::replica::Replica;
+use crate::raft::types::{Applied, Proposal};
+use crate::storage::disk::{Waiter, Write as DiskWrite};
 
-/// A fault of the kind that a distributed log or a group coordinator can have. `docs/arena.md` has the table of
-/// what finds each.
+/// A fault of the kind that a distributed log or a group coordinator can have. `docs/arena.md` has
+/// the table of what finds each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flaw {
     /// The leader answers writes when it has proposed them, without waiting for a quorum.
@@ -102,10 +115,85 @@ impl FromStr for Flaw {
     }
 }
 
-/// What the state machine is given instead of a batch, where a flaw says so.
-pub(crate) fn broken_batch(state: &State, batch: &Batch) -> Option<Batch> {
+/// What is attached to a machine whose node has a flaw.
+struct Planted {
+    flaw: Flaw,
+    memory: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+/// The same machine with a flaw in the node that will run on it. It takes the place of an earlier
+/// one.
+#[must_use]
+pub fn attach(host: Host, flaw: Flaw) -> Host {
+    host.with_attachment(Planted { flaw, memory: Mutex::default() })
+}
+
+/// Whether the current node has this flaw.
+pub fn has(flaw: Flaw) -> bool {
+    runtime::attachment::<Planted>().is_some_and(|planted| planted.flaw == flaw)
+}
+
+/// Lets the current node's flaw remember a value, instead of what it remembered before.
+pub fn remember<T: Any + Send>(value: T) {
+    if let Some(planted) = runtime::attachment::<Planted>() {
+        *planted.memory.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(value));
+    }
+}
+
+/// Takes what the current node's flaw remembers, if that is of this type.
+pub fn recall<T: Any + Send>() -> Option<T> {
+    let planted = runtime::attachment::<Planted>()?;
+    let mut memory = planted.memory.lock().unwrap_or_else(PoisonError::into_inner);
+    let value = memory.take_if(|value| value.is::<T>())?;
+    value.downcast().ok().map(|value| *value)
+}
+
+/// What a proposal of this node would give if it were applied next. The reads that are batched with
+/// the proposal are answered, and nothing else changes.
+pub fn preview(machine: &StateMachine, proposal: &Proposal) -> Applied {
+    let mut replica = machine.lock();
+    let batched_reads = replica.batched_reads.remove_entry(&proposal.round()).into_iter().collect();
+    let mut copy = Replica::default();
+    (copy.state, copy.batched_reads) = (replica.state.clone(), batched_reads);
+    copy.apply_batch(proposal.round(), proposal.batch(), true)
+}
+
+/// Applies another batch than a proposal's, or more writes after it, where a flaw says so.
+///
+/// The flaw remembers the [`Batch`] that was applied instead, until the observer of this node has
+/// heard of the entry and [recalls](recall) it. A replay of the log needs it.
+pub(super) fn apply_another_batch(
+    replica: &mut Replica,
+    proposal: &Proposal,
+    answer: bool,
+) -> Option<Applied> {
+    let (round, batch) = (proposal.round(), proposal.batch());
+    if let Some(instead) = batch_instead(&replica.state, batch) {
+        let applied = replica.apply_batch(round, &instead, answer);
+        remember(instead);
+        return Some(applied);
+    }
+    if !has(Flaw::EarlyHandover) && !has(Flaw::JoinedTwice) {
+        return None;
+    }
+    let mut applied = replica.apply_batch(round, batch, answer);
+    let more = writes_after(&replica.state, batch);
+    if !more.is_empty() {
+        let mut instead = batch.clone();
+        for write in more {
+            let events = if answer { Some(&mut applied.events) } else { None };
+            applied.outcomes.push(replica.state.apply(&write, events));
+            instead.writes.push(write);
+        }
+        remember(instead);
+    }
+    Some(applied)
+}
+
+/// The batch that takes the place of one, where a flaw says so.
+fn batch_instead(state: &State, batch: &Batch) -> Option<Batch> {
     if has(Flaw::RetryAppliedTwice) {
-        // Requests that wait are left alone: without an request id nobody could answer them.
+        // Delayed requests are left alone: without a request id nobody could answer them.
         let forget = |write: &Write| Write {
             request_id: write.request_id.filter(|request_id| request_id.lane == Lane::Delayed),
             command: write.command.clone(),
@@ -126,7 +214,8 @@ pub(crate) fn broken_batch(state: &State, batch: &Batch) -> Option<Batch> {
     None
 }
 
-/// Requests older than the newest few of their node are forgotten, and hence new when they come again.
+/// Requests older than the newest few of their node are forgotten, and hence new when they come
+/// again.
 fn forgetful(state: &State, batch: &Batch) -> Batch {
     /// So many of a node's requests are remembered.
     const NEWEST: u64 = 4;
@@ -138,8 +227,8 @@ fn forgetful(state: &State, batch: &Batch) -> Batch {
         };
         let RequestId { node, incarnation, lane, seq } = request_id;
         batch.acknowledged.push(Acknowledged { node, incarnation, lane, below: seq.saturating_sub(NEWEST) });
-        let over = |floor: &Acknowledged| {
-            (floor.node, floor.incarnation, floor.lane) == (node, incarnation, lane) && seq < floor.below
+        let over = |known: &Acknowledged| {
+            (known.node, known.incarnation, known.lane) == (node, incarnation, lane) && seq < known.below
         };
         if batch.acknowledged.iter().any(over) || state.dedup().seen(&request_id) == Seen::Over {
             write.request_id = None;
@@ -168,8 +257,8 @@ fn legitimate(state: &State, command: &mut Command) {
     }
 }
 
-/// What the state machine is given after a batch, where a flaw says so.
-pub(crate) fn broken_writes_after(state: &State, batch: &Batch) -> Vec<Write> {
+/// What is applied after a batch, where a flaw says so.
+fn writes_after(state: &State, batch: &Batch) -> Vec<Write> {
     if has(Flaw::EarlyHandover) {
         let mut polls = Vec::new();
         for (id, group) in state.groups() {
@@ -194,7 +283,7 @@ pub(crate) fn broken_writes_after(state: &State, batch: &Batch) -> Vec<Write> {
 }
 
 /// What is installed instead of a snapshot, where a flaw says so.
-pub(crate) fn broken_snapshot(state: &State) -> Option<State> {
+pub(super) fn without_a_group(state: &State) -> Option<State> {
     if !has(Flaw::SnapshotWithoutGroup) {
         return None;
     }
@@ -225,4 +314,18 @@ pub(crate) fn broken_snapshot(state: &State) -> Option<State> {
         let _outcome = state.apply(write, None);
     }
     Some(state)
+}
+
+/// What a disk writes and who waits for it, where a flaw may lose the one or let the other go
+/// early.
+pub(super) fn unreliable_write(write: DiskWrite, waiter: Waiter) -> Option<(DiskWrite, Waiter)> {
+    if has(Flaw::VoteForgotten) && matches!(write, DiskWrite::Vote(_)) {
+        waiter.complete(Ok(()));
+        return None;
+    }
+    if has(Flaw::AcknowledgedBeforeSync) {
+        waiter.complete(Ok(()));
+        return Some((write, Waiter::Nobody));
+    }
+    Some((write, waiter))
 }

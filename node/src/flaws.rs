@@ -1,0 +1,52 @@
+//! Hooks for planted bugs of the service. Each hook is named for what it changes, and usually
+//! changes nothing.
+//!
+//! What planted bugs are for, [`raft_store`]'s module of the same name says. They need the feature
+//! `flaws`, which only the arena switches on. Without it the module `planted` is not compiled, and
+//! each hook is the one line that production runs.
+//!
+//! A file of production calls at most one hook, and calls it in every build.
+
+use raft_store::{Proposal, StateMachine};
+use state_machine::command::Query;
+
+use crate::service::round::End;
+
+#[cfg(feature = "flaws")]
+mod planted;
+
+/// The deadlines that a leader keeps. A planted bug wraps them.
+#[cfg(not(feature = "flaws"))]
+pub(crate) use crate::service::deadlines::Deadlines;
+#[cfg(feature = "flaws")]
+pub(crate) use planted::Deadlines;
+
+/// What `cohort --version` says. A build that can have planted bugs says so.
+#[cfg(not(feature = "flaws"))]
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+#[cfg(feature = "flaws")]
+pub(crate) use planted::VERSION;
+
+/// How a round ends. `proposal` is what the round proposes, or `None` if it has reads alone.
+#[inline]
+pub(crate) fn round_end(machine: &StateMachine, proposal: Option<&Proposal>, end: End) -> End {
+    #[cfg(feature = "flaws")]
+    return planted::round_end(machine, proposal, end);
+    #[cfg(not(feature = "flaws"))]
+    {
+        _ = (machine, proposal);
+        end
+    }
+}
+
+/// From where a query reads, in a node that has proposed this many rounds.
+#[inline]
+pub(crate) fn read_position(query: Query, rounds: u64) -> Query {
+    #[cfg(feature = "flaws")]
+    return planted::read_position(query, rounds);
+    #[cfg(not(feature = "flaws"))]
+    {
+        _ = rounds;
+        query
+    }
+}
