@@ -483,7 +483,7 @@ echo "INFO jepsen test runner" >"$run/jepsen.log"
 name=$(basename "$0")
 case "$name" in
 crashed) exit 255 ;;
-silenced) echo "WARN n1 stdout - maelstrom.process Error!" >>"$run/jepsen.log" ;;
+silenced) echo "WARN [n1 stdout] maelstrom.process: Error!" >>"$run/jepsen.log" ;;
 silenced-on-console) echo "WARN n1 stdout - maelstrom.process Error!" ;;
 esac
 fraction=0.9125
@@ -557,7 +557,7 @@ fn a_run_under_maelstrom_gets_the_verdict_it_deserves() {
         }
         let all = run("scripts/maelstrom", &[], &environment);
         let text = String::from_utf8_lossy(&all.stdout);
-        assert!(all.status.success() && text.ends_with("5 runs, 0 failed\n"), "{text}");
+        assert!(all.status.success() && text.ends_with("8 runs, 0 failed\n"), "{text}");
         let arguments = fs::read_to_string(folder.join("arguments")).expect("what Maelstrom was asked");
         let asked =
             |run: usize, what: &str| arguments.lines().nth(run).is_some_and(|line| line.contains(what));
@@ -574,9 +574,16 @@ fn a_run_under_maelstrom_gets_the_verdict_it_deserves() {
             "{arguments}"
         );
         assert!(
-            asked(4, "-w kafka") && asked(4, "--availability 0.9") && asked(5, "--nemesis partition"),
+            asked(4, "--concurrency 4n") && asked(5, "--latency 10 --latency-dist exponential --nemesis"),
             "{arguments}"
         );
+        // Its clients wait one second, those of kafka five.
+        assert!((2..=5).all(|run| asked(run, "-- --request-timeout 900")), "{arguments}");
+        assert!(
+            asked(6, "-w kafka") && asked(6, "--availability 0.9") && asked(7, "--nemesis partition"),
+            "{arguments}"
+        );
+        assert!(asked(8, "--rate 500") && !asked(8, "--request-timeout"), "{arguments}");
     }
 }
 

@@ -140,3 +140,19 @@ async fn incarnations_with_the_same_memory_are_numbered_one_after_the_other() {
         "{strangers:?} are not of {first}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_log_begins_with_its_members_once_and_again_where_that_was_lost() {
+    let members = || (1..=3).map(|node| (node, ())).collect();
+    let disk = Disk::new(SYNC);
+    let mut storage = disk.open();
+    assert!(storage.log.begin(2, members()));
+    assert!(!storage.log.begin(2, members()), "it has begun");
+    assert_eq!(last(&mut storage).await, Some(id(0, 0)));
+    let mut found = disk.open();
+    assert!(found.log.begin(2, members()), "nothing of it was synced");
+    found.log.save_vote(&vote(1)).await.expect("synced");
+    let mut found = disk.open();
+    assert!(!found.log.begin(2, members()), "what is synced later is synced after it");
+    assert_eq!(last(&mut found).await, Some(id(0, 0)));
+}

@@ -3,7 +3,7 @@
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use raft_store::{Disk, MemoryLog, StateMachine, Storage, TypeConfig};
-use runtime::Runtime;
+use runtime::{PacedRuntime, Runtime};
 
 struct Builder;
 
@@ -39,4 +39,5 @@ async fn the_store_on_a_disk_passes_openrafts_storage_suite() {
 #[test]
 fn the_runtime_passes_openrafts_runtime_suite() {
     openraft_rt::testing::Suite::<Runtime>::test_all();
+    openraft_rt::testing::Suite::<PacedRuntime>::test_all();
 }

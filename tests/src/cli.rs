@@ -79,6 +79,14 @@ enum StageName {
     Sim,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Distribution {
+    /// Every line takes the mean.
+    Constant,
+    /// Between a fifth and nine fifths of the mean, one in fifty four times as long.
+    Spread,
+}
+
 #[derive(Debug, Clone, Args)]
 struct RunArgs {
     /// Where the nodes run.
@@ -103,6 +111,16 @@ struct RunArgs {
     /// Mean latency between nodes in milliseconds, also without the nemesis `latency`.
     #[arg(long, default_value_t = 0)]
     latency: u32,
+    /// Whether every line between nodes takes exactly the mean latency, or a time around it.
+    #[arg(long, value_enum, default_value = "spread")]
+    latency_dist: Distribution,
+    /// The longest mean latency of the nemesis `latency`, in milliseconds.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    latency_max: u32,
+    /// How long a client waits for a reply, in seconds; nodes have to be told by `--
+    /// --request-timeout`.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(5..=600))]
+    patience: u32,
     /// Lines between nodes that the nemesis `loss` loses, in percent.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=100))]
     loss: u32,
@@ -356,6 +374,9 @@ fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         seed: args.seed.unwrap_or_else(fresh_seed),
         rate: args.rate,
         latency_ms: args.latency,
+        constant_latency: args.latency_dist == Distribution::Constant,
+        latency_max_ms: args.latency_max,
+        patience: args.patience,
         loss: args.loss,
         duplicate: args.duplicate,
         pipeline: usize::from(args.pipeline),

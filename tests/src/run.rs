@@ -13,13 +13,19 @@ use crate::checkers::{Checker, Judgement, judge, state};
 use crate::door::Door;
 use crate::history::{History, Micros};
 use crate::nemesis::Nemesis;
-use crate::nemesis::draw::{Ground, draw};
+use crate::nemesis::draw::{Ground, NEAR_MS, draw};
 use crate::play::{Outcome, Play, Setup};
 use crate::rng::Rng;
 use crate::schedule::Schedule;
 use crate::sim::Sim;
 use crate::stage::{Stage, StageError};
 use crate::workload::Kind;
+
+/// How long the clients of [`Case::patient`] wait, in seconds.
+const PATIENT_S: u32 = 12;
+
+/// How long its nodes may take to serve again, in seconds: an election over such round trips.
+const RECOVER_FAR_S: u32 = 45;
 
 /// The arguments of nodes with short logs.
 const SHORT_LOGS: [&str; 2] = ["--snapshot-entries", "20"];
@@ -43,6 +49,12 @@ pub struct Case {
     pub rate: u32,
     /// Mean latency between nodes, in milliseconds.
     pub latency_ms: u32,
+    /// Whether every line between nodes takes exactly that.
+    pub constant_latency: bool,
+    /// The longest mean latency of the nemesis `latency`, in milliseconds.
+    pub latency_max_ms: u32,
+    /// How long a client waits for a reply, in seconds; at least 5.
+    pub patience: u32,
     /// Lines that `loss` loses, in percent.
     pub loss: u32,
     /// Lines that `duplicate` doubles, in percent.
@@ -87,8 +99,42 @@ impl Case {
         nodes * 3
     }
 
-    /// A case with a workload, a size and a mix of faults of its own.
+    /// A case with a workload, a size and a mix of faults of its own; in one of four of those
+    /// without members round trips are long. (Sessions of members are too short for that.)
     pub fn swarm(seed: u64, stage: &dyn Stage, workloads: &[Kind]) -> Self {
+        let case = Self::swarm_nearby(seed, stage, workloads);
+        // From a stream of its own, so that seeds keep the rest of their case.
+        let mut rng = Rng::new(seed, "case with long round trips");
+        let members = matches!(case.workload, Kind::Groups | Kind::Classic);
+        if members || !rng.percent(25) {
+            return case;
+        }
+        let mut case = Self {
+            latency_ms: rng.pick(&[0, 160, 200, 500, 1_000]).copied().unwrap_or(0),
+            constant_latency: rng.percent(50),
+            rate: rng.pick(&[2, 20, case.rate]).copied().unwrap_or(2),
+            ..case
+        };
+        if case.latency_ms == 0 || rng.percent(50) {
+            case.latency_max_ms = 1_000;
+            if !case.nemeses.contains(&Nemesis::Latency) {
+                case.nemeses.push(Nemesis::Latency);
+            }
+        }
+        case.patient()
+    }
+
+    /// With clients that wait for as long as round trips of 2 s need, and nodes that know it.
+    #[must_use]
+    pub fn patient(mut self) -> Self {
+        (self.patience, self.recover) = (PATIENT_S, RECOVER_FAR_S);
+        let timeout_ms = 1_000 * (PATIENT_S - 1);
+        self.args.extend(["--request-timeout".to_owned(), timeout_ms.to_string()]);
+        self
+    }
+
+    /// As [`swarm`](Self::swarm), but with latencies of 100 ms at most.
+    pub fn swarm_nearby(seed: u64, stage: &dyn Stage, workloads: &[Kind]) -> Self {
         let mut rng = Rng::new(seed, "case");
         let nodes = if rng.percent(60) { 3 } else { 5 };
         let able: Vec<Nemesis> = Nemesis::ALL.into_iter().filter(|nemesis| stage.can(*nemesis)).collect();
@@ -111,6 +157,9 @@ impl Case {
             seed,
             rate: pick(&mut rng, &[50, 100, 200]),
             latency_ms: pick(&mut rng, &[0, 0, 2, 10]),
+            constant_latency: false,
+            latency_max_ms: NEAR_MS,
+            patience: 5,
             loss: pick(&mut rng, &[2, 5, 10]),
             duplicate: pick(&mut rng, &[2, 5, 20]),
             pipeline: if rng.percent(30) { 4 } else { 1 },
@@ -146,6 +195,7 @@ impl Case {
             length_us: self.faults_us(),
             loss_ppm: self.loss * 10_000,
             duplicate_ppm: self.duplicate * 10_000,
+            latency_max_ms: self.latency_max_ms,
         };
         draw(&self.nemeses, &ground, self.seed)
     }
@@ -171,6 +221,8 @@ impl Case {
             rate: self.rate,
             pipeline: self.pipeline,
             latency_us: Micros::from(self.latency_ms) * 1_000,
+            constant_latency: self.constant_latency,
+            patience_us: Micros::from(self.patience) * 1_000_000,
             faults_us: self.faults_us(),
             recover_us: Micros::from(self.recover) * 1_000_000,
             schedule,
@@ -193,7 +245,7 @@ impl Case {
         let nemeses = if nemeses.is_empty() { "none".to_owned() } else { nemeses.join(",") };
         let mut line = format!(
             "scripts/arena {} --stage {} --nodes {} --seconds {} --nemesis {nemeses} --seed {} --rate {} --latency {} \
-             --loss {} --duplicate {} --pipeline {} --clients {} --recover {}",
+             --latency-dist {} --latency-max {} --patience {} --loss {} --duplicate {} --pipeline {} --clients {} --recover {}",
             self.workload.name(),
             self.stage,
             self.nodes,
@@ -201,6 +253,9 @@ impl Case {
             self.seed,
             self.rate,
             self.latency_ms,
+            if self.constant_latency { "constant" } else { "spread" },
+            self.latency_max_ms,
+            self.patience,
             self.loss,
             self.duplicate,
             self.pipeline,

@@ -82,6 +82,9 @@ pub enum What {
     Latency {
         /// Microseconds.
         mean_us: Micros,
+        /// Whether every line takes exactly that.
+        #[serde(default)]
+        constant: bool,
     },
     /// Loses lines between nodes.
     Loss {

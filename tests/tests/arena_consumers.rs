@@ -14,7 +14,14 @@ use serde_json::{Value, json};
 mod support;
 
 fn run(workload: Kind, seed: u64) -> History {
-    let ground = Ground { nodes: 3, slots: 9, length_us: 20_000_000, loss_ppm: 0, duplicate_ppm: 0 };
+    let ground = Ground {
+        nodes: 3,
+        slots: 9,
+        length_us: 20_000_000,
+        loss_ppm: 0,
+        duplicate_ppm: 0,
+        latency_max_ms: 100,
+    };
     let mut play = Play::new(Setup {
         workload,
         nodes: 3,
@@ -22,6 +29,8 @@ fn run(workload: Kind, seed: u64) -> History {
         rate: 200,
         pipeline: 1,
         latency_us: 0,
+        constant_latency: false,
+        patience_us: 5_000_000,
         faults_us: 20_000_000,
         recover_us: 3_000_000,
         schedule: draw(&[Nemesis::Clients], &ground, seed),

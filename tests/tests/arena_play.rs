@@ -106,6 +106,8 @@ fn setup(seed: u64, schedule: Schedule) -> Setup {
         rate: 300,
         pipeline: 2,
         latency_us: 1_000,
+        constant_latency: false,
+        patience_us: 5_000_000,
         faults_us: 10_000_000,
         recover_us: 3_000_000,
         schedule,
@@ -122,8 +124,14 @@ fn run(seed: u64, schedule: Schedule) -> (Vec<String>, play::Outcome) {
 }
 
 fn everything(seed: u64) -> Schedule {
-    let ground =
-        Ground { nodes: 5, slots: 10, length_us: 10_000_000, loss_ppm: 50_000, duplicate_ppm: 50_000 };
+    let ground = Ground {
+        nodes: 5,
+        slots: 10,
+        length_us: 10_000_000,
+        loss_ppm: 50_000,
+        duplicate_ppm: 50_000,
+        latency_max_ms: 100,
+    };
     draw(&Nemesis::ALL, &ground, seed)
 }
 

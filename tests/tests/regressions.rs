@@ -93,7 +93,7 @@ fn problem(case: &Case) -> Option<String> {
 fn what_was_found_once_does_not_come_back() {
     let mut failed = Vec::new();
     for (seed, found, then) in FOUND {
-        let case = Case { args: Vec::new(), ..Case::swarm(*seed, *then, &Kind::ALL) };
+        let case = Case { args: Vec::new(), ..Case::swarm_nearby(*seed, *then, &Kind::ALL) };
         if let Some(problem) = problem(&case) {
             failed.push(format!("seed {seed}, which once found that {found}: {problem}"));
         }
@@ -103,7 +103,7 @@ fn what_was_found_once_does_not_come_back() {
 
 /// With `restart` on top of what the seed draws.
 fn restarted(seed: u64) -> Case {
-    let mut case = Case { args: Vec::new(), ..Case::swarm(seed, &BEFORE_RESTARTS, &Kind::ALL) };
+    let mut case = Case { args: Vec::new(), ..Case::swarm_nearby(seed, &BEFORE_RESTARTS, &Kind::ALL) };
     case.nemeses.push(Nemesis::Restart);
     case
 }

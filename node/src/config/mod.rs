@@ -20,32 +20,38 @@ pub struct Args {
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
 
-    /// RpcResponse a request at the latest this many ms after it came in (Maelstrom's clients wait 5,000)
+    /// Answer a request at the latest this many ms after it came in. Set it below what clients
+    /// wait: Maelstrom's wait 5,000, those of `lin-kv` 1,000 or ten times the latency
     #[arg(long, value_name = "MS", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(100..=600_000))]
     request_timeout: u32,
 
-    /// Time between heartbeats of the Raft leader, in ms; above the worst round trip, which a heartbeat has to make in it
+    /// Least time between heartbeats of the Raft leader, in ms. Over round trips longer than two
+    /// thirds of it, this and all time-outs between nodes grow with what is measured
     #[arg(long, value_name = "MS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(10..=10_000))]
     heartbeat: u32,
 
-    /// Least time without a leader before a node stands for election, in ms
+    /// Least time without a leader before a node stands for election, in ms; grows as --heartbeat
+    /// does
     #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(20..=60_000))]
     election_min: u32,
 
-    /// Most time without a leader before a node stands for election, in ms; also the leader's lease
+    /// Most time without a leader before a node stands for election, in ms; also the leader's
+    /// lease; grows as --heartbeat does
     #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(30..=60_000))]
     election_max: u32,
 
-    /// How long the leader waits for a follower to acknowledge entries before it sends them again, in ms;
-    /// about twice the worst round trip
+    /// How long the leader waits for a follower to acknowledge entries before it sends them again,
+    /// in ms; grows as --heartbeat does
     #[arg(long, value_name = "MS", default_value_t = 400, value_parser = clap::value_parser!(u32).range(10..=60_000))]
     append_timeout: u32,
 
-    /// How long the leader waits for a follower to acknowledge a piece of a snapshot, in ms
+    /// How long the leader waits for a follower to acknowledge a chunk of a snapshot, in ms; grows
+    /// as --heartbeat does
     #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(10..=60_000))]
     snapshot_timeout: u32,
 
-    /// How long a follower waits for the answer to a request that it passed on before it sends it again, in ms
+    /// How long a follower waits for the answer to a request that it passed on before it sends it
+    /// again, in ms; grows as --heartbeat does
     #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=60_000))]
     forward_timeout: u32,
 

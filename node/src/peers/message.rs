@@ -31,10 +31,12 @@ impl Message {
     /// What kind it is, for people who read the network's journal.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Request(_, RpcRequest::Append(_)) => "raft_append",
+            Self::Request(_, RpcRequest::Append(..)) => "raft_append",
             Self::Request(_, RpcRequest::Vote(_)) => "raft_vote",
             Self::Request(_, RpcRequest::PreVote(_)) => "raft_pre_vote",
             Self::Request(_, RpcRequest::Snapshot(_)) => "raft_snapshot",
+            Self::Request(_, RpcRequest::Probe(_)) => "raft_probe",
+            Self::Response(.., Ok(RpcResponse::Probe)) => "raft_probe_ok",
             Self::Response(.., Ok(RpcResponse::Append(_))) => "raft_append_ok",
             Self::Response(.., Ok(RpcResponse::Vote(_))) => "raft_vote_ok",
             Self::Response(.., Ok(RpcResponse::ChunkReceived { .. } | RpcResponse::Snapshot(_))) => {
@@ -55,14 +57,17 @@ pub fn is_kind(kind: &str) -> bool {
 /// A question of Raft's.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum RpcRequest {
-    /// Entries, or a heartbeat.
-    Append(AppendEntriesRequest<TypeConfig>),
+    /// How long the leader's round trips are, in milliseconds
+    /// ([`round_trips`](super::round_trips)); and entries, or a heartbeat.
+    Append(u32, AppendEntriesRequest<TypeConfig>),
     /// A vote.
     Vote(VoteRequest<TypeConfig>),
     /// Whether a vote would be given.
     PreVote(VoteRequest<TypeConfig>),
     /// A chunk of a snapshot.
     Snapshot(SnapshotChunk),
+    /// How long a round trip takes; from a leader, with what it tells of its own, in milliseconds.
+    Probe(Option<u32>),
 }
 
 /// One chunk of a snapshot.
@@ -97,6 +102,8 @@ pub enum RpcResponse {
     },
     /// To the last chunk.
     Snapshot(SnapshotResponse<TypeConfig>),
+    /// To [`RpcRequest::Probe`].
+    Probe,
 }
 
 /// Requests on their way from the node that took them in to the leader.

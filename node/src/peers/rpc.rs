@@ -1,48 +1,72 @@
 //! openraft's network over any [`Transport`]: requests with numbers, responses by number, and a time-out for each.
 //!
-//! openraft does not end a call by itself, so every call here ends: with the response, or after its time. A
-//! late response finds no one waiting and is dropped. How snapshots travel is in [`snapshots`](super::snapshots).
+//! openraft does not end a call by itself, so every call here ends: with the response, or after its
+//! time. A late response finds no one waiting and is dropped, but for the time that it took
+//! ([`RoundTrips`]). All time-outs here are times of Raft's clock, so they follow the round trips
+//! that were measured; what is configured is the least. How snapshots travel is in
+//! [`snapshots`](super::snapshots).
 //!
 //! The module does not answer requests: what a peer asks goes to the service, which knows Raft.
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::{Stream, StreamExt};
 use openraft::alias::{SnapshotOf, VoteOf};
+use openraft::base::{BoxFuture, BoxStream};
+use openraft::entry::RaftEntry;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::network::RPCOption;
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, VoteRequest,
+    VoteResponse,
 };
 use openraft::{AsyncRuntime, OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use raft_store::TypeConfig;
-use runtime::Runtime;
+use runtime::{Instant, PacedRuntime};
 use state_machine::State;
 use state_machine::ids::NodeId;
 use tokio::sync::oneshot;
 
 use super::message::{Message, RpcRequest, RpcResponse};
+use super::round_trips::RoundTrips;
 use super::snapshots;
 use super::transport::{Received, Transport};
 use crate::cluster::incarnations::Incarnations;
 
-/// How long calls may take.
+/// So many questions that were not answered are remembered, to know how long a late answer took.
+const UNANSWERED: usize = 1_024;
+
+/// A peer that does not answer at the start is probed so often.
+const PROBES: u32 = 8;
+
+/// After the first probe that was not answered so long goes by, after each later one as much
+/// longer.
+const PROBE_AFTER: Duration = Duration::from_millis(500);
+
+/// How long calls may take, by Raft's clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     /// An append with entries.
     pub append: Duration,
     /// A chunk of a snapshot.
     pub chunk: Duration,
+    /// Between heartbeats.
+    pub heartbeat: Duration,
 }
 
 type Waiting = BTreeMap<u64, oneshot::Sender<Result<RpcResponse, String>>>;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Calls {
     next: u64,
     waiting: Waiting,
+    /// Whom questions went to that have not been answered, and when.
+    unanswered: BTreeMap<u64, (NodeId, Instant)>,
+    trips: RoundTrips,
 }
 
 /// A node's line to its peers. Clones are the same line.
@@ -50,6 +74,8 @@ pub struct Peers(Arc<Inner>);
 
 struct Inner {
     me: NodeId,
+    /// All other nodes.
+    others: Vec<NodeId>,
     transport: Box<dyn Transport>,
     timeouts: Timeouts,
     calls: Mutex<Calls>,
@@ -79,10 +105,13 @@ impl Drop for Call<'_> {
 }
 
 impl Peers {
-    /// The line of node `me`.
-    pub fn new(me: NodeId, transport: Box<dyn Transport>, timeouts: Timeouts) -> Self {
-        let (calls, listened_to) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { me, transport, timeouts, calls, listened_to }))
+    /// The line of node `me` to all others.
+    pub fn new(me: NodeId, others: Vec<NodeId>, transport: Box<dyn Transport>, timeouts: Timeouts) -> Self {
+        let trips = RoundTrips::new(others.len(), timeouts.heartbeat);
+        runtime::set_pace(trips.pace());
+        let calls = Calls { next: 0, waiting: Waiting::new(), unanswered: BTreeMap::new(), trips };
+        let (calls, listened_to) = (Mutex::new(calls), Mutex::default());
+        Self(Arc::new(Inner { me, others, transport, timeouts, calls, listened_to }))
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
@@ -119,20 +148,88 @@ impl Peers {
         timeout: Duration,
     ) -> Option<Result<RpcResponse, String>> {
         let (sender, receiver) = oneshot::channel();
-        let call = {
-            let mut calls = self.calls();
-            calls.next += 1;
-            let number = calls.next;
-            calls.waiting.insert(number, sender);
-            Call(self, number)
-        };
+        let call = Call(self, self.number(to, &request));
+        self.calls().waiting.insert(call.1, sender);
         self.send(to, &Message::Request(call.1, request));
-        Runtime::timeout(timeout, receiver).await.ok()?.ok()
+        PacedRuntime::timeout(timeout, receiver).await.ok()?.ok()
+    }
+
+    /// A number for a question, and a note of when it was asked.
+    fn number(&self, to: NodeId, ask: &RpcRequest) -> u64 {
+        let mut calls = self.calls();
+        calls.next += 1;
+        let number = calls.next;
+        // A piece of a snapshot takes as long as it is.
+        if !matches!(ask, RpcRequest::Snapshot(_)) {
+            calls.unanswered.insert(number, (to, Instant::now()));
+            while calls.unanswered.len() > UNANSWERED {
+                calls.unanswered.pop_first();
+            }
+        }
+        number
+    }
+
+    /// Finds out how long round trips take, to all that answer.
+    pub fn probe(&self) {
+        for peer in self.0.others.iter().copied() {
+            let line = self.clone();
+            // It ends by itself, at the latest when it was asked often enough.
+            let _task = runtime::spawn(async move {
+                for attempt in 1..=PROBES {
+                    let ask = RpcRequest::Probe(None);
+                    let number = line.number(peer, &ask);
+                    line.send(peer, &Message::Request(number, ask));
+                    // Of the node's own time: Raft's is slow as long as nothing is known.
+                    runtime::sleep(PROBE_AFTER * attempt).await;
+                    if line.calls().trips.of(peer).is_some() {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+
+    /// What a round trip is known to be has changed.
+    fn measured(&self, change: impl FnOnce(&mut RoundTrips)) {
+        let (pace, news) = {
+            let mut calls = self.calls();
+            change(&mut calls.trips);
+            (calls.trips.pace(), calls.trips.news())
+        };
+        if pace != runtime::pace() {
+            tracing::debug!(?pace, "raft's clock");
+            runtime::set_pace(pace);
+        }
+        let Some(news) = news else { return };
+        for peer in self.0.others.iter().copied() {
+            let ask = RpcRequest::Probe(Some(millis(news)));
+            let number = self.number(peer, &ask);
+            self.send(peer, &Message::Request(number, ask));
+        }
+    }
+
+    /// A leader told how long its round trips are.
+    pub fn told(&self, round_trip_ms: u32) {
+        self.measured(|trips| trips.hear(Duration::from_millis(round_trip_ms.into())));
+    }
+
+    /// How long an append to a peer may take: to a peer farther away than a quorum, longer than to
+    /// others.
+    fn append_timeout(&self, to: NodeId) -> Duration {
+        let farther = self.calls().trips.beyond_quorum(to);
+        self.0.timeouts.append * farther
     }
 
     /// A response has come.
     pub fn respond(&self, number: u64, response: Result<RpcResponse, String>) {
-        let waiting = self.calls().waiting.remove(&number);
+        let (waiting, asked) = {
+            let mut calls = self.calls();
+            (calls.waiting.remove(&number), calls.unanswered.remove(&number))
+        };
+        if let Some((peer, at)) = asked {
+            let took = Instant::now() - at;
+            self.measured(|trips| trips.observe(peer, took));
+        }
         // A late response, or a second copy, has nobody waiting for it.
         if let Some(sender) = waiting
             && sender.send(response).is_err()
@@ -142,9 +239,20 @@ impl Peers {
     }
 }
 
+/// In milliseconds, rounded up.
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX)
+}
+
 /// Makes openraft's clients.
 #[derive(Clone)]
 pub struct Network(pub Peers);
+
+/// The answer to one append of a stream.
+type Appended = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
+
+/// The answers to a stream of appends, in its order.
+type Appends<'s> = Result<BoxStream<'s, Appended>, RPCError<TypeConfig>>;
 
 /// openraft's client of one peer.
 pub struct Client {
@@ -194,6 +302,51 @@ impl Client {
             }),
         }
     }
+
+    async fn append(
+        &self,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: &RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
+        // openraft gives an append no more than a heartbeat's interval.
+        let timeout = option.soft_ttl().max(self.peers.append_timeout(self.to));
+        let mut round_trip = Duration::ZERO;
+        self.peers.measured(|trips| round_trip = trips.lead());
+        let answer = |answer| if let RpcResponse::Append(response) = answer { Some(response) } else { None };
+        self.call(RPCTypes::AppendEntries, RpcRequest::Append(millis(round_trip), request), timeout, answer)
+            .await
+    }
+
+    /// The answer to one append of a stream, and whether it is the stream's last. `first` says that
+    /// the ones before it have been answered.
+    async fn append_in_stream(
+        &self,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: &RPCOption,
+        first: bool,
+    ) -> (Appended, bool) {
+        let before = request.prev_log_id;
+        let upto = request.entries.last().map(RaftEntry::log_id).or(before);
+        match self.append(request, option).await {
+            // It overtook the one before it, which the follower may have taken since: openraft
+            // would see a log that has become shorter.
+            Ok(AppendEntriesResponse::Conflict) if !first => {
+                let overtaken = NetworkError::from_string("an append overtook the one before it");
+                (Err(RPCError::Network(overtaken)), true)
+            }
+            Ok(response) => {
+                // A follower that took only a part is sent the rest anew.
+                let whole = match &response {
+                    AppendEntriesResponse::PartialSuccess(taken) => *taken == upto,
+                    _ => true,
+                };
+                let result = response.into_stream_result(before, upto);
+                let last = result.is_err() || !whole;
+                (Ok(result), last)
+            }
+            Err(error) => (Err(error), true),
+        }
+    }
 }
 
 impl RaftNetworkV2<TypeConfig> for Client {
@@ -204,10 +357,32 @@ impl RaftNetworkV2<TypeConfig> for Client {
         request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        // openraft gives an append no more than a heartbeat's interval, which no round trip of 100 ms meets.
-        let timeout = option.soft_ttl().max(self.peers.0.timeouts.append);
-        let answer = |answer| if let RpcResponse::Append(response) = answer { Some(response) } else { None };
-        self.call(RPCTypes::AppendEntries, RpcRequest::Append(request), timeout, answer).await
+        self.append(request, &option).await
+    }
+
+    fn stream_append<'s, S>(&'s mut self, input: S, option: RPCOption) -> BoxFuture<'s, Appends<'s>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        // After every round openraft tells followers that it is raft-committed. Where round trips are
+        // long, the next round's entries do not wait for the answer to that.
+        let under_way = if self.peers.calls().trips.are_long() { 2 } else { 1 };
+        let client: &Self = self;
+        let unanswered = Arc::new(AtomicUsize::new(0));
+        let answers = input.map(move |request| {
+            let (unanswered, option) = (unanswered.clone(), option.clone());
+            let first = unanswered.fetch_add(1, Ordering::Relaxed) == 0;
+            async move {
+                let answer = client.append_in_stream(request, &option, first).await;
+                unanswered.fetch_sub(1, Ordering::Relaxed);
+                answer
+            }
+        });
+        let answers = answers.buffered(under_way).scan(false, |over, (answer, last)| {
+            let over = std::mem::replace(over, last);
+            std::future::ready((!over).then_some(answer))
+        });
+        Box::pin(async move { Ok(Box::pin(answers) as BoxStream<'s, _>) })
     }
 
     async fn vote(
@@ -216,7 +391,8 @@ impl RaftNetworkV2<TypeConfig> for Client {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
         let answer = |answer| if let RpcResponse::Vote(response) = answer { Some(response) } else { None };
-        self.call(RPCTypes::Vote, RpcRequest::Vote(request), option.soft_ttl(), answer).await
+        // openraft itself ends it at its hard limit.
+        self.call(RPCTypes::Vote, RpcRequest::Vote(request), option.hard_ttl(), answer).await
     }
 
     async fn pre_vote(
@@ -225,7 +401,8 @@ impl RaftNetworkV2<TypeConfig> for Client {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
         let answer = |answer| if let RpcResponse::Vote(response) = answer { Some(response) } else { None };
-        self.call(RPCTypes::Vote, RpcRequest::PreVote(request), option.soft_ttl(), answer).await
+        self.peers.measured(RoundTrips::ask_for_pre_vote);
+        self.call(RPCTypes::Vote, RpcRequest::PreVote(request), option.hard_ttl(), answer).await
     }
 
     async fn full_snapshot(

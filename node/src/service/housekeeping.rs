@@ -3,6 +3,7 @@
 
 use openraft_rt::watch::WatchReceiver;
 use raft_store::compaction::{Policy, Position};
+use runtime::PacedInstant;
 
 use super::Service;
 
@@ -13,6 +14,10 @@ impl Service {
         if let Err(error) = &running.raft.metrics().borrow_watched().running_state {
             self.failure = Some(error.to_string());
             return;
+        }
+        if self.stands_from.is_some_and(|from| from <= PacedInstant::now()) {
+            running.raft.runtime_config().elect(true);
+            self.stands_from = None;
         }
         let policy = Policy::new(self.config.snapshot_entries, self.config.snapshot_bytes);
         let position = Position {

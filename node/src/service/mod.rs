@@ -23,7 +23,7 @@ use openraft::errors::{InitializeError, RaftError};
 use openraft::metrics::RaftServerMetrics;
 use openraft_rt::watch::WatchReceiver;
 use raft_store::{MemoryLog, Raft, StateMachine, Storage, TypeConfig};
-use runtime::Instant;
+use runtime::{Instant, PacedInstant};
 use state_machine::ids::NodeId;
 
 use crate::config::Config;
@@ -99,6 +99,8 @@ pub struct Service {
     /// How many rounds this incarnation has proposed.
     rounds: u64,
     next_housekeeping: Instant,
+    /// In its first life, until then: when this node may stand for election of itself.
+    stands_from: Option<PacedInstant>,
     /// The applied index at which a snapshot was last asked for.
     snapshot_asked_at: u64,
     failure: Option<String>,
@@ -148,6 +150,7 @@ impl Service {
             role: Role::Leaderless,
             rounds: 0,
             next_housekeeping: Instant::now(),
+            stands_from: None,
             snapshot_asked_at: 0,
             failure: None,
         }
@@ -159,6 +162,10 @@ impl Service {
     }
 
     /// Starts Raft and serves, until Raft fails. A node without peers elects itself at once.
+    ///
+    /// Of nodes that have no memory yet, the first one asks for votes at once, and the others leave
+    /// it a usual election time-out for that: if all stood at the start, none would have a
+    /// majority.
     ///
     /// # Errors
     /// What Raft or its storage failed of. The node has then stopped answering, as a crash would.
@@ -179,17 +186,30 @@ impl Service {
     }
 
     async fn start(&mut self) -> Result<(), String> {
-        let raft_config = raft_config(&self.config).validate().map_err(|e| e.to_string())?;
+        let members: BTreeMap<NodeId, ()> = self.nodes.iter().map(|id| (*id, ())).collect();
+        let first_life = !self.alone() && self.log.begin(self.me, members.clone());
+        let mut raft_config = raft_config(&self.config);
+        raft_config.enable_elect = !first_life;
+        let raft_config = raft_config.validate().map_err(|e| e.to_string())?;
         let network = Network(self.peers.clone());
         let (log, machine) = (self.log.clone(), self.machine.clone());
         let raft = Raft::new(self.me, Arc::new(raft_config), network, log, machine)
             .await
             .map_err(|e| e.to_string())?;
-        // All nodes do this with the same members; only the first does anything.
-        let members: BTreeMap<NodeId, ()> = self.nodes.iter().map(|id| (*id, ())).collect();
-        match raft.initialize(members).await {
-            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
-            Err(error) => return Err(error.to_string()),
+        if self.alone() {
+            match raft.initialize(members).await {
+                Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        self.peers.probe();
+        if first_life {
+            if self.nodes.first() == Some(&self.me) {
+                raft.trigger().elect(false).await.map_err(|fatal| fatal.to_string())?;
+            }
+            let spread = self.config.election_max - self.config.election_min;
+            let drawn = spread.mul_f64((runtime::random() >> 11) as f64 / (1_u64 << 53) as f64);
+            self.stands_from = Some(PacedInstant::now() + self.config.election_min + drawn);
         }
         let metrics = raft.server_metrics();
         self.shared.status.started(raft.clone());
@@ -365,7 +385,7 @@ impl Service {
                 leader.send_replies(&self.peers);
             }
             Role::Follower { leader, .. } => {
-                let timeout = self.config.forward_timeout;
+                let timeout = runtime::pace().stretch(self.config.forward_timeout);
                 follower::forward(*leader, &mut self.requests, &self.peers, timeout, now);
             }
         }

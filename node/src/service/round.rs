@@ -108,8 +108,8 @@ async fn propose(raft: Raft, proposal: Proposal) -> RoundEnd {
 
 /// Waits until this node may read: it leads still, and has applied what was raft-committed when it asked.
 ///
-/// openraft confirms that by a heartbeat, which it gives no more than a heartbeat's interval; where round
-/// trips are longer, reads are answered only with a round that has writes.
+/// openraft confirms that by a heartbeat to a quorum, which it gives one heartbeat interval: at the
+/// pace of Raft's clock one and a half round trips ([`round_trips`](crate::peers::round_trips)).
 async fn read_index(raft: Raft) -> RoundEnd {
     loop {
         match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {

@@ -22,7 +22,8 @@ impl RpcServer {
     pub(super) async fn serve(self, from: NodeId, incarnation: u64, number: u64, request: RpcRequest) {
         let raft = &self.raft;
         let response = match request {
-            RpcRequest::Append(request) => {
+            RpcRequest::Append(round_trip_ms, request) => {
+                self.peers.told(round_trip_ms);
                 raft.append_entries(request).await.map(RpcResponse::Append).map_err(|e| e.to_string())
             }
             RpcRequest::Vote(request) => {
@@ -32,6 +33,10 @@ impl RpcServer {
                 raft.pre_vote(request).await.map(RpcResponse::Vote).map_err(|e| e.to_string())
             }
             RpcRequest::Snapshot(chunk) => self.install(from, chunk).await,
+            RpcRequest::Probe(told) => {
+                told.into_iter().for_each(|round_trip_ms| self.peers.told(round_trip_ms));
+                Ok(RpcResponse::Probe)
+            }
         };
         self.peers.send(from, &Message::Response(incarnation, number, response));
     }

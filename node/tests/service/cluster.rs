@@ -92,8 +92,13 @@ impl Cluster {
         let booted = node.host.scope(async move {
             let incarnation = stored.next_incarnation();
             let end = End { network, me: id, incarnation, inbox: Arc::default() };
-            let timeouts = Timeouts { append: config.append_timeout, chunk: config.snapshot_timeout };
-            let peers = Peers::new(id, Box::new(end.clone()), timeouts);
+            let timeouts = Timeouts {
+                append: config.append_timeout,
+                chunk: config.snapshot_timeout,
+                heartbeat: config.heartbeat,
+            };
+            let others = nodes.iter().copied().filter(|node| *node != id).collect();
+            let peers = Peers::new(id, others, Box::new(end.clone()), timeouts);
             let service = Service::new(Arc::new(config), id, nodes, incarnation, stored, peers);
             let handle = service.handle();
             let connection = handle.connect();

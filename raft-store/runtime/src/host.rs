@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant as TokioInstant;
 
+use super::paced;
+
 /// Clock rates are in millionths of real time, as integers, so that a run repeats on any machine.
 const REAL_TIME: u64 = 1_000_000;
 
@@ -32,6 +34,15 @@ pub(super) fn monotonic_nanos() -> u64 {
     match current() {
         Some(host) => host.lock().local_nanos(),
         None => nanos(BEGINNING.get_or_init(std::time::Instant::now).elapsed()),
+    }
+}
+
+/// The clock of the current host's Raft, or of this process's.
+pub(super) fn with_paced_clock<T>(f: impl FnOnce(&mut paced::Clock) -> T) -> T {
+    static PROCESS: Mutex<paced::Clock> = Mutex::new(paced::Clock::new());
+    match current() {
+        Some(host) => f(&mut host.lock().paced),
+        None => f(&mut PROCESS.lock().unwrap_or_else(PoisonError::into_inner)),
     }
 }
 
@@ -59,6 +70,8 @@ struct Inner {
     rate: u64,
     /// Wall clock at local time 0, in ms since 1970.
     epoch_ms: u64,
+    /// The clock of the node's Raft, which reads this one.
+    paced: paced::Clock,
     random: u64,
     tasks: Vec<AbortHandle>,
     dead: bool,
@@ -102,6 +115,7 @@ impl Host {
             set_local: 1_000_000_000,
             rate: REAL_TIME,
             epoch_ms,
+            paced: paced::Clock::new(),
             random: seed,
             tasks: Vec::new(),
             dead: false,
@@ -190,6 +204,10 @@ impl Host {
     pub fn revive(&self) {
         let mut inner = self.lock();
         (inner.dead, inner.stopped) = (false, None);
+        // What the node's last life had measured is lost with it; its clock has gone on all the
+        // same.
+        let now = inner.local_nanos();
+        inner.paced.set(now, paced::Pace::NORMAL);
     }
 
     pub(super) fn random(&self) -> u64 {

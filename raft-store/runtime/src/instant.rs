@@ -15,6 +15,11 @@ impl Instant {
         Self(host::monotonic_nanos())
     }
 
+    /// So many nanoseconds after the clock began.
+    pub(super) fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
     /// So many milliseconds after the clock began.
     pub fn from_millis(ms: u64) -> Self {
         Self(ms.saturating_mul(1_000_000))

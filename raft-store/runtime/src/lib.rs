@@ -7,6 +7,8 @@
 //! seed, and ends with it. Together with a paused tokio clock and the [`watch`] channel of this module, which
 //! wakes in the order of waiting, the same seed then gives the same run.
 //!
+//! openraft's part of the time runs at a [`Pace`] of its own ([`PacedRuntime`]).
+//!
 //! Code of a node takes time, sleep, spawn and randomness from here and from nowhere else. This module knows
 //! nothing of Raft, networks or messages; a host carries what is attached to its node as it is.
 
@@ -22,10 +24,12 @@ use openraft_rt_tokio::{TokioMpsc, TokioMutex, TokioOneshot};
 
 mod host;
 mod instant;
+mod paced;
 pub mod watch;
 
 pub use host::{Host, Scoped};
 pub use instant::Instant;
+pub use paced::{Pace, PacedInstant, PacedRuntime, pace, set_pace};
 
 /// See the [module](self).
 #[derive(Debug)]

@@ -5,14 +5,19 @@
 //! one that had it. A log that was opened from a [`Disk`] is written there too, and what has to be
 //! durable waits until it is.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
 use std::ops::RangeBounds;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openraft::alias::{EntryOf, LogIdOf, VoteOf};
+use openraft::entry::RaftEntry;
+use openraft::impls::leader_id_std::LeaderId;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
-use openraft::{OptionalSend, RaftLogReader};
+use openraft::vote::{RaftLeaderId, RaftVote};
+use openraft::{EntryPayload, OptionalSend, RaftLogReader};
+use state_machine::ids::NodeId;
 
 use crate::compaction::{Compaction, Policy, Position};
 use crate::limits::MAX_READ_BYTES;
@@ -35,6 +40,34 @@ impl MemoryLog {
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes an empty log one that begins with these members, as it does on all other nodes of
+    /// them. Returns whether it was empty: a node that has voted or has entries has begun before.
+    ///
+    /// This is what [`openraft::Raft::initialize`] writes, but without standing for election at
+    /// once.
+    pub fn begin(&self, me: NodeId, members: BTreeMap<NodeId, ()>) -> bool {
+        let leader = LeaderId::new(0, me);
+        let vote = VoteOf::<TypeConfig>::from_leader_id(leader, true);
+        let id = LogIdOf::<TypeConfig>::new(leader.to_committed(), 0);
+        let entry = EntryOf::<TypeConfig>::new(id, EntryPayload::Membership(members.into()));
+        {
+            let mut log = self.lock();
+            if log.vote.is_some() || log.last_id().is_some() {
+                return false;
+            }
+            log.vote = Some(vote);
+            if log.push(entry.clone()).is_err() {
+                return false;
+            }
+        }
+        if let Some(disk) = &self.disk {
+            // Whatever is synced later is synced after these.
+            disk.write(Write::Vote(vote));
+            disk.write(Write::Append(vec![entry]));
+        }
+        true
     }
 
     /// About how many bytes the entries take.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use openraft::alias::SnapshotOf;
 use openraft::impls::leader_id_std::LeaderId;
-use runtime::Runtime;
+use runtime::PacedRuntime;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use state_machine::State;
@@ -25,7 +25,7 @@ openraft::declare_raft_types!(
         NodeId = NodeId,
         Node = (),
         LeaderId = LeaderId<Self::Term, Self::NodeId>,
-        AsyncRuntime = Runtime,
+        AsyncRuntime = PacedRuntime,
 );
 
 /// A snapshot: the state, and where in the log it was taken.

@@ -20,8 +20,8 @@ pub struct World<'a> {
     pub lives: &'a mut Lives,
     /// Who leads, as far as the arena knows.
     pub leader: Option<usize>,
-    /// The latency outside of faults.
-    pub base_latency_us: Micros,
+    /// The latency outside of faults, and whether every line takes exactly that.
+    pub base_latency: (Micros, bool),
     /// What the stage must do.
     pub actions: &'a mut Vec<Action>,
 }
@@ -195,7 +195,7 @@ impl Undo {
                     world.lives.resume(*node, now_us, world.actions);
                 }
             }
-            Self::Latency => world.net.latency_us = world.base_latency_us,
+            Self::Latency => (world.net.latency_us, world.net.constant) = world.base_latency,
             Self::Loss => world.net.loss_ppm = 0,
             Self::Duplicate => world.net.duplicate_ppm = 0,
             Self::Reorder => world.net.reorder_ppm = 0,
@@ -224,9 +224,10 @@ fn apply(
             let links = from.iter().flat_map(|from| to.iter().map(|to| (*from, *to))).collect();
             (format!("lines from {} to {} are lost", names(from), names(to)), cut(links, world))
         }
-        What::Latency { mean_us } => {
-            world.net.latency_us = *mean_us;
-            (format!("{} ms between nodes", mean_us / 1000), Undo::Latency)
+        What::Latency { mean_us, constant } => {
+            (world.net.latency_us, world.net.constant) = (*mean_us, *constant);
+            let exactly = if *constant { "exactly " } else { "" };
+            (format!("{exactly}{} ms between nodes", mean_us / 1000), Undo::Latency)
         }
         What::Loss { ppm } => {
             world.net.loss_ppm = *ppm;

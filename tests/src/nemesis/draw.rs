@@ -8,6 +8,9 @@ use crate::schedule::{ClientFault, Schedule, Scheduled, Shape, Target, What};
 
 const MS: Micros = 1_000;
 
+/// The latency that `latency` reaches where no more is asked for, in milliseconds.
+pub const NEAR_MS: u32 = 100;
+
 /// What there is to break, and how hard.
 #[derive(Debug, Clone)]
 pub struct Ground {
@@ -21,6 +24,8 @@ pub struct Ground {
     pub loss_ppm: u32,
     /// Lines doubled, of a million, where `duplicate` is on.
     pub duplicate_ppm: u32,
+    /// The longest mean latency of `latency`, in milliseconds.
+    pub latency_max_ms: u32,
 }
 
 /// Draws faults of these nemeses for the whole phase.
@@ -36,8 +41,11 @@ pub fn draw(nemeses: &[Nemesis], ground: &Ground, seed: u64) -> Schedule {
             Nemesis::Late => late(ground, rng, &mut faults),
             Nemesis::Restart => restarts(ground, rng, &mut faults),
             Nemesis::Clock => clocks(ground, rng, &mut faults),
+            Nemesis::Latency if ground.latency_max_ms > NEAR_MS => {
+                windows(ground, rng, (500, 3_000), (2_000, 8_000), &mut faults, far_latency);
+            }
             Nemesis::Latency => windows(ground, rng, (0, 500), (300, 2_500), &mut faults, |_, rng| {
-                What::Latency { mean_us: rng.between(0, 100) * MS }
+                What::Latency { mean_us: rng.between(0, NEAR_MS.into()) * MS, constant: false }
             }),
             Nemesis::Partition => windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, partition),
             Nemesis::OneWay => windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, one_way),
@@ -74,6 +82,12 @@ fn windows(
         faults.push(Scheduled { at_us, for_us, what: what(ground, &mut rng) });
         at_us += for_us + rng.between(gap_ms.0, gap_ms.1) * MS;
     }
+}
+
+/// Up to the longest mean, every line the same or not: long enough for nodes to get used to it.
+fn far_latency(ground: &Ground, rng: &mut Rng) -> What {
+    let mean_us = rng.between(0, ground.latency_max_ms.into()) * MS;
+    What::Latency { mean_us, constant: rng.percent(50) }
 }
 
 /// A third of the time the leader, where faults hurt most.
@@ -182,7 +196,14 @@ mod tests {
     use super::*;
 
     fn ground() -> Ground {
-        Ground { nodes: 5, slots: 10, length_us: 60_000_000, loss_ppm: 50_000, duplicate_ppm: 50_000 }
+        Ground {
+            nodes: 5,
+            slots: 10,
+            length_us: 60_000_000,
+            loss_ppm: 50_000,
+            duplicate_ppm: 50_000,
+            latency_max_ms: NEAR_MS,
+        }
     }
 
     #[test]

@@ -48,6 +48,11 @@ pub struct Setup {
     pub pipeline: usize,
     /// Mean latency between nodes, outside of the `latency` nemesis.
     pub latency_us: Micros,
+    /// Whether every line between nodes takes exactly that.
+    pub constant_latency: bool,
+    /// How long a client waits for a reply; at least
+    /// [`PATIENCE_US`](crate::workload::PATIENCE_US).
+    pub patience_us: Micros,
     /// How long faults may happen.
     pub faults_us: Micros,
     /// Every node has to serve again so long after the end of all faults.
@@ -58,6 +63,13 @@ pub struct Setup {
     pub seed: u64,
     /// The stage's name, for the history.
     pub stage: String,
+}
+
+impl Setup {
+    /// How much longer than usual clients wait. Phases last longer by twice that.
+    fn more_patience_us(&self) -> Micros {
+        self.patience_us.saturating_sub(crate::workload::PATIENCE_US)
+    }
 }
 
 /// What came out of a play.
@@ -121,12 +133,14 @@ impl Play {
             }
         }
         let mut clients = Clients::default();
+        let mut net = Network::new(nodes, setup.latency_us, Rng::new(setup.seed, "network"));
+        net.constant = setup.constant_latency;
         let slots = (0..setup.slots).map(|slot| Slot::new(slot % nodes, &mut clients, slot)).collect();
         Self {
             names: (1..=nodes).map(|n| format!("n{n}")).collect(),
             workload,
             rng,
-            net: Network::new(nodes, setup.latency_us, Rng::new(setup.seed, "network")),
+            net,
             lives: Lives::new(nodes),
             conductor,
             clients,
@@ -240,7 +254,7 @@ impl Play {
             net: &mut self.net,
             lives: &mut self.lives,
             leader: self.watch.leader(),
-            base_latency_us: self.setup.latency_us,
+            base_latency: (self.setup.latency_us, self.setup.constant_latency),
             actions: &mut self.actions,
         };
         f(&mut self.conductor, self.now_us, &mut world)
@@ -329,7 +343,7 @@ impl Play {
 
     /// Sends a request that is not the workload's.
     fn ask(&mut self, client: &str, node: usize, f: &str, args: &Value, op: Option<u64>) -> u64 {
-        let patience_us = crate::workload::PATIENCE_US;
+        let patience_us = self.setup.patience_us;
         let msg_id = self.clients.ask(client, f, op, self.now_us, patience_us);
         self.deliver(node, wire::request(client, &self.names[node], f, msg_id, args));
         msg_id

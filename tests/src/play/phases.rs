@@ -57,15 +57,16 @@ impl Play {
         let unanswered = (0..self.names.len())
             .filter(|node| self.lives.state(*node) == State::Starting)
             .filter_map(|node| self.init_us[node].map(|at_us| at_us + INIT_US));
+        let more_us = 2 * self.setup.more_patience_us();
         let limit_us = match self.phase {
             Phase::Start | Phase::Over => None,
             Phase::WarmUp if self.phase_us + 1_000_000 > self.now_us => Some(1_000_000),
-            Phase::WarmUp => Some(WARM_UP_US),
+            Phase::WarmUp => Some(WARM_UP_US + more_us),
             Phase::Faults => Some(self.setup.faults_us),
             Phase::Recover if self.phase_us + 1_000_000 > self.now_us => Some(1_000_000),
             Phase::Recover => Some(self.setup.recover_us),
-            Phase::Drain => Some(DRAIN_US),
-            Phase::Agree => Some(AGREE_US),
+            Phase::Drain => Some(DRAIN_US + more_us),
+            Phase::Agree => Some(AGREE_US + more_us),
             Phase::Close => Some(EXIT_US),
         };
         let limit = limit_us.map(|limit_us| self.phase_us + limit_us);
@@ -79,6 +80,7 @@ impl Play {
             return self.enter(Phase::Over);
         }
         let elapsed_us = self.now_us - self.phase_us;
+        let more_us = 2 * self.setup.more_patience_us();
         match self.phase {
             Phase::Start => {
                 let due = |node: &usize| self.start_us[*node] == 0;
@@ -94,11 +96,11 @@ impl Play {
                     self.tell("every node serves; faults begin".to_owned());
                     self.conductor.begin(self.now_us);
                     self.enter(Phase::Faults);
-                } else if elapsed_us >= WARM_UP_US {
+                } else if elapsed_us >= WARM_UP_US + more_us {
                     for node in self.watch.not_served() {
                         let account = format!(
                             "answered nothing with ok in the first {} s, without any fault",
-                            WARM_UP_US / 1_000_000
+                            (WARM_UP_US + more_us) / 1_000_000
                         );
                         self.breach(node, "no-service", &account);
                     }
@@ -124,11 +126,12 @@ impl Play {
             }
             Phase::Drain => {
                 let done = self.workload.drained() && self.idle();
-                if !done && elapsed_us < DRAIN_US {
+                if !done && elapsed_us < DRAIN_US + more_us {
                     return;
                 }
                 if !done {
-                    let account = format!("the final reads were not done after {} s", DRAIN_US / 1_000_000);
+                    let account =
+                        format!("the final reads were not done after {} s", (DRAIN_US + more_us) / 1_000_000);
                     self.breach(0, "drain-unfinished", &account);
                 }
                 self.tell("the final reads are done".to_owned());
@@ -136,7 +139,7 @@ impl Play {
                 self.enter(Phase::Agree);
             }
             Phase::Agree => {
-                let late = elapsed_us >= AGREE_US;
+                let late = elapsed_us >= AGREE_US + more_us;
                 if !late && !self.watch.settled(&self.lives.running()) {
                     return;
                 }

@@ -122,7 +122,7 @@ impl Play {
                 let node = &self.names[slot.node];
                 let line_args = request.args.clone();
                 let op = self.recorder.invoke(self.now_us, &slot.client, node, request.f, request.args);
-                let patience_us = request.patience_us;
+                let patience_us = request.patience_us + self.setup.more_patience_us();
                 let msg_id = self.clients.ask(&slot.client, request.f, Some(op), self.now_us, patience_us);
                 let line = wire::request(&slot.client, node, request.f, msg_id, &line_args);
                 slot.pending.push(Pending { msg_id, op, deadline_us: self.now_us + patience_us });

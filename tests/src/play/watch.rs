@@ -137,11 +137,11 @@ impl Play {
         let due = running.flat_map(|node| {
             let seen = &self.watch.nodes[node];
             let asks = match &seen.open {
-                Some((_, _, at_us)) => at_us + crate::workload::PATIENCE_US,
+                Some((_, _, at_us)) => at_us + self.setup.patience_us,
                 None => seen.next_us,
             };
             let asks_again_us = match seen.probe {
-                Some((_, at_us)) => at_us + crate::workload::PATIENCE_US,
+                Some((_, at_us)) => at_us + self.setup.patience_us,
                 None => seen.probe_next_us,
             };
             let probes = probe && seen.recovered_us.is_none() && self.watch.recovering.contains(&node);
@@ -169,7 +169,7 @@ impl Play {
         let now_us = self.now_us;
         let seen = &mut self.watch.nodes[node];
         if let Some((client, msg_id, at_us)) = &seen.open {
-            if at_us + crate::workload::PATIENCE_US > now_us {
+            if at_us + self.setup.patience_us > now_us {
                 return;
             }
             self.clients.give_up(client, *msg_id);
@@ -215,7 +215,7 @@ impl Play {
     fn probe(&mut self, node: usize) {
         let now_us = self.now_us;
         let seen = &mut self.watch.nodes[node];
-        let waiting = seen.probe.is_some_and(|(_, at_us)| at_us + crate::workload::PATIENCE_US > now_us);
+        let waiting = seen.probe.is_some_and(|(_, at_us)| at_us + self.setup.patience_us > now_us);
         if waiting || seen.recovered_us.is_some() || seen.probe_next_us > now_us {
             return;
         }

@@ -55,6 +55,8 @@ pub struct Network {
     pub reorder_ppm: u32,
     /// Mean latency in microseconds; 0 delivers at once.
     pub latency_us: Micros,
+    /// Whether every line takes exactly the mean.
+    pub constant: bool,
     flights: BinaryHeap<Reverse<Flight>>,
     seq: u64,
     rng: Rng,
@@ -72,6 +74,7 @@ impl Network {
             duplicate_ppm: 0,
             reorder_ppm: 0,
             latency_us,
+            constant: false,
             flights: BinaryHeap::new(),
             seq: 0,
             rng,
@@ -133,10 +136,11 @@ impl Network {
         self.flights.push(Reverse(Flight { due_us, seq: self.seq, from, to, line }));
     }
 
-    /// Between a fifth and nine fifths of the mean, one in fifty four times as long.
+    /// Between a fifth and nine fifths of the mean, one in fifty four times as long; or just the
+    /// mean.
     fn draw_latency(&mut self) -> Micros {
-        if self.latency_us == 0 {
-            return 0;
+        if self.latency_us == 0 || self.constant {
+            return self.latency_us;
         }
         let drawn = self.rng.between(self.latency_us / 5, self.latency_us * 9 / 5);
         if self.rng.percent(2) { drawn * 4 } else { drawn }

@@ -189,9 +189,14 @@ impl Node {
     /// The node has been told who it is: it starts its service.
     fn start(&mut self, members: &Members) {
         let transport = LinesTransport::new(members.clone(), self.incarnation, self.outbox.clone());
-        let timeouts = Timeouts { append: self.config.append_timeout, chunk: self.config.snapshot_timeout };
-        let peers = Peers::new(members.me(), Box::new(transport.clone()), timeouts);
+        let timeouts = Timeouts {
+            append: self.config.append_timeout,
+            chunk: self.config.snapshot_timeout,
+            heartbeat: self.config.heartbeat,
+        };
         let nodes: Vec<NodeId> = members.ids().collect();
+        let others = nodes.iter().copied().filter(|id| *id != members.me()).collect();
+        let peers = Peers::new(members.me(), others, Box::new(transport.clone()), timeouts);
         let (alone, config) = (nodes.len() == 1, self.config.clone());
         let service = Service::new(config, members.me(), nodes, self.incarnation, &self.storage, peers);
         let handle = service.handle();
