@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::dialects::json::Answer;
 use crate::history::Micros;
-use crate::play::Play;
-use crate::play::clients::{Purpose, Taken};
-use crate::play::lives::State;
-use crate::play::phases::Phase;
-use crate::play::wire::Answer;
+use crate::run::Play;
+use crate::run::clients::{Purpose, Taken};
+use crate::run::lives::State;
+use crate::run::phases::Phase;
 
 /// Who leads is asked so often; also how often nodes are asked whether they agree.
 const STATUS_EVERY_US: Micros = 250_000;
@@ -137,11 +137,11 @@ impl Play {
         let due = running.flat_map(|node| {
             let seen = &self.watch.nodes[node];
             let asks = match &seen.open {
-                Some((_, _, at_us)) => at_us + crate::workload::PATIENCE_US,
+                Some((_, _, at_us)) => at_us + crate::workloads::PATIENCE_US,
                 None => seen.next_us,
             };
             let asks_again_us = match seen.probe {
-                Some((_, at_us)) => at_us + crate::workload::PATIENCE_US,
+                Some((_, at_us)) => at_us + crate::workloads::PATIENCE_US,
                 None => seen.probe_next_us,
             };
             let probes = probe && seen.recovered_us.is_none() && self.watch.recovering.contains(&node);
@@ -169,7 +169,7 @@ impl Play {
         let now_us = self.now_us;
         let seen = &mut self.watch.nodes[node];
         if let Some((client, msg_id, at_us)) = &seen.open {
-            if at_us + crate::workload::PATIENCE_US > now_us {
+            if at_us + crate::workloads::PATIENCE_US > now_us {
                 return;
             }
             self.clients.give_up(client, *msg_id);
@@ -215,7 +215,7 @@ impl Play {
     fn probe(&mut self, node: usize) {
         let now_us = self.now_us;
         let seen = &mut self.watch.nodes[node];
-        let waiting = seen.probe.is_some_and(|(_, at_us)| at_us + crate::workload::PATIENCE_US > now_us);
+        let waiting = seen.probe.is_some_and(|(_, at_us)| at_us + crate::workloads::PATIENCE_US > now_us);
         if waiting || seen.recovered_us.is_some() || seen.probe_next_us > now_us {
             return;
         }
