@@ -90,6 +90,8 @@ fn a_node_that_comes_back_without_its_memory_is_not_taken_for_the_one_that_had_i
     let leader = cluster.leader();
     let victim = (leader + 1) % 3;
     assert_eq!(cluster.ask(leader, json!({"type": "write", "key": 1, "value": 1}))["type"], "write_ok");
+    // Its first life has been heard.
+    assert_eq!(cluster.ask(victim, json!({"type": "read", "key": 1}))["value"], 1);
     cluster.restart(victim);
     // Its peers ignore the new life, so it serves nobody; they go on without it.
     assert_eq!(cluster.ask(victim, json!({"type": "read", "key": 1}))["code"], 11);

@@ -14,8 +14,8 @@
 //! trusts that others wait as long as it believes. cohort reads by ReadIndex alone, so a pace that
 //! differs from node to node, or changes, costs time and nothing else.
 //!
-//! A wait that ends before the clock says so, because the pace rose meanwhile, is prolonged. One
-//! that began before the pace fell ends when it would have ended then.
+//! A wait looks at the clock again and again, at the latest after the time that it would take at
+//! pace 1 ([`LOOK`] at least). So it follows a pace that rises while it waits, and one that falls.
 
 use std::fmt;
 use std::future::Future;
@@ -153,6 +153,9 @@ impl Sub<Self> for PacedInstant {
     }
 }
 
+/// At a pace above 1 a wait looks at the clock after this time at the earliest.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Waits for a point of Raft's time.
 #[derive(Debug)]
 pub struct Sleep {
@@ -162,13 +165,13 @@ pub struct Sleep {
 
 impl Sleep {
     fn until(deadline: PacedInstant) -> Self {
-        Self { deadline, inner: Box::pin(tokio::time::sleep(to_real(deadline - PacedInstant::now()))) }
+        Self { deadline, inner: Box::pin(tokio::time::sleep(until_look(deadline - PacedInstant::now()))) }
     }
 }
 
-/// How long a time of Raft's takes in real (or the simulator's) time, at the pace of now.
-fn to_real(raft: Duration) -> Duration {
-    host::to_real(pace().stretch(raft))
+/// In how much real (or the simulator's) time to look at the clock, where so much of Raft's time is left.
+fn until_look(left: Duration) -> Duration {
+    host::to_real(pace().stretch(left).min(left.max(LOOK)))
 }
 
 impl Future for Sleep {
@@ -180,8 +183,7 @@ impl Future for Sleep {
             if left.is_zero() {
                 return Poll::Ready(());
             }
-            // The pace rose, so the clock has not come there yet.
-            let again = tokio::time::Instant::now() + to_real(left);
+            let again = tokio::time::Instant::now() + until_look(left);
             self.inner.as_mut().reset(again);
         }
         Poll::Pending
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_is_prolonged_where_the_pace_rises_and_each_host_has_its_own() {
+    async fn a_wait_follows_the_pace_and_each_host_has_its_own() {
         let (slow, fast) = (Host::new(1, 0), Host::new(2, 0));
         let begun = tokio::time::Instant::now();
         let waits = || async {
@@ -330,6 +332,15 @@ mod tests {
         // tokio rounds a wait that is set anew up to a millisecond.
         let slowed = slowed.await.expect("no panic") - begun;
         assert!((4_000..=4_002).contains(&slowed.as_millis()), "{slowed:?}");
+        // It falls.
+        slow.scope(async { set_pace(Pace::from_thousandths(10_000)) }).await;
+        let begun = tokio::time::Instant::now();
+        let slowed = slow.spawn(waits());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        slow.scope(async { set_pace(Pace::NORMAL) }).await;
+        let slowed = slowed.await.expect("no panic") - begun;
+        assert!((2_000..=2_020).contains(&slowed.as_millis()), "{slowed:?}");
+        slow.scope(async { set_pace(Pace::from_thousandths(3_000)) }).await;
         let timed_out = slow.scope(async {
             let begun = tokio::time::Instant::now();
             let ended = PacedRuntime::timeout(Duration::from_secs(1), std::future::pending::<()>()).await;
