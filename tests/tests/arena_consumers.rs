@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use arena::history::{History, Micros, Outcome};
 use arena::nemesis::Nemesis;
 use arena::nemesis::draw::{Ground, draw};
-use arena::play::{Play, Setup};
-use arena::stage::Action;
-use arena::workload::Kind;
+use arena::run::{Play, Setup};
+use arena::targets::Action;
+use arena::workloads::Kind;
 use serde_json::{Value, json};
 
 mod support;

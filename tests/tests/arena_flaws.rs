@@ -3,9 +3,9 @@
 
 #![allow(clippy::print_stdout, reason = "the figures of the table in the docs")]
 
-use arena::run::Case;
-use arena::sim::Sim;
-use arena::workload::Kind::{self, Classic, Groups, Kafka, LinKv, Offsets};
+use arena::run::case::Case;
+use arena::targets::sim::Sim;
+use arena::workloads::Kind::{self, Classic, Groups, Kafka, LinKv, Offsets};
 use cohort::config::Config;
 use raft_store::flaws::Flaw;
 

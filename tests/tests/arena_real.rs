@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use arena::nemesis::Nemesis::{self, Duplicate, Kill, Latency, Loss, OneWay, Partition, Pause, Reorder};
-use arena::process::Processes;
-use arena::run::Case;
-use arena::stage::Stage;
-use arena::workload::Kind;
+use arena::run::case::Case;
+use arena::targets::Stage;
+use arena::targets::process::Processes;
+use arena::workloads::Kind;
 
 #[path = "support/cohort.rs"]
 mod cohort_binary;

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use arena::run::Case;
-use arena::sim::Sim;
-use arena::workload::Kind;
+use arena::run::case::Case;
+use arena::targets::sim::Sim;
+use arena::workloads::Kind;
 use cohort::config::Config;
 
 /// Seeds that are run; `ARENA_SEEDS` asks for more.

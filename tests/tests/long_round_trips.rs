@@ -3,9 +3,9 @@
 
 use arena::history::{Op, Outcome};
 use arena::nemesis::Nemesis;
-use arena::run::Case;
-use arena::sim::Sim;
-use arena::workload::Kind;
+use arena::run::case::Case;
+use arena::targets::sim::Sim;
+use arena::workloads::Kind;
 use cohort::config::Config;
 
 /// Five or three nodes, two operations a second, every line between nodes taking exactly that long.

@@ -5,10 +5,10 @@
 
 use arena::history::Micros;
 use arena::nemesis::Nemesis;
-use arena::play::Play;
-use arena::run::Case;
-use arena::stage::{Stage, StageError};
-use arena::workload::Kind;
+use arena::run::Play;
+use arena::run::case::Case;
+use arena::targets::{Stage, StageError};
+use arena::workloads::Kind;
 
 /// What the simulator could not do yet when a seed found something: a case is drawn from what its stage can do.
 struct Without(&'static [Nemesis]);

@@ -19,6 +19,7 @@ pub mod judge;
 pub mod linear;
 pub mod logs;
 pub mod offsets;
+pub mod protocol_form;
 pub mod state;
 
 pub use judge::{Judgement, judge};

@@ -3,8 +3,8 @@
 
 use crate::history::Micros;
 use crate::nemesis::Nemesis;
+use crate::nemesis::schedule::{ClientFault, Schedule, Scheduled, Shape, Target, What};
 use crate::rng::Rng;
-use crate::schedule::{ClientFault, Schedule, Scheduled, Shape, Target, What};
 
 const MS: Micros = 1_000;
 

@@ -1,10 +1,12 @@
 //! The nemeses: what goes wrong on purpose.
 //!
 //! Owns their names, what each stage can do of them, drawing a schedule from a seed ([`draw`]) and carrying it
-//! out ([`conduct`]). Knows nothing of workloads beyond how many clients there are.
+//! out ([`runner`]). Knows nothing of workloads beyond how many clients there are.
 
-pub mod conduct;
 pub mod draw;
+pub mod network;
+pub mod runner;
+pub mod schedule;
 
 /// A nemesis by its name on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arena::history::Micros;
-use arena::workload::spread::{Assignment, Joined, spread};
+use arena::workloads::spread::{Assignment, Joined, spread};
 use serde_json::{Value, json};
 
 #[derive(Default)]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::history::{Op, Outcome};
 use crate::rng::Rng;
-use crate::workload::{Cx, Pace, Plan, Request, Step, Workload};
+use crate::workloads::{Cx, Pace, Plan, Request, Step, Workload};
 
 const ACTIVE_GROUPS: usize = 3;
 const PARTITIONS: u64 = 2;

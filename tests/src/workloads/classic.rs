@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::history::{Micros, Op, Outcome};
 use crate::rng::Rng;
-use crate::workload::spread::{Joined, spread};
-use crate::workload::topics::{Topics, fetch};
-use crate::workload::{Cx, PATIENCE_US, Pace, Plan, Request, Step, Workload};
+use crate::workloads::spread::{Joined, spread};
+use crate::workloads::topics::{Topics, fetch};
+use crate::workloads::{Cx, PATIENCE_US, Pace, Plan, Request, Step, Workload};
 
 /// In the final phase a consumer fetches so often.
 const FINAL_FETCH_US: Micros = 30_000;

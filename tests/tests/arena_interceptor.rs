@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use arena::run::Case;
-use arena::sim::{Meddler, Passed, Sim, Way};
-use arena::workload::Kind::{self, Classic, Groups, Kafka, LinKv, Offsets};
+use arena::run::case::Case;
+use arena::targets::sim::{Meddler, Passed, Sim, Way};
+use arena::workloads::Kind::{self, Classic, Groups, Kafka, LinKv, Offsets};
 use cohort::config::Config;
 use serde_json::{Value, json};
 

@@ -6,10 +6,10 @@
 use std::collections::VecDeque;
 
 use crate::history::{Fault, Micros};
-use crate::play::lives::{Lives, State};
-use crate::router::net::Network;
-use crate::schedule::{ClientFault, Schedule, Scheduled, Shape, Target, What};
-use crate::stage::Action;
+use crate::nemesis::network::Network;
+use crate::nemesis::schedule::{ClientFault, Schedule, Scheduled, Shape, Target, What};
+use crate::run::lives::{Lives, State};
+use crate::targets::Action;
 
 /// What faults act upon.
 #[derive(Debug)]

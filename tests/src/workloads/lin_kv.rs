@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use crate::history::{Op, Outcome};
-use crate::workload::{Cx, Pace, Plan, Request, Step, Workload};
+use crate::workloads::{Cx, Pace, Plan, Request, Step, Workload};
 
 const ACTIVE_KEYS: usize = 3;
 const OPS_A_KEY: u32 = 120;

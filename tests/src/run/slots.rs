@@ -1,12 +1,12 @@
 //! The clients' part of a play: asking the workload what each does next, sending it, and telling it how that ended.
 
+use crate::dialects::json;
 use crate::history::{Micros, Outcome};
-use crate::play::Play;
-use crate::play::clients::{Clients, Purpose, Taken};
-use crate::play::lives::State;
-use crate::play::phases::Phase;
-use crate::play::wire;
-use crate::workload::{Cx, Step};
+use crate::run::Play;
+use crate::run::clients::{Clients, Purpose, Taken};
+use crate::run::lives::State;
+use crate::run::phases::Phase;
+use crate::workloads::{Cx, Step};
 
 #[derive(Debug)]
 struct Pending {
@@ -124,7 +124,7 @@ impl Play {
                 let op = self.recorder.invoke(self.now_us, &slot.client, node, request.f, request.args);
                 let patience_us = request.patience_us + self.setup.more_patience_us();
                 let msg_id = self.clients.ask(&slot.client, request.f, Some(op), self.now_us, patience_us);
-                let line = wire::request(&slot.client, node, request.f, msg_id, &line_args);
+                let line = json::request(&slot.client, node, request.f, msg_id, &line_args);
                 slot.pending.push(Pending { msg_id, op, deadline_us: self.now_us + patience_us });
                 let node = slot.node;
                 self.deliver(node, line);

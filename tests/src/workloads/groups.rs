@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::history::{Micros, Op, Outcome};
 use crate::rng::Rng;
-use crate::workload::topics::Topics;
-use crate::workload::{Cx, Pace, Plan, Request, Step, Workload};
+use crate::workloads::topics::Topics;
+use crate::workloads::{Cx, Pace, Plan, Request, Step, Workload};
 
 /// In the final phase a consumer polls so often.
 const FINAL_POLL_US: Micros = 40_000;

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
+use crate::dialects::json::Answer;
 use crate::history::Micros;
-use crate::play::Play;
-use crate::play::clients::Purpose;
-use crate::play::lives::State;
-use crate::play::wire::Answer;
-use crate::stage::Action;
+use crate::run::Play;
+use crate::run::clients::Purpose;
+use crate::run::lives::State;
+use crate::targets::Action;
 
 /// Maelstrom waits so long for `init_ok`.
 const INIT_US: Micros = 10_000_000;

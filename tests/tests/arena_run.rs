@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use arena::history::{Micros, Outcome};
 use arena::nemesis::Nemesis;
 use arena::nemesis::draw::{Ground, draw};
-use arena::play::{self, Play, Setup};
-use arena::schedule::{Schedule, Scheduled, Shape, What};
-use arena::stage::Action;
-use arena::workload::Kind;
+use arena::nemesis::schedule::{Schedule, Scheduled, Shape, What};
+use arena::run::{self, Play, Setup};
+use arena::targets::Action;
+use arena::workloads::Kind;
 use serde_json::{Value, json};
 
 /// Registers that all nodes share: they never disagree, whatever the network does.
@@ -116,7 +116,7 @@ fn setup(seed: u64, schedule: Schedule) -> Setup {
     }
 }
 
-fn run(seed: u64, schedule: Schedule) -> (Vec<String>, play::Outcome) {
+fn run(seed: u64, schedule: Schedule) -> (Vec<String>, run::Outcome) {
     let mut cluster = Cluster::default();
     let mut play = Play::new(setup(seed, schedule));
     cluster.run(&mut play);
@@ -169,13 +169,13 @@ fn a_run_with_every_fault_comes_to_its_end_and_records_what_it_did() {
 #[test]
 fn a_schedule_does_exactly_what_it_says() {
     let one = |at_us, for_us, what| Scheduled { at_us, for_us, what };
-    let leader = arena::schedule::Target::Leader;
+    let leader = arena::nemesis::schedule::Target::Leader;
     let schedule = Schedule {
         faults: vec![
             one(1_000_000, 500_000, What::Pause { who: leader }),
-            one(1_200_000, 1_000_000, What::Pause { who: arena::schedule::Target::Node(1) }),
+            one(1_200_000, 1_000_000, What::Pause { who: arena::nemesis::schedule::Target::Node(1) }),
             one(3_000_000, 1_000_000, What::Partition { shape: Shape::LeaderAlone }),
-            one(5_000_000, 0, What::Kill { who: arena::schedule::Target::Node(4) }),
+            one(5_000_000, 0, What::Kill { who: arena::nemesis::schedule::Target::Node(4) }),
             one(0, 2_500_000, What::Late { node: 3 }),
         ],
     };
@@ -195,7 +195,7 @@ fn a_schedule_does_exactly_what_it_says() {
 #[test]
 fn a_node_that_restarts_gets_init_again_and_its_clients_come_back() {
     let one = |at_us, for_us, node| {
-        let who = arena::schedule::Target::Node(node);
+        let who = arena::nemesis::schedule::Target::Node(node);
         Scheduled { at_us, for_us, what: What::Restart { who } }
     };
     // All at once, each away for a time of its own; one of them once more, until the end of the faults.
@@ -203,7 +203,7 @@ fn a_node_that_restarts_gets_init_again_and_its_clients_come_back() {
         (0..5).map(|node| one(1_000_000, 500_000 + 100_000 * node, node as usize)).collect();
     faults.push(one(9_000_000, 2_000_000, 2));
     // A fault that stops the node is on when it crashes, and still when it comes back.
-    let who = arena::schedule::Target::Node(4);
+    let who = arena::nemesis::schedule::Target::Node(4);
     faults.push(Scheduled { at_us: 900_000, for_us: 2_000_000, what: What::Pause { who } });
     let (seen, outcome) = run(1, Schedule { faults });
     assert_eq!(outcome.failure, None);

@@ -1,12 +1,12 @@
 //! Writes the history of a play down: operations, and breaches of the protocol's form.
 //!
 //! A breach is recorded as an operation of the process `door` with `f` = `door`, so that a history file carries it and
-//! [`crate::door`] can judge it later. This module knows nothing of why an operation was made.
+//! [`crate::checkers::protocol_form`] can judge it later. This module knows nothing of why an operation was made.
 
 use serde_json::{Value, json};
 
+use crate::dialects::json::{Answer, definite};
 use crate::history::{Micros, Op, Outcome};
-use crate::play::wire::{Answer, definite};
 
 /// No run needs more accounts of one kind than this.
 const MOST_OF_A_KIND: usize = 20;

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::dialects::json::Answer;
 use crate::history::Micros;
-use crate::play::Play;
-use crate::play::clients::{Purpose, Taken};
-use crate::play::lives::State;
-use crate::play::phases::Phase;
-use crate::play::wire::Answer;
+use crate::run::Play;
+use crate::run::clients::{Purpose, Taken};
+use crate::run::lives::State;
+use crate::run::phases::Phase;
 
 /// Who leads is asked so often; also how often nodes are asked whether they agree.
 const STATUS_EVERY_US: Micros = 250_000;

@@ -1,14 +1,17 @@
 //! The seam between a play and the stage that it runs on.
 //!
-//! A play ([`crate::play::Play`]) decides everything: which line reaches whom and when, who is stopped or killed. A stage owns the nodes
+//! A play ([`crate::run::Play`]) decides everything: which line reaches whom and when, who is stopped or killed. A stage owns the nodes
 //! and the time: it carries out [`Action`]s, and tells the play of lines that nodes print, of nodes that end, and of time
 //! passing. It knows nothing of workloads, faults or histories, so that the same play runs on real processes and in a
 //! simulation.
 
+pub mod process;
+pub mod sim;
+
 use crate::checkers::state::StateTrace;
 use crate::history::Micros;
 use crate::nemesis::Nemesis;
-use crate::play::Play;
+use crate::run::Play;
 
 /// What a play wants done at once.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,9 +19,9 @@ use tokio::time::Instant;
 use crate::checkers::state::StateTrace;
 use crate::history::Micros;
 use crate::nemesis::Nemesis;
-use crate::play::Play;
 use crate::rng::Rng;
-use crate::stage::{Action, Stage, StageError};
+use crate::run::Play;
+use crate::targets::{Action, Stage, StageError};
 use watch::Watch;
 
 mod replay;

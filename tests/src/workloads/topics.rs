@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::history::{Micros, Op, Outcome};
-use crate::workload::{Cx, Request, Step};
+use crate::workloads::{Cx, Request, Step};
 
 /// A topic does not grow beyond this.
 const MOST_PARTITIONS: u64 = 9;

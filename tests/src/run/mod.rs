@@ -4,28 +4,30 @@
 //! It is driven by events (a line from a node, a node that ended, time that passed) and produces
 //! [`Action`]s. Given the same set-up and the same events at the same times it does the same, to the byte: all randomness comes
 //! from the seed, and nothing iterates over unordered maps. It does not know whether time is real, how
-//! nodes are run, or whether the history is good: see [`crate::stage`] and [`crate::checkers`].
+//! nodes are run, or whether the history is good: see [`crate::targets`] and [`crate::checkers`].
 //!
 //! A play goes through phases: nodes start and get `init`; a warm-up without faults; the faults; after healing, the wait
 //! until every node serves again; the final reads; the last look at every node's state; end of input.
 
+pub mod case;
 pub mod clients;
 pub mod lives;
 mod phases;
 pub mod recorder;
 mod slots;
+pub mod soak;
 mod watch;
-pub mod wire;
 
 use serde_json::Value;
 
+use crate::dialects::json;
 use crate::history::{Fault, Header, History, Micros};
-use crate::nemesis::conduct::{Conductor, Effect, World};
+use crate::nemesis::network::{Network, Traffic};
+use crate::nemesis::runner::{Conductor, Effect, World};
+use crate::nemesis::schedule::{ClientFault, Schedule, What};
 use crate::rng::Rng;
-use crate::router::net::{Network, Traffic};
-use crate::schedule::{ClientFault, Schedule, What};
-use crate::stage::Action;
-use crate::workload::{Kind, Plan, Workload};
+use crate::targets::Action;
+use crate::workloads::{Kind, Plan, Workload};
 use clients::{Clients, Purpose, Taken};
 use lives::{Lives, State};
 use phases::Phase;
@@ -304,7 +306,7 @@ impl Play {
     }
 
     fn line(&mut self, node: usize, line: Vec<u8>) {
-        let (dest, body) = match wire::envelope(&line) {
+        let (dest, body) = match json::envelope(&line) {
             Ok(envelope) => {
                 if let Some(to) = self.names.iter().position(|name| *name == envelope.dest) {
                     return self.net.send(self.now_us, node, to, line);
@@ -345,7 +347,7 @@ impl Play {
     fn ask(&mut self, client: &str, node: usize, f: &str, args: &Value, op: Option<u64>) -> u64 {
         let patience_us = self.setup.patience_us;
         let msg_id = self.clients.ask(client, f, op, self.now_us, patience_us);
-        self.deliver(node, wire::request(client, &self.names[node], f, msg_id, args));
+        self.deliver(node, json::request(client, &self.names[node], f, msg_id, args));
         msg_id
     }
 

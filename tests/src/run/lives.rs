@@ -3,7 +3,7 @@
 //! Owns the life of every node and the time that it was kept from running, which its clients' patience must not count.
 
 use crate::history::Micros;
-use crate::stage::Action;
+use crate::targets::Action;
 
 /// Where a node is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,8 +18,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::history::Micros;
 use crate::nemesis::Nemesis;
-use crate::play::Play;
-use crate::stage::{Action, Stage, StageError};
+use crate::run::Play;
+use crate::targets::{Action, Stage, StageError};
 
 /// Bytes that may wait for a node that does not read, before lines from its peers are lost on the way to it.
 const BACKLOG_BYTES: usize = 64 << 20;

@@ -1,13 +1,13 @@
 //! Runs case after case, each drawn from its own seed, and keeps what failed.
 //!
-//! Owns the loop and its counts; a case, its run and its judgement are those of [`crate::run`].
+//! Owns the loop and its counts; a case, its run and its judgement are those of [`crate::run::case`].
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::run::{Case, Finished};
-use crate::stage::{Stage, StageError};
-use crate::workload::Kind;
+use crate::run::case::{Case, Finished};
+use crate::targets::{Stage, StageError};
+use crate::workloads::Kind;
 
 /// Makes the stage of a case.
 pub type StageOf<'a, E> = dyn FnMut(&Case) -> Result<Box<dyn Stage>, E> + 'a;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use crate::history::{Micros, Op, Outcome};
-use crate::workload::{Cx, Pace, Plan, Request, Step, Workload};
+use crate::workloads::{Cx, Pace, Plan, Request, Step, Workload};
 
 const ACTIVE_KEYS: usize = 10;
 const SENDS_A_KEY: u32 = 16;

@@ -19,15 +19,15 @@ use crate::checkers::Judgement;
 use crate::history::{self, History};
 use crate::load::{bench, figures};
 use crate::nemesis::Nemesis;
-use crate::play;
-use crate::process::Processes;
+use crate::nemesis::schedule::Schedule;
 use crate::report;
-use crate::run::{Case, Finished, judged};
-use crate::schedule::Schedule;
-use crate::sim::Sim;
-use crate::soak::soak;
-use crate::stage::{Stage, StageError};
-use crate::workload::Kind;
+use crate::run;
+use crate::run::case::{Case, Finished, judged};
+use crate::run::soak::soak;
+use crate::targets::process::Processes;
+use crate::targets::sim::Sim;
+use crate::targets::{Stage, StageError};
+use crate::workloads::Kind;
 
 /// Judges nodes that speak cohort's JSON protocol, under faults.
 ///
@@ -197,7 +197,7 @@ enum Trouble {
     #[error(transparent)]
     History(#[from] history::ReadError),
     #[error(transparent)]
-    Stage(#[from] crate::stage::StageError),
+    Stage(#[from] crate::targets::StageError),
     #[error("nothing to judge: {0}")]
     Run(String),
 }
@@ -466,7 +466,7 @@ fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
     let able = stage(&as_asked(&any), Path::new("arena-out"))?;
     let mut stage_of = |case: &Case| stage(&as_asked(case), &logs(case));
     let mut trouble = None;
-    let mut end = |case: &Case, finished: &Result<Finished, StageError>, tally: &crate::soak::Tally| {
+    let mut end = |case: &Case, finished: &Result<Finished, StageError>, tally: &crate::run::soak::Tally| {
         let case = as_asked(case);
         let folder = logs(&case);
         let failed = match finished {
@@ -505,7 +505,7 @@ fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
     Ok(code)
 }
 
-fn figures(outcome: &play::Outcome) {
+fn figures(outcome: &run::Outcome) {
     print!("{}", report::figures(&outcome.history));
     let traffic = outcome.traffic;
     println!(

@@ -1,25 +1,25 @@
 //! One run from its parameters to its judgement.
 //!
 //! Owns what determines a run ([`Case`]): a case and the code are all that is needed to repeat it, in the simulator exactly, with
-//! real processes as far as time allows. Also draws cases for [`crate::soak`]. Knows nothing of how results are shown.
+//! real processes as far as time allows. Also draws cases for [`crate::run::soak`]. Knows nothing of how results are shown.
 
 use std::path::PathBuf;
 
 use cohort::config::Config;
 use raft_store::flaws::Flaw;
 
+use crate::checkers::protocol_form::Door;
 use crate::checkers::state::StateTrace;
 use crate::checkers::{Checker, Judgement, judge, state};
-use crate::door::Door;
 use crate::history::{History, Micros};
 use crate::nemesis::Nemesis;
 use crate::nemesis::draw::{Ground, NEAR_MS, draw};
-use crate::play::{Outcome, Play, Setup};
+use crate::nemesis::schedule::Schedule;
 use crate::rng::Rng;
-use crate::schedule::Schedule;
-use crate::sim::Sim;
-use crate::stage::{Stage, StageError};
-use crate::workload::Kind;
+use crate::run::{Outcome, Play, Setup};
+use crate::targets::sim::Sim;
+use crate::targets::{Stage, StageError};
+use crate::workloads::Kind;
 
 /// How long the clients of [`Case::patient`] wait, in seconds.
 const PATIENT_S: u32 = 12;

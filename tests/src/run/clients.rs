@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::dialects::json::{self, Answer};
 use crate::history::Micros;
-use crate::play::wire::{self, Answer};
 
 /// What a client's requests are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Clients {
                 .push(("stray-line", format!("{dest} is neither a node nor a client; body: {body:.200}")));
             return None;
         };
-        let reply = match wire::reply(body) {
+        let reply = match json::reply(body) {
             Ok(reply) => reply,
             Err(why) => {
                 breaches.push(("malformed-reply", format!("to {dest}: {why}; body: {body:.200}")));

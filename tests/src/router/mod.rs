@@ -1,3 +1,0 @@
-//! The way of lines from node to node.
-
-pub mod net;
