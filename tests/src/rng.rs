@@ -1,4 +1,4 @@
-//! The arena's own random numbers: SplitMix64, so that a seed draws the same play in every version of every library.
+//! The arena's own random numbers: SplitMix64, so that a seed draws the same run in every version of every library.
 //!
 //! Owns drawing, and splitting one seed into independent streams: a change in what one part draws must not change
 //! what the others do. Knows nothing of what is drawn.

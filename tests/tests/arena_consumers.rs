@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use arena::history::{History, Micros, Outcome};
 use arena::nemesis::Nemesis;
 use arena::nemesis::draw::{Ground, draw};
-use arena::run::{Play, Setup};
+use arena::run::{Run, Setup};
 use arena::targets::Action;
 use arena::workloads::Kind;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn run(workload: Kind, seed: u64) -> History {
         duplicate_ppm: 0,
         latency_max_ms: 100,
     };
-    let mut play = Play::new(Setup {
+    let mut run = Run::new(Setup {
         workload,
         nodes: 3,
         slots: 9,
@@ -35,17 +35,17 @@ fn run(workload: Kind, seed: u64) -> History {
         recover_us: 3_000_000,
         schedule: draw(&[Nemesis::Clients], &ground, seed),
         seed,
-        stage: "test".to_owned(),
+        target: "test".to_owned(),
     });
     let mut coordinator = support::Coordinator::default();
     let mut now_us: Micros = 0;
-    play.on_time(0);
-    while !play.over() {
-        let actions = play.take_actions();
+    run.on_time(0);
+    while !run.over() {
+        let actions = run.take_actions();
         let mut replies = Vec::new();
         if actions.is_empty() {
-            now_us = play.next_wakeup().unwrap_or(now_us).clamp(now_us, now_us + 50_000);
-            play.on_time(now_us);
+            now_us = run.next_wakeup().unwrap_or(now_us).clamp(now_us, now_us + 50_000);
+            run.on_time(now_us);
             replies = coordinator.tick(now_us);
         }
         for action in actions {
@@ -58,7 +58,7 @@ fn run(workload: Kind, seed: u64) -> History {
                         _ => replies.extend(coordinator.take(now_us, &message)),
                     }
                 }
-                Action::Close(node) => play.on_exit(now_us, node, Some(0)),
+                Action::Close(node) => run.on_exit(now_us, node, Some(0)),
                 _ => {}
             }
         }
@@ -66,10 +66,10 @@ fn run(workload: Kind, seed: u64) -> History {
             reply["in_reply_to"] = request["body"]["msg_id"].clone();
             let line = json!({ "src": request["dest"], "dest": request["src"], "body": reply });
             let node = request["dest"].as_str().and_then(|name| name[1..].parse::<usize>().ok());
-            play.on_line(now_us, node.expect("n1, n2, …") - 1, line.to_string().into_bytes());
+            run.on_line(now_us, node.expect("n1, n2, …") - 1, line.to_string().into_bytes());
         }
     }
-    play.into_outcome().history
+    run.into_outcome().history
 }
 
 fn lives(workload: Kind, expected: &[&str]) {

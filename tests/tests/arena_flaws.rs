@@ -1,4 +1,4 @@
-//! The bug museum, inside: every flaw that can be put into a node is found by the arena within a few drawn cases, by a checker of the
+//! Planted bugs inside of the node: every flaw that can be put into a node is found by the arena within a few random cases, by a checker of the
 //! property that the flaw breaks. `docs/arena.md` has the table; `scripts/arena WORKLOAD --stage sim --flaw NAME` shows one.
 
 #![allow(clippy::print_stdout, reason = "the figures of the table in the docs")]
@@ -12,15 +12,16 @@ use raft_store::flaws::Flaw;
 /// Cases within which a flaw has to be found.
 const SEEDS: u64 = 200;
 
-/// Runs drawn cases until one of the named checkers finds the flaw, and tells how many it took.
+/// Runs random cases until one of the named checkers finds the flaw, and tells how many it took.
 #[track_caller]
 fn found(flaw: Flaw, workload: Kind, by: &[&str]) {
     let mut seen = Vec::new();
     for seed in 1..=SEEDS {
         let any = Sim::new(seed, Config::default());
         let case = Case { flaw: Some(flaw), ..Case::swarm(seed, &any, &[workload]) };
-        let mut stage = case.simulator().expect("a simulator");
-        let finished = case.perform(&mut stage, case.draw_schedule(), &mut |_, _| {}).expect("the stage can");
+        let mut target = case.simulator().expect("a simulator");
+        let finished =
+            case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}).expect("the target can");
         seen.extend(finished.judgement.anomalies().map(|(checker, _)| checker));
         if let Some(checker) = seen.iter().find(|checker| by.contains(*checker)) {
             println!("| {flaw} | {} | {checker} | {seed} | {seen:?}", workload.name());

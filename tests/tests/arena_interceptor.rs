@@ -1,19 +1,19 @@
-//! The bug museum: the system is broken on purpose, one way each, and the arena has to notice within a few seeds.
+//! PlantedBug bugs outside of the node: each breaks the lines between clients and nodes in one way, and the arena has to find it.
 //!
-//! Each exhibit stands between the clients and the nodes of the simulator and does to their lines what a broken node would have
-//! done to its state. The node itself stays as it is. `docs/arena.md` lists the exhibits.
+//! Each bug is an [`Interceptor`] of the simulator. It does to the lines what a broken node would have
+//! done to its state. The node itself stays as it is. `docs/arena.md` lists the bugs.
 
 #![allow(clippy::print_stdout, reason = "the figures of the table in the docs")]
 
 use std::collections::BTreeMap;
 
 use arena::run::case::Case;
-use arena::targets::sim::{Meddler, Passed, Sim, Way};
+use arena::targets::sim::{Interceptor, Passed, Sim, Way};
 use arena::workloads::Kind::{self, Classic, Groups, Kafka, LinKv, Offsets};
 use cohort::config::Config;
 use serde_json::{Value, json};
 
-/// Seeds within which an exhibit has to be found.
+/// Seeds within which a bug has to be found.
 const SEEDS: u64 = 200;
 
 /// Marks the `msg_id` of requests that no client sent; their answers reach nobody.
@@ -50,12 +50,12 @@ impl Memory {
     }
 }
 
-struct Exhibit {
+struct PlantedBug {
     bug: Bug,
     memory: Memory,
 }
 
-impl std::fmt::Debug for Exhibit {
+impl std::fmt::Debug for PlantedBug {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.memory.fmt(f)
     }
@@ -65,7 +65,7 @@ fn bytes(message: &Value) -> Vec<u8> {
     message.to_string().into_bytes()
 }
 
-impl Meddler for Exhibit {
+impl Interceptor for PlantedBug {
     fn pass(&mut self, way: Way, line: Vec<u8>) -> Passed {
         let untouched = |line| match way {
             Way::Request => Passed { to_node: vec![line], from_node: vec![] },
@@ -106,15 +106,16 @@ impl Meddler for Exhibit {
     }
 }
 
-/// Runs seeds until one of the named checkers finds the exhibit, and tells how many it took.
+/// Runs seeds until one of the named checkers finds the bug, and tells how many it took.
 #[track_caller]
 fn found(name: &str, workload: Kind, bug: Bug, by: &[&str]) {
     let mut seen = Vec::new();
     for seed in 1..=SEEDS {
-        let exhibit = Exhibit { bug, memory: Memory::default() };
-        let mut stage = Sim::new(seed, Config::default()).with_meddler(Box::new(exhibit));
-        let case = Case { seconds: 4, nodes: 3, clients: 9, ..Case::swarm(seed, &stage, &[workload]) };
-        let finished = case.perform(&mut stage, case.draw_schedule(), &mut |_, _| {}).expect("the stage can");
+        let planted = PlantedBug { bug, memory: Memory::default() };
+        let mut target = Sim::new(seed, Config::default()).with_interceptor(Box::new(planted));
+        let case = Case { seconds: 4, nodes: 3, clients: 9, ..Case::swarm(seed, &target, &[workload]) };
+        let finished =
+            case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}).expect("the target can");
         seen = finished.judgement.anomalies().map(|(checker, _)| checker).collect();
         if let Some(checker) = seen.iter().find(|checker| by.contains(*checker)) {
             println!("{name}: found by {checker} after {seed} seeds; all: {seen:?}");
@@ -389,10 +390,11 @@ fn a_member_is_served_after_it_was_thrown_out() {
 #[test]
 fn who_changes_nothing_is_not_found() {
     for (seed, workload) in (1..).zip(Kind::ALL) {
-        let exhibit = Exhibit { bug: |_, _, _| Some(Broken::Changed), memory: Memory::default() };
-        let mut stage = Sim::new(seed, Config::default()).with_meddler(Box::new(exhibit));
-        let case = Case { seconds: 4, nodes: 3, clients: 9, ..Case::swarm(seed, &stage, &[workload]) };
-        let finished = case.perform(&mut stage, case.draw_schedule(), &mut |_, _| {}).expect("the stage can");
+        let planted = PlantedBug { bug: |_, _, _| Some(Broken::Changed), memory: Memory::default() };
+        let mut target = Sim::new(seed, Config::default()).with_interceptor(Box::new(planted));
+        let case = Case { seconds: 4, nodes: 3, clients: 9, ..Case::swarm(seed, &target, &[workload]) };
+        let finished =
+            case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}).expect("the target can");
         assert_eq!(finished.outcome.failure, None);
         assert_eq!(finished.judgement.exit_code(), 0, "{}", finished.judgement);
     }

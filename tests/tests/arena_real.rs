@@ -4,7 +4,7 @@ use std::path::Path;
 
 use arena::nemesis::Nemesis::{self, Duplicate, Kill, Latency, Loss, OneWay, Partition, Pause, Reorder};
 use arena::run::case::Case;
-use arena::targets::Stage;
+use arena::targets::Target;
 use arena::targets::process::Processes;
 use arena::workloads::Kind;
 
@@ -14,10 +14,10 @@ mod cohort_binary;
 /// Runs a case on real processes and asks for a verdict without anomalies.
 fn valid(workload: Kind, nodes: usize, nemeses: &[Nemesis], seed: u64) {
     let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("real-{}-{seed}", workload.name()));
-    let mut stage = Processes::new(cohort_binary::binary(), Vec::new(), &logs);
+    let mut target = Processes::new(cohort_binary::binary(), Vec::new(), &logs);
     let case = Case {
         workload,
-        stage: stage.name(),
+        target: target.name(),
         nodes,
         seconds: 5,
         nemeses: nemeses.to_vec(),
@@ -38,7 +38,7 @@ fn valid(workload: Kind, nodes: usize, nemeses: &[Nemesis], seed: u64) {
         schedule: None,
         flaw: None,
     };
-    let finished = case.perform(&mut stage, case.draw_schedule(), &mut |_, _| {}).expect("the stage can");
+    let finished = case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}).expect("the target can");
     let history = logs.join("history.jsonl");
     let file = std::fs::File::create(&history).expect("a file for the history");
     finished.outcome.history.write(file).expect("the history is written");

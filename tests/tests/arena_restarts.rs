@@ -25,7 +25,7 @@ fn run(case: &Case) -> Result<Finished, String> {
     }
 }
 
-/// A drawn case in which nodes restart, whatever else goes wrong.
+/// A random case in which nodes restart, whatever else goes wrong.
 fn with_restarts(seed: u64) -> Case {
     let mut case = Case::swarm(seed, &Sim::new(seed, Config::default()), &Kind::ALL);
     if !case.nemeses.contains(&Nemesis::Restart) {

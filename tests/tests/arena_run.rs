@@ -1,4 +1,4 @@
-//! A play is deterministic, and its faults do what they say: shown on nodes that are a few lines of this file, in virtual time.
+//! A run is deterministic, and its faults do what they say: shown on nodes that are a few lines of this file, in virtual time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use arena::history::{Micros, Outcome};
 use arena::nemesis::Nemesis;
 use arena::nemesis::draw::{Ground, draw};
 use arena::nemesis::schedule::{Schedule, Scheduled, Shape, What};
-use arena::run::{self, Play, Setup};
+use arena::run::{self, Run, Setup};
 use arena::targets::Action;
 use arena::workloads::Kind;
 use serde_json::{Value, json};
@@ -53,11 +53,11 @@ impl Cluster {
         json!({ "src": message["dest"], "dest": message["src"], "body": reply }).to_string().into_bytes()
     }
 
-    fn run(&mut self, play: &mut Play) {
+    fn run(&mut self, run: &mut Run) {
         let mut now_us: Micros = 0;
-        play.on_time(0);
-        while !play.over() {
-            for action in play.take_actions() {
+        run.on_time(0);
+        while !run.over() {
+            for action in run.take_actions() {
                 self.seen.push(format!("{now_us} {}", shown(&action)));
                 match action {
                     Action::Deliver { node, line, .. } => self.waiting.push((node, line)),
@@ -68,7 +68,7 @@ impl Cluster {
                         self.killed.remove(&node);
                         self.paused.remove(&node);
                     }
-                    Action::Close(node) => play.on_exit(now_us, node, Some(0)),
+                    Action::Close(node) => run.on_exit(now_us, node, Some(0)),
                     _ => {}
                 }
             }
@@ -78,12 +78,12 @@ impl Cluster {
                 if !self.killed.contains(&node) {
                     let reply = self.answer(&line);
                     now_us += 100;
-                    play.on_line(now_us, node, reply);
+                    run.on_line(now_us, node, reply);
                 }
-            } else if let Some(next_us) = play.next_wakeup() {
+            } else if let Some(next_us) = run.next_wakeup() {
                 assert!(next_us >= now_us || !self.seen.is_empty());
                 now_us = now_us.max(next_us);
-                play.on_time(now_us);
+                run.on_time(now_us);
             }
         }
     }
@@ -112,15 +112,15 @@ fn setup(seed: u64, schedule: Schedule) -> Setup {
         recover_us: 3_000_000,
         schedule,
         seed,
-        stage: "test".to_owned(),
+        target: "test".to_owned(),
     }
 }
 
 fn run(seed: u64, schedule: Schedule) -> (Vec<String>, run::Outcome) {
     let mut cluster = Cluster::default();
-    let mut play = Play::new(setup(seed, schedule));
-    cluster.run(&mut play);
-    (cluster.seen, play.into_outcome())
+    let mut run = Run::new(setup(seed, schedule));
+    cluster.run(&mut run);
+    (cluster.seen, run.into_outcome())
 }
 
 fn everything(seed: u64) -> Schedule {
@@ -169,13 +169,13 @@ fn a_run_with_every_fault_comes_to_its_end_and_records_what_it_did() {
 #[test]
 fn a_schedule_does_exactly_what_it_says() {
     let one = |at_us, for_us, what| Scheduled { at_us, for_us, what };
-    let leader = arena::nemesis::schedule::Target::Leader;
+    let leader = arena::nemesis::schedule::Victim::Leader;
     let schedule = Schedule {
         faults: vec![
             one(1_000_000, 500_000, What::Pause { who: leader }),
-            one(1_200_000, 1_000_000, What::Pause { who: arena::nemesis::schedule::Target::Node(1) }),
+            one(1_200_000, 1_000_000, What::Pause { who: arena::nemesis::schedule::Victim::Node(1) }),
             one(3_000_000, 1_000_000, What::Partition { shape: Shape::LeaderAlone }),
-            one(5_000_000, 0, What::Kill { who: arena::nemesis::schedule::Target::Node(4) }),
+            one(5_000_000, 0, What::Kill { who: arena::nemesis::schedule::Victim::Node(4) }),
             one(0, 2_500_000, What::Late { node: 3 }),
         ],
     };
@@ -195,7 +195,7 @@ fn a_schedule_does_exactly_what_it_says() {
 #[test]
 fn a_node_that_restarts_gets_init_again_and_its_clients_come_back() {
     let one = |at_us, for_us, node| {
-        let who = arena::nemesis::schedule::Target::Node(node);
+        let who = arena::nemesis::schedule::Victim::Node(node);
         Scheduled { at_us, for_us, what: What::Restart { who } }
     };
     // All at once, each away for a time of its own; one of them once more, until the end of the faults.
@@ -203,7 +203,7 @@ fn a_node_that_restarts_gets_init_again_and_its_clients_come_back() {
         (0..5).map(|node| one(1_000_000, 500_000 + 100_000 * node, node as usize)).collect();
     faults.push(one(9_000_000, 2_000_000, 2));
     // A fault that stops the node is on when it crashes, and still when it comes back.
-    let who = arena::nemesis::schedule::Target::Node(4);
+    let who = arena::nemesis::schedule::Victim::Node(4);
     faults.push(Scheduled { at_us: 900_000, for_us: 2_000_000, what: What::Pause { who } });
     let (seen, outcome) = run(1, Schedule { faults });
     assert_eq!(outcome.failure, None);
@@ -237,10 +237,10 @@ fn a_node_that_restarts_gets_init_again_and_its_clients_come_back() {
 
 #[test]
 fn a_node_that_never_answers_fails_the_run_rather_than_the_node() {
-    let mut play = Play::new(setup(1, Schedule::default()));
-    play.on_time(0);
-    while let Some(next_us) = play.next_wakeup() {
-        play.on_time(next_us);
+    let mut run = Run::new(setup(1, Schedule::default()));
+    run.on_time(0);
+    while let Some(next_us) = run.next_wakeup() {
+        run.on_time(next_us);
     }
-    assert_eq!(play.into_outcome().failure.as_deref(), Some("n1 did not answer init within 10 s"));
+    assert_eq!(run.into_outcome().failure.as_deref(), Some("n1 did not answer init within 10 s"));
 }

@@ -1,4 +1,4 @@
-//! The simulator repeats itself, and drawn cases of it are valid.
+//! The simulator repeats itself, and random cases of it are valid.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -95,8 +95,8 @@ fn a_seed_gives_the_same_output_in_two_processes() {
 }
 
 /// What is wrong with a case, if anything is, and how to repeat it.
-fn problem(case: &Case, stage: &mut Sim) -> Option<String> {
-    let problem = match case.perform(stage, case.draw_schedule(), &mut |_, _| {}) {
+fn problem(case: &Case, target: &mut Sim) -> Option<String> {
+    let problem = match case.perform(target, case.draw_schedule(), &mut |_, _| {}) {
         Err(e) => e.to_string(),
         Ok(finished) => {
             let judgement = finished.judgement;
@@ -121,8 +121,8 @@ fn drawn_cases_are_valid() {
                         return;
                     }
                     let case = Case::swarm(seed, &Sim::new(seed, Config::default()), &Kind::ALL);
-                    let mut stage = case.simulator().expect("a simulator");
-                    if let Some(account) = problem(&case, &mut stage) {
+                    let mut target = case.simulator().expect("a simulator");
+                    if let Some(account) = problem(&case, &mut target) {
                         failed.lock().unwrap_or_else(PoisonError::into_inner).push(account);
                     }
                 }

@@ -3,12 +3,12 @@
 mod checkers_support;
 
 use arena::history::History;
-use checkers_support::{Play, catches, commit, lawful, leaves_open, passes, play, subscribe};
+use checkers_support::{HistoryBuilder, catches, commit, history_of, lawful, leaves_open, passes, subscribe};
 use serde_json::{Value, json};
 
 /// Two eager consumers that share two partitions in generation 2.
-fn two() -> Play {
-    play("groups")
+fn two() -> HistoryBuilder {
+    history_of("groups")
         .config(json!({ "partitions": { "t": 2 } }))
         .thin("a", "subscribe", (0, 10), 1, &[0, 1])
         .thin("b", "subscribe", (20, 30), 1, &[])
@@ -26,8 +26,14 @@ fn told(generation: i64, partitions: &[i64]) -> Value {
 }
 
 /// A cooperative consumer's subscription.
-fn cooperative(play: Play, consumer: &str, span: (u64, u64), generation: i64, partitions: &[i64]) -> Play {
-    play.ok(
+fn cooperative(
+    builder: HistoryBuilder,
+    consumer: &str,
+    span: (u64, u64),
+    generation: i64,
+    partitions: &[i64],
+) -> HistoryBuilder {
+    builder.ok(
         consumer,
         "subscribe",
         subscribe(consumer, "cooperative-sticky"),
@@ -81,7 +87,7 @@ fn g1_a_static_seat_is_taken_over() {
         args
     };
     let taken = |instance: &str| {
-        play("groups")
+        history_of("groups")
             .ok("a", "subscribe", seat("a", "i"), (0, 10), told(1, &[0]))
             .ok("b", "subscribe", seat("b", instance), (20, 30), told(1, &[0]))
             .end()
@@ -93,7 +99,8 @@ fn g1_a_static_seat_is_taken_over() {
 
 #[test]
 fn g1_cooperative_heartbeats_do_not_read() {
-    let start = || cooperative(cooperative(play("groups"), "a", (0, 10), 1, &[0, 1]), "b", (20, 30), 2, &[]);
+    let start =
+        || cooperative(cooperative(history_of("groups"), "a", (0, 10), 1, &[0, 1]), "b", (20, 30), 2, &[]);
     let reply = |partitions: &[i64]| {
         let mut reply = told(2, partitions);
         reply["records"] = json!([]);
@@ -141,7 +148,7 @@ fn g2_overlapping_ownership() {
 #[test]
 fn g2_an_old_request_may_give_up_late() {
     // A poll that nobody answered waits in a paused node, and gives up what a was told in between.
-    let ghost = play("groups")
+    let ghost = history_of("groups")
         .fault("pause", 5, Some(150))
         .thin("a", "subscribe", (0, 4), 1, &[])
         .info("a", "poll", member("a"), (6, 20))
@@ -167,7 +174,7 @@ fn g2_ends_where_the_member_was_told_that_it_is_out() {
     }
     let told = |generation: i64| {
         let beat = json!({ "group": "g", "member_id": "a", "generation": generation });
-        play("classic")
+        history_of("classic")
             .classic("a", (0, 30), 1, &[0])
             .fail("a", "heartbeat", beat, (60, 70), 22, "ILLEGAL_GENERATION")
             .classic("b", (100, 130), 2, &[0])
@@ -183,7 +190,7 @@ fn g2_a_classic_member_that_misses_a_rebalance_is_out_before_its_session_ends() 
     // The rebalance began at 110 ms, after the last accepted heartbeat; commits are accepted still.
     let missed = |at: u64| {
         let args = json!({ "group": "g", "member_id": "a", "generation": 1, "topic": "t", "partition": 0, "offset": 0 });
-        let mut history = play("classic")
+        let mut history = history_of("classic")
             .classic("a", (0, 90), 1, &[0])
             .ok("a", "commit_offset", args, (400, 410), json!({}))
             .classic("b", (at, at + 30), 2, &[0])
@@ -202,7 +209,7 @@ fn g2_a_classic_member_that_misses_a_rebalance_is_out_before_its_session_ends() 
 fn g2_a_static_classic_seat_is_taken_over_under_a_new_name() {
     let taken = |instance: &str| {
         let mut history =
-            play("classic").classic("a", (0, 30), 1, &[0]).classic("b", (60, 90), 1, &[0]).end();
+            history_of("classic").classic("a", (0, 30), 1, &[0]).classic("b", (60, 90), 1, &[0]).end();
         for op in history.ops.iter_mut().filter(|op| op.f == "join_group") {
             let instance = if op.process == "a" { "i" } else { instance };
             op.args["instance_id"] = json!(instance);
@@ -217,7 +224,7 @@ fn g2_a_static_classic_seat_is_taken_over_under_a_new_name() {
 
 #[test]
 fn g2_and_g3_in_a_classic_group() {
-    let start = || play("classic").classic("a", (0, 30), 1, &[0]);
+    let start = || history_of("classic").classic("a", (0, 30), 1, &[0]);
     lawful(&start().classic("b", (1_100, 1_130), 2, &[0]).end());
     let early = start().classic("b", (100, 130), 2, &[0]);
     catches("overlapping-ownership", &early.end(), &["t-0", "generation 1", "generation 2"]);
@@ -250,9 +257,14 @@ fn g3_two_generations() {
     );
     // Cooperative members are of different generations for a while, as long as they read other partitions.
     let apart = |partitions: &[i64]| {
-        let play =
-            cooperative(cooperative(play("groups"), "a", (0, 10), 1, &[0, 1]), "b", (1_200, 1_210), 2, &[2]);
-        play.ok("a", "heartbeat", member("a"), (1_220, 1_230), told(1, partitions)).end()
+        let builder = cooperative(
+            cooperative(history_of("groups"), "a", (0, 10), 1, &[0, 1]),
+            "b",
+            (1_200, 1_210),
+            2,
+            &[2],
+        );
+        builder.ok("a", "heartbeat", member("a"), (1_220, 1_230), told(1, partitions)).end()
     };
     passes("two-generations", &apart(&[0, 1]));
     catches("two-generations", &apart(&[0, 2]), &["t-2"]);
@@ -298,7 +310,7 @@ fn g4_two_leaders() {
     };
     let second = |generation| {
         let ((a, a_told), (b, b_told)) = (join("a", 1), join("b", generation));
-        play("classic")
+        history_of("classic")
             .ok("a", "join_group", a, (0, 10), a_told)
             .ok("b", "join_group", b, (5, 15), b_told)
             .end()
@@ -345,7 +357,7 @@ fn g6_another_topic() {
 #[test]
 fn g7_starved_for_a_long_time() {
     let hungry = |generations: [i64; 2]| {
-        let mut play = play("groups").config(json!({ "partitions": { "t": 1 } })).thin(
+        let mut builder = history_of("groups").config(json!({ "partitions": { "t": 1 } })).thin(
             "a",
             "subscribe",
             (0, 10),
@@ -354,9 +366,9 @@ fn g7_starved_for_a_long_time() {
         );
         for second in 1..20u64 {
             let generation = generations[usize::from(second > 9)];
-            play = play.thin("a", "poll", (second * 1_000, second * 1_000 + 10), generation, &[]);
+            builder = builder.thin("a", "poll", (second * 1_000, second * 1_000 + 10), generation, &[]);
         }
-        play
+        builder
     };
     catches("starved-member", &hungry([1, 1]).end(), &["a was told an empty assignment"]);
     // Rebalances in between, or a fault, may be the cause.
@@ -370,21 +382,15 @@ fn g7_starved_for_a_long_time() {
 
 /// Two consumers that poll on through the final phase, a being told `generation` from half-time on.
 fn final_phase(generation: i64, state: &str, last: (i64, &str)) -> History {
-    let mut play = two().heal(100);
+    let mut builder = two().heal(100);
     for step in 0..20u64 {
         let at = 11_000 + step * 100;
         let now = if step < 10 { 2 } else { generation };
-        play = play.thin_told("a", "poll", (at, at + 10), now, state, json!({ "t": [0] }), &[]).thin_told(
-            "b",
-            "poll",
-            (at + 20, at + 30),
-            now,
-            state,
-            json!({ "t": [1] }),
-            &[],
-        );
+        builder = builder
+            .thin_told("a", "poll", (at, at + 10), now, state, json!({ "t": [0] }), &[])
+            .thin_told("b", "poll", (at + 20, at + 30), now, state, json!({ "t": [1] }), &[]);
     }
-    play.described((12_950, 12_960), last.0, last.1, &[("a", &[0]), ("b", &[1])]).end()
+    builder.described((12_950, 12_960), last.0, last.1, &[("a", &[0]), ("b", &[1])]).end()
 }
 
 #[test]
@@ -469,7 +475,7 @@ fn g13_fenced_commit() {
 fn g13_in_a_classic_group() {
     let args =
         json!({ "group": "g", "topic": "t", "partition": 0, "offset": 0, "member_id": "a", "generation": 1 });
-    let start = || play("classic").classic("a", (0, 30), 1, &[0]).classic("b", (1_100, 1_130), 2, &[0]);
+    let start = || history_of("classic").classic("a", (0, 30), 1, &[0]).classic("b", (1_100, 1_130), 2, &[0]);
     catches(
         "fenced-commit",
         &start().ok("a", "commit_offset", args.clone(), (1_200, 1_210), json!({})).end(),
@@ -521,7 +527,7 @@ fn g15_early_eviction() {
     // Heartbeats extend the session, but a consumer that does not poll is removed at the rebalance time-out.
     let beats = |at: u64| {
         (1..30u64)
-            .fold(two(), |play, beat| play.thin("a", "heartbeat", (beat * 90, beat * 90 + 5), 2, &[0]))
+            .fold(two(), |builder, beat| builder.thin("a", "heartbeat", (beat * 90, beat * 90 + 5), 2, &[0]))
             .fail("a", "heartbeat", member("a"), (at, at + 10), 22, "UNKNOWN_MEMBER_ID")
             .end()
     };
@@ -541,7 +547,7 @@ fn g15_early_eviction() {
 fn g15_in_a_classic_group() {
     let beat = json!({ "group": "g", "member_id": "a", "generation": 1 });
     let out = |at: u64| {
-        play("classic")
+        history_of("classic")
             .classic("a", (0, 30), 1, &[0])
             .fail("a", "heartbeat", beat.clone(), (at, at + 10), 22, "UNKNOWN_MEMBER_ID")
             .end()
@@ -562,7 +568,7 @@ fn g16_dead_member_kept() {
 #[test]
 fn g17_stale_leader() {
     let term = |first: u64, second: u64| {
-        play("lin-kv")
+        history_of("lin-kv")
             .ok("a", "read", json!({ "key": 0 }), (0, 10), json!({ "value": 1, "term": first }))
             .ok("b", "read", json!({ "key": 0 }), (20, 30), json!({ "value": 1, "term": second }))
             .end()
@@ -574,14 +580,15 @@ fn g17_stale_leader() {
 
 /// a reads two records of `t-0` and commits, then b owns the partition.
 fn handed_over(committed: bool, first: i64) -> History {
-    let play = play("groups")
+    let builder = history_of("groups")
         .record(0, 0, (0, 5))
         .record(0, 1, (5, 10))
         .record(0, 2, (10, 15))
         .thin("a", "subscribe", (20, 30), 1, &[0])
         .thin_with("a", "poll", (40, 50), 1, &[0], &[(0, 0), (0, 1)]);
-    let play = if committed { play.commit("a", 0, 2, Some(1), (60, 70)) } else { play };
-    play.ok("a", "unsubscribe", member("a"), (80, 90), json!({}))
+    let builder = if committed { builder.commit("a", 0, 2, Some(1), (60, 70)) } else { builder };
+    builder
+        .ok("a", "unsubscribe", member("a"), (80, 90), json!({}))
         .thin("b", "subscribe", (100, 110), 2, &[0])
         .thin_with(
             "b",
@@ -606,21 +613,21 @@ fn g18_commit_reassign_gap() {
 #[test]
 fn g19_at_least_once() {
     // Nothing was committed, b begins at 2 and commits 3: with a's reading all were given to the group.
-    let play = |given: &[(i64, i64)], ghost: bool| {
-        let play = play("groups").record(0, 0, (0, 5)).record(0, 1, (5, 10)).record(0, 2, (10, 15));
-        let play = play.thin("b", "subscribe", (20, 30), 1, &[0]);
-        let play = if ghost {
-            play.info("b", "poll", member("b"), (32, 35)).thin("b", "subscribe", (36, 38), 1, &[0])
+    let builder = |given: &[(i64, i64)], ghost: bool| {
+        let builder = history_of("groups").record(0, 0, (0, 5)).record(0, 1, (5, 10)).record(0, 2, (10, 15));
+        let builder = builder.thin("b", "subscribe", (20, 30), 1, &[0]);
+        let builder = if ghost {
+            builder.info("b", "poll", member("b"), (32, 35)).thin("b", "subscribe", (36, 38), 1, &[0])
         } else {
-            play
+            builder
         };
-        play.thin_with("b", "poll", (40, 50), 1, &[0], given).commit("b", 0, 3, Some(1), (60, 70)).end()
+        builder.thin_with("b", "poll", (40, 50), 1, &[0], given).commit("b", 0, 3, Some(1), (60, 70)).end()
     };
-    passes("at-least-once", &play(&[(0, 0), (0, 1), (0, 2)], false));
-    catches("at-least-once", &play(&[(0, 2)], false), &["3 was committed", "record at 0"]);
-    passes("at-least-once", &play(&[(0, 2)], true));
+    passes("at-least-once", &builder(&[(0, 0), (0, 1), (0, 2)], false));
+    catches("at-least-once", &builder(&[(0, 2)], false), &["3 was committed", "record at 0"]);
+    passes("at-least-once", &builder(&[(0, 2)], true));
     // A member that commits what it was not given has skipped by itself.
-    leaves_open("at-least-once", &play(&[(0, 0)], false), "just what they were given");
+    leaves_open("at-least-once", &builder(&[(0, 0)], false), "just what they were given");
 }
 
 #[test]
@@ -636,7 +643,7 @@ fn g20_lost_member() {
     let join = json!({ "group": "g", "member_id": "", "session_timeout_ms": 1000, "rebalance_timeout_ms": 2000,
                        "protocols": [{ "name": "range", "topics": ["t"] }] });
     let unknown = |members: &[(&str, &[i64])]| {
-        play("classic")
+        history_of("classic")
             .classic("a", (0, 30), 1, &[0])
             .info("b", "join_group", join.clone(), (40, 50))
             .described((60, 70), 2, "PreparingRebalance", members)
@@ -656,10 +663,12 @@ fn g21_and_g22_are_named_as_not_judged() {
 fn g24_no_progress() {
     let read = || json!({ "key": 0 });
     let silent = |fault: bool| {
-        let play = play("lin-kv").ok("a", "read", read(), (0, 10), json!({ "value": 1 }));
-        let play = if fault { play.fault("partition", 500, Some(30_000)) } else { play };
+        let builder = history_of("lin-kv").ok("a", "read", read(), (0, 10), json!({ "value": 1 }));
+        let builder = if fault { builder.fault("partition", 500, Some(30_000)) } else { builder };
         (1..7u64)
-            .fold(play, |play, step| play.info("a", "read", read(), (step * 5_000, step * 5_000 + 4_900)))
+            .fold(builder, |builder, step| {
+                builder.info("a", "read", read(), (step * 5_000, step * 5_000 + 4_900))
+            })
             .ok("a", "read", read(), (34_000, 34_010), json!({ "value": 1 }))
             .end()
     };
@@ -669,8 +678,8 @@ fn g24_no_progress() {
     promised.header.config = json!({ "majority_connected": true });
     catches("no-progress", &promised, &["nothing was answered"]);
     // Refusals by the state are answers too.
-    let refused = (0..8u64).fold(play("lin-kv"), |play, step| {
-        play.fail("a", "read", read(), (step * 5_000, step * 5_000 + 10), 20, "KEY_NOT_FOUND")
+    let refused = (0..8u64).fold(history_of("lin-kv"), |builder, step| {
+        builder.fail("a", "read", read(), (step * 5_000, step * 5_000 + 10), 20, "KEY_NOT_FOUND")
     });
     passes("no-progress", &refused.end());
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use arena::checkers::{all, judge, state};
 use arena::history::History;
-use checkers_support::play;
+use checkers_support::history_of;
 
 fn read(name: &str) -> History {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("histories").join(name);
@@ -47,7 +47,7 @@ fn a_zombie_reader_is_caught_by_ownership_and_fencing() {
 
 #[test]
 fn an_empty_history_cannot_be_judged() {
-    let judgement = judge(&play("kafka").end());
+    let judgement = judge(&history_of("kafka").end());
     assert_eq!(judgement.exit_code(), 2);
     assert_eq!(judgement.not_judged().count(), all().len(), "{judgement}");
 }

@@ -3,7 +3,7 @@
 mod checkers_support;
 
 use arena::checkers::linear::{Answer, Effect, Operation, STEPS, linearizable};
-use checkers_support::{catches, lawful, leaves_open, passes, play};
+use checkers_support::{catches, history_of, lawful, leaves_open, passes};
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
 use serde_json::json;
 
@@ -130,7 +130,7 @@ fn key(value: i64) -> serde_json::Value {
 fn registers() {
     let read = json!({ "key": 0 });
     let write = || {
-        play("lin-kv").ok("a", "write", key(1), (0, 10), json!({})).ok(
+        history_of("lin-kv").ok("a", "write", key(1), (0, 10), json!({})).ok(
             "a",
             "write",
             key(2),
@@ -150,14 +150,14 @@ fn registers() {
 #[test]
 fn a_refused_cas_shows_the_state() {
     let cas = json!({ "key": 0, "from": 1, "to": 5 });
-    let start = || play("lin-kv").ok("a", "write", key(1), (0, 10), json!({}));
+    let start = || history_of("lin-kv").ok("a", "write", key(1), (0, 10), json!({}));
     // It holds 1, so a cas from 1 must not be refused for another value, nor for the lack of one.
     let refused = |code| start().fail("b", "cas", cas.clone(), (20, 30), code, "PRECONDITION_FAILED").end();
     catches("linearizable-register", &refused(22), &["error 22", "held 1"]);
     catches("linearizable-register", &refused(20), &["error 20"]);
     // Error 11 says nothing of the state.
     passes("linearizable-register", &refused(11));
-    let other = play("lin-kv")
+    let other = history_of("lin-kv")
         .ok("a", "write", key(2), (0, 10), json!({}))
         .fail("b", "cas", cas, (20, 30), 22, "PRECONDITION_FAILED")
         .end();
@@ -168,7 +168,7 @@ fn a_refused_cas_shows_the_state() {
 fn a_cas_that_creates() {
     let cas = json!({ "key": 0, "from": 7, "to": 5, "create_if_not_exists": true });
     let read = |value: i64| {
-        play("lin-kv")
+        history_of("lin-kv")
             .ok("b", "cas", cas.clone(), (20, 30), json!({}))
             .ok("b", "read", json!({ "key": 0 }), (40, 50), json!({ "value": value }))
             .end()
@@ -179,8 +179,9 @@ fn a_cas_that_creates() {
 
 #[test]
 fn an_unanswered_write_may_act_late_or_never() {
-    let start =
-        || play("lin-kv").ok("a", "write", key(1), (0, 10), json!({})).info("b", "write", key(2), (20, 30));
+    let start = || {
+        history_of("lin-kv").ok("a", "write", key(1), (0, 10), json!({})).info("b", "write", key(2), (20, 30))
+    };
     let read = |value: i64| json!({ "value": value });
     let args = json!({ "key": 0 });
     let late = start()
@@ -200,7 +201,7 @@ fn an_unanswered_write_may_act_late_or_never() {
 fn committed_offsets() {
     let admin = |offset: i64| json!({ "group": "g", "topic": "t", "partition": 0, "offset": offset });
     let start = || {
-        play("offsets").ok("a", "commit_offset", admin(10), (0, 10), json!({})).ok(
+        history_of("offsets").ok("a", "commit_offset", admin(10), (0, 10), json!({})).ok(
             "a",
             "commit_offset",
             admin(4),
@@ -227,7 +228,7 @@ fn committed_offsets() {
 #[test]
 fn committed_offsets_that_nobody_wrote() {
     let admin = |offset: i64| json!({ "group": "g", "topic": "t", "partition": 0, "offset": offset });
-    let start = || play("offsets").ok("a", "commit_offset", admin(10), (0, 10), json!({}));
+    let start = || history_of("offsets").ok("a", "commit_offset", admin(10), (0, 10), json!({}));
     let zero = start().fetched("b", 0, (40, 50), 0).end();
     catches("spurious-offset", &zero, &["read 0", "as if nothing"]);
     catches("linearizable-offset", &zero, &["held 10"]);
@@ -253,7 +254,7 @@ fn a_description_reads_committed_offsets_too() {
     let admin = json!({ "group": "g", "topic": "t", "partition": 0, "offset": 10 });
     let told = |committed: serde_json::Value| {
         let line = json!({ "topic": "t", "partition": 0, "committed": committed });
-        play("offsets")
+        history_of("offsets")
             .ok("a", "commit_offset", admin.clone(), (0, 10), json!({}))
             .ok("b", "describe_group", json!({ "group": "g" }), (20, 30), json!({
                 "group": "g", "kind": "simple", "state": "Empty", "generation": 0, "members": [], "offsets": [line]
@@ -269,7 +270,7 @@ fn offsets_of_keys_never_move_back() {
     let commit = |offset: i64| json!({ "offsets": { "k": offset } });
     let list = json!({ "keys": ["k"] });
     let start = || {
-        play("kafka").ok("a", "commit_offsets", commit(5), (0, 10), json!({})).ok(
+        history_of("kafka").ok("a", "commit_offsets", commit(5), (0, 10), json!({})).ok(
             "b",
             "commit_offsets",
             commit(3),
@@ -290,6 +291,6 @@ fn offsets_of_keys_never_move_back() {
 
 #[test]
 fn a_history_without_registers_is_left_open() {
-    leaves_open("linearizable-register", &play("kafka").end(), "no operations");
-    leaves_open("linearizable-offset", &play("kafka").end(), "no committed offsets");
+    leaves_open("linearizable-register", &history_of("kafka").end(), "no operations");
+    leaves_open("linearizable-offset", &history_of("kafka").end(), "no committed offsets");
 }

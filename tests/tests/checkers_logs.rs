@@ -3,12 +3,12 @@
 mod checkers_support;
 
 use arena::history::History;
-use checkers_support::{catches, lawful, leaves_open, passes, play};
+use checkers_support::{catches, history_of, lawful, leaves_open, passes};
 use serde_json::json;
 
 /// Two records of key `k`, read in two polls by one process.
 fn sound() -> History {
-    play("kafka")
+    history_of("kafka")
         .sent("c1", "k", 10, (0, 10), 0)
         .sent("c1", "k", 11, (10, 20), 1)
         .polled("c2", "k", 0, (30, 40), &[(0, 10), (1, 11)])
@@ -44,7 +44,7 @@ fn a_sound_log_passes_every_checker() {
 
 #[test]
 fn lost_write() {
-    let lost = play("kafka")
+    let lost = history_of("kafka")
         .sent("c1", "k", 10, (0, 10), 0)
         .sent("c1", "k", 11, (10, 20), 1)
         .sent("c1", "k", 12, (20, 30), 2)
@@ -52,7 +52,7 @@ fn lost_write() {
         .end();
     catches("lost-write", &lost, &["key k", "message 11", "offset 1"]);
     // A reader that began later has lawfully not seen what is before.
-    let skipped_by_choice = play("kafka")
+    let skipped_by_choice = history_of("kafka")
         .sent("c1", "k", 10, (0, 10), 0)
         .sent("c1", "k", 11, (10, 20), 1)
         .polled("c2", "k", 1, (40, 50), &[(1, 11)])
@@ -64,7 +64,7 @@ fn lost_write() {
 fn an_unanswered_send_may_be_there_or_not() {
     let send = json!({ "key": "k", "msg": 11 });
     let there = |records: &[(i64, i64)]| {
-        play("kafka")
+        history_of("kafka")
             .sent("c1", "k", 10, (0, 10), 0)
             .info("c1", "send", send.clone(), (10, 20))
             .polled("c2", "k", 0, (40, 50), records)
@@ -76,18 +76,18 @@ fn an_unanswered_send_may_be_there_or_not() {
 
 #[test]
 fn unseen() {
-    let start = |heal| play("kafka").sent("c1", "k", 10, (0, 10), 0).heal(heal);
+    let start = |heal| history_of("kafka").sent("c1", "k", 10, (0, 10), 0).heal(heal);
     catches("unseen", &start(20).polled("c2", "k", 0, (30, 40), &[]).end(), &["message 10", "offset 0"]);
     // Read to the end before the faults were over, or not read at all: nothing follows.
     leaves_open("unseen", &start(60).polled("c2", "k", 0, (30, 40), &[]).end(), "never read");
     leaves_open("unseen", &start(20).polled("c2", "k", 5, (30, 40), &[]).end(), "never read");
-    leaves_open("unseen", &play("kafka").sent("c1", "k", 10, (0, 10), 0).end(), "final phase");
+    leaves_open("unseen", &history_of("kafka").sent("c1", "k", 10, (0, 10), 0).end(), "final phase");
 }
 
 #[test]
 fn unseen_by_a_fetch_that_tells_the_end() {
     let fetch = |mark: i64| {
-        play("groups")
+        history_of("groups")
             .record(0, 0, (0, 10))
             .heal(20)
             .ok(
@@ -107,13 +107,13 @@ fn unseen_by_a_fetch_that_tells_the_end() {
 
 #[test]
 fn duplicate() {
-    let twice = play("kafka")
+    let twice = history_of("kafka")
         .sent("c1", "k", 10, (0, 10), 0)
         .polled("c2", "k", 0, (20, 30), &[(0, 10), (1, 10)])
         .end();
     catches("duplicate", &twice, &["message 10", "0, 1"]);
     // Sent twice by the client, it is lawfully there twice.
-    let two_sends = play("kafka")
+    let two_sends = history_of("kafka")
         .sent("c1", "k", 10, (0, 10), 0)
         .info("c1", "send", json!({ "key": "k", "msg": 10.0 }), (10, 20))
         .polled("c2", "k", 0, (30, 40), &[(0, 10), (1, 10)])
@@ -123,14 +123,14 @@ fn duplicate() {
 
 #[test]
 fn inconsistent_offsets() {
-    let reused = play("kafka")
+    let reused = history_of("kafka")
         .sent("c1", "k", 10, (0, 10), 0)
         .info("c3", "send", json!({ "key": "k", "msg": 11 }), (0, 50))
         .polled("c2", "k", 0, (20, 30), &[(0, 11)])
         .end();
     catches("inconsistent-offsets", &reused, &["offset 0", "10", "11"]);
     // The same offset of another key is another matter.
-    let keys = play("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "l", 11, (10, 20), 0).end();
+    let keys = history_of("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "l", 11, (10, 20), 0).end();
     passes("inconsistent-offsets", &keys);
 }
 
@@ -138,13 +138,13 @@ fn inconsistent_offsets() {
 fn aborted_read() {
     let start = |outcome_is_known: bool| {
         let send = json!({ "key": "k", "msg": 10 });
-        let play = play("kafka");
-        let play = if outcome_is_known {
-            play.fail("c1", "send", send, (0, 10), 14, "ABORTED")
+        let builder = history_of("kafka");
+        let builder = if outcome_is_known {
+            builder.fail("c1", "send", send, (0, 10), 14, "ABORTED")
         } else {
-            play.info("c1", "send", send, (0, 10))
+            builder.info("c1", "send", send, (0, 10))
         };
-        play.polled("c2", "k", 0, (20, 30), &[(0, 10)]).end()
+        builder.polled("c2", "k", 0, (20, 30), &[(0, 10)]).end()
     };
     catches("aborted-read", &start(true), &["message 10", "error 14"]);
     passes("aborted-read", &start(false));
@@ -152,24 +152,24 @@ fn aborted_read() {
 
 #[test]
 fn phantom_record() {
-    let log = play("kafka").sent("c1", "k", 10, (0, 10), 0);
+    let log = history_of("kafka").sent("c1", "k", 10, (0, 10), 0);
     let from_nowhere = log.polled("c2", "k", 0, (20, 30), &[(0, 10), (1, 99)]).end();
     catches("phantom-record", &from_nowhere, &["99", "nobody"]);
-    let from_the_future = play("kafka")
+    let from_the_future = history_of("kafka")
         .sent("c1", "k", 10, (0, 10), 0)
         .polled("c2", "k", 0, (20, 30), &[(0, 10), (1, 11)])
         .sent("c1", "k", 11, (40, 50), 1)
         .end();
     catches("phantom-record", &from_the_future, &["before it was sent"]);
     // A log to which the history has no sends was filled by others.
-    let foreign = play("kafka").polled("c2", "k", 0, (20, 30), &[(0, 10)]).end();
+    let foreign = history_of("kafka").polled("c2", "k", 0, (20, 30), &[(0, 10)]).end();
     leaves_open("phantom-record", &foreign, "no records");
 }
 
 #[test]
 fn polls_with_a_position() {
     let log = || {
-        play("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "k", 11, (10, 20), 1).sent(
+        history_of("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "k", 11, (10, 20), 1).sent(
             "c1",
             "k",
             12,
@@ -200,7 +200,7 @@ fn polls_with_a_position() {
 #[test]
 fn inside_one_reply() {
     let log = || {
-        play("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "k", 11, (10, 20), 1).sent(
+        history_of("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "k", 11, (10, 20), 1).sent(
             "c1",
             "k",
             12,
@@ -218,10 +218,10 @@ fn inside_one_reply() {
 
 #[test]
 fn nonmonotonic_send() {
-    let back = play("kafka").sent("c1", "k", 10, (0, 10), 1).sent("c2", "k", 11, (20, 30), 0).end();
+    let back = history_of("kafka").sent("c1", "k", 10, (0, 10), 1).sent("c2", "k", 11, (20, 30), 0).end();
     catches("nonmonotonic-send", &back, &["offset 0", "offset 1"]);
     // Under way at the same time, either may come first.
-    let concurrent = play("kafka")
+    let concurrent = history_of("kafka")
         .sent("c1", "k", 10, (0, 25), 1)
         .sent("c2", "k", 11, (20, 30), 0)
         .sent("c2", "k", 12, (40, 50), 2)
@@ -231,7 +231,7 @@ fn nonmonotonic_send() {
 
 #[test]
 fn stale_poll() {
-    let log = || play("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "k", 11, (10, 20), 1);
+    let log = || history_of("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "k", 11, (10, 20), 1);
     catches("stale-poll", &log().polled("c2", "k", 0, (30, 40), &[(0, 10)]).end(), &["end at 1", "offset 1"]);
     catches("stale-poll", &log().polled("c2", "k", 1, (30, 40), &[]).end(), &["end at 1"]);
     // Sent before the acknowledgement, or from behind the record: lawful.
@@ -241,13 +241,13 @@ fn stale_poll() {
 
 #[test]
 fn a_full_reply_may_end_early() {
-    let mut log = play("kafka");
+    let mut log = history_of("kafka");
     for offset in 0..1_100 {
         log = log.sent("c1", "k", offset, (0, 10), offset);
     }
     let full: Vec<(i64, i64)> = (0..1_000).map(|offset| (offset, offset)).collect();
     passes("dense-offsets", &log.polled("c2", "k", 0, (30, 40), &full).end());
-    let mut log = play("kafka");
+    let mut log = history_of("kafka");
     for offset in 0..1_100 {
         log = log.sent("c1", "k", offset, (0, 10), offset);
     }
@@ -260,7 +260,7 @@ fn a_stale_fetch_shows_by_its_high_watermark() {
     let fetch = |mark: i64| {
         let args = json!({ "topic": "t", "partition": 0, "offset": 0, "max_messages": 1 });
         let record = json!({ "offset": 0, "key": null, "message": "0:0", "timestamp": 0 });
-        play("groups")
+        history_of("groups")
             .record(0, 0, (0, 10))
             .record(0, 1, (10, 20))
             .ok("c", "fetch", args, (30, 40), json!({ "records": [record], "high_watermark": mark }))
@@ -275,15 +275,15 @@ fn acknowledged_offsets_are_counted() {
     // Offset 2 with one record in the world: a hole, a duplicate, or a log that does not begin at 0.
     catches(
         "dense-offsets",
-        &play("kafka").sent("c1", "k", 10, (0, 10), 2).end(),
+        &history_of("kafka").sent("c1", "k", 10, (0, 10), 2).end(),
         &["offset 2", "at most 1"],
     );
-    let unanswered = play("kafka")
+    let unanswered = history_of("kafka")
         .info("c1", "send", json!({ "key": "k", "msg": 9 }), (0, 10))
         .sent("c1", "k", 10, (20, 30), 1)
         .end();
     passes("dense-offsets", &unanswered);
-    let refused = play("kafka")
+    let refused = history_of("kafka")
         .fail("c1", "send", json!({ "key": "k", "msg": 9 }), (0, 10), 11, "COORDINATOR_NOT_AVAILABLE")
         .sent("c1", "k", 10, (20, 30), 1)
         .end();
@@ -293,7 +293,7 @@ fn acknowledged_offsets_are_counted() {
 #[test]
 fn twice_applied_in_two_partitions() {
     let send = json!({ "topic": "t", "message": "x" });
-    let twice = play("groups")
+    let twice = history_of("groups")
         .ok("p", "send", send, (0, 10), json!({ "partition": 0, "offset": 0 }))
         .ok(
             "c",
@@ -306,12 +306,12 @@ fn twice_applied_in_two_partitions() {
         )
         .end();
     catches("twice-applied", &twice, &["t-0 offset 0", "t-1 offset 0"]);
-    passes("twice-applied", &play("groups").record(0, 0, (0, 10)).record(1, 0, (10, 20)).end());
+    passes("twice-applied", &history_of("groups").record(0, 0, (0, 10)).record(1, 0, (10, 20)).end());
 }
 
 /// A consumer that reads `t-0` in one generation.
-fn reader() -> checkers_support::Play {
-    play("groups")
+fn reader() -> checkers_support::HistoryBuilder {
+    history_of("groups")
         .record(0, 0, (0, 10))
         .record(0, 1, (10, 20))
         .record(0, 2, (20, 30))
@@ -376,7 +376,7 @@ fn stale_thin_poll() {
 
 #[test]
 fn topics_that_were_deleted_are_left_out() {
-    let again = play("groups")
+    let again = history_of("groups")
         .record(0, 0, (0, 10))
         .ok("a", "delete_topic", json!({ "topic": "t" }), (20, 30), json!({}))
         .ok(

@@ -4,7 +4,7 @@ mod checkers_support;
 
 use arena::checkers::check_all;
 use arena::report::{Latency, figures, render};
-use checkers_support::play;
+use checkers_support::history_of;
 use serde_json::json;
 
 #[test]
@@ -18,7 +18,7 @@ fn quantiles_are_by_nearest_rank() {
 #[test]
 fn counts_availability_and_recovery() {
     let read = || json!({ "key": 0 });
-    let history = play("lin-kv")
+    let history = history_of("lin-kv")
         .fault("partition", 1_000, Some(3_000))
         .ok("a", "read", read(), (0, 10), json!({ "value": 1 }))
         .fail("a", "read", read(), (100, 110), 20, "KEY_NOT_FOUND")
@@ -41,7 +41,7 @@ fn counts_availability_and_recovery() {
 
 #[test]
 fn paused_time_is_from_giving_up_to_owning_again() {
-    let history = play("groups")
+    let history = history_of("groups")
         .thin("a", "subscribe", (0, 10), 1, &[0, 1])
         .thin("a", "poll", (40, 50), 1, &[])
         .thin("a", "poll", (60, 70), 1, &[])
@@ -50,14 +50,15 @@ fn paused_time_is_from_giving_up_to_owning_again() {
     let figures = figures(&history);
     assert_eq!(figures.rebalances["g"], 1);
     assert_eq!((figures.pauses[0].paused_us, figures.pauses[0].pauses), (70_000, 1));
-    let classic = play("classic").classic("a", (0, 30), 1, &[0]).classic("a", (100, 130), 2, &[0]).end();
+    let classic =
+        history_of("classic").classic("a", (0, 30), 1, &[0]).classic("a", (100, 130), 2, &[0]).end();
     // From the second join's invocation to its sync's answer.
     assert_eq!(arena::report::figures(&classic).pauses[0].paused_us, 20_000);
 }
 
 #[test]
 fn the_page_is_one_file_without_a_network() {
-    let history = play("groups")
+    let history = history_of("groups")
         .fault("pause", 20, Some(60))
         .record(0, 0, (0, 5))
         .thin("<b>a</b>", "subscribe", (10, 20), 1, &[0])
@@ -86,12 +87,12 @@ fn the_page_is_one_file_without_a_network() {
 
 #[test]
 fn a_long_run_stays_a_small_page() {
-    let mut play = play("groups");
+    let mut builder = history_of("groups");
     for step in 0..20_000u64 {
         let offset = i64::try_from(step).expect("small");
-        play = play.record(0, offset, (step * 10, step * 10 + 5));
+        builder = builder.record(0, offset, (step * 10, step * 10 + 5));
         if step % 10 == 0 {
-            play = play.thin(
+            builder = builder.thin(
                 if step % 200 < 100 { "a" } else { "b" },
                 "poll",
                 (step * 10, step * 10 + 3),
@@ -100,12 +101,12 @@ fn a_long_run_stays_a_small_page() {
             );
         }
     }
-    let page = render(&play.end(), &[]);
+    let page = render(&builder.end(), &[]);
     assert!(page.len() < 400_000, "{} bytes", page.len());
 }
 
 #[test]
 fn an_empty_history_has_a_page_too() {
-    let page = render(&play("kafka").end(), &[]);
+    let page = render(&history_of("kafka").end(), &[]);
     assert!(page.contains("Not judged"));
 }

@@ -27,8 +27,8 @@ fn far(workload: Kind, nodes: usize, latency_ms: u32, seed: u64) -> Case {
 
 /// Runs a case and judges it. Gives all operations of clients.
 fn operations(case: &Case) -> Vec<Op> {
-    let mut stage = case.simulator().expect("a simulator");
-    let finished = case.perform(&mut stage, case.draw_schedule(), &mut |_, _| {}).expect("it can run");
+    let mut target = case.simulator().expect("a simulator");
+    let finished = case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}).expect("it can run");
     assert_eq!(finished.outcome.failure, None, "{}", case.repeat());
     assert_eq!(finished.judgement.exit_code(), 0, "{}\n{}", finished.judgement, case.repeat());
     let mut operations = finished.outcome.history.ops;

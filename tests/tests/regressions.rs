@@ -1,19 +1,19 @@
 //! Seeds that once found something, each with what that was. All have to stay valid.
 //!
 //! What a seed does changes with the code that it runs: of those of [`OWED_REJOIN`] only 352 fails today where the node
-//! lacks its mend. The others still are drawn cases like those that did.
+//! lacks its fix. The others still are random cases like those that did.
 
 use arena::history::Micros;
 use arena::nemesis::Nemesis;
-use arena::run::Play;
+use arena::run::Run;
 use arena::run::case::Case;
-use arena::targets::{Stage, StageError};
+use arena::targets::{Target, TargetError};
 use arena::workloads::Kind;
 
-/// What the simulator could not do yet when a seed found something: a case is drawn from what its stage can do.
+/// What the simulator could not do yet when a seed found something: a case is drawn from what its target can do.
 struct Without(&'static [Nemesis]);
 
-impl Stage for Without {
+impl Target for Without {
     fn name(&self) -> &'static str {
         "sim"
     }
@@ -22,8 +22,8 @@ impl Stage for Without {
         !self.0.contains(&nemesis)
     }
 
-    fn run(&mut self, _: &mut Play, _: &mut dyn FnMut(Micros, &str)) -> Result<(), StageError> {
-        Err(StageError::Unable("cases are drawn for it, not run on it".to_owned()))
+    fn run(&mut self, _: &mut Run, _: &mut dyn FnMut(Micros, &str)) -> Result<(), TargetError> {
+        Err(TargetError::Unable("cases are drawn for it, not run on it".to_owned()))
     }
 }
 
@@ -78,8 +78,8 @@ const FOUND: &[(u64, &str, &Without)] = &[
 
 /// What is wrong with a case, and how to repeat it.
 fn problem(case: &Case) -> Option<String> {
-    let mut stage = case.simulator().expect("a simulator");
-    let problem = match case.perform(&mut stage, case.draw_schedule(), &mut |_, _| {}) {
+    let mut target = case.simulator().expect("a simulator");
+    let problem = match case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}) {
         Err(e) => e.to_string(),
         Ok(finished) => {
             let judgement = finished.judgement;

@@ -8,9 +8,9 @@ use crate::history::History;
 
 /// Judges breaches of form.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Door;
+pub struct ProtocolForm;
 
-impl Checker for Door {
+impl Checker for ProtocolForm {
     fn name(&self) -> &'static str {
         "door"
     }

@@ -26,7 +26,7 @@ use crate::run::case::{Case, Finished, judged};
 use crate::run::soak::soak;
 use crate::targets::process::Processes;
 use crate::targets::sim::Sim;
-use crate::targets::{Stage, StageError};
+use crate::targets::{Target, TargetError};
 use crate::workloads::Kind;
 
 /// Judges nodes that speak cohort's JSON protocol, under faults.
@@ -72,7 +72,7 @@ enum Command {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum StageName {
+enum TargetName {
     /// Processes of a program, over pipes, in real time.
     Real,
     /// All nodes in one thread, in virtual time.
@@ -91,7 +91,7 @@ enum Distribution {
 struct RunArgs {
     /// Where the nodes run.
     #[arg(long, value_enum, default_value = "real")]
-    stage: StageName,
+    stage: TargetName,
     /// How many nodes.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=25))]
     nodes: u16,
@@ -99,7 +99,7 @@ struct RunArgs {
     #[arg(long, default_value_t = 10)]
     seconds: u32,
     /// What goes wrong: a list with commas of partition, one-way, latency, loss, duplicate, reorder, pause, kill, clock,
-    /// slow, clients, late, restart; or `all` that the stage can do; or `none`.
+    /// slow, clients, late, restart; or `all` that the target can do; or `none`.
     #[arg(long, default_value = "partition,pause")]
     nemesis: String,
     /// Draws operations and faults; drawn itself where it is not given.
@@ -163,7 +163,7 @@ struct RunArgs {
 struct SoakArgs {
     /// Where the nodes run.
     #[arg(long, value_enum, default_value = "sim")]
-    stage: StageName,
+    stage: TargetName,
     /// Stops after so many minutes.
     #[arg(long)]
     minutes: Option<f64>,
@@ -197,7 +197,7 @@ enum Trouble {
     #[error(transparent)]
     History(#[from] history::ReadError),
     #[error(transparent)]
-    Stage(#[from] crate::targets::StageError),
+    Target(#[from] crate::targets::TargetError),
     #[error("nothing to judge: {0}")]
     Run(String),
 }
@@ -290,12 +290,12 @@ fn compare(args: &bench::Args) -> ExitCode {
     }
 }
 
-fn nemeses(list: &str, stage: &dyn Stage) -> Result<Vec<Nemesis>, Trouble> {
+fn nemeses(list: &str, target: &dyn Target) -> Result<Vec<Nemesis>, Trouble> {
     if list == "none" {
         return Ok(Vec::new());
     }
     if list == "all" {
-        return Ok(Nemesis::ALL.into_iter().filter(|nemesis| stage.can(*nemesis)).collect());
+        return Ok(Nemesis::ALL.into_iter().filter(|nemesis| target.can(*nemesis)).collect());
     }
     let mut all = Vec::new();
     for name in list.split(',').map(str::trim) {
@@ -303,8 +303,11 @@ fn nemeses(list: &str, stage: &dyn Stage) -> Result<Vec<Nemesis>, Trouble> {
             let known: Vec<&str> = Nemesis::ALL.iter().map(|nemesis| nemesis.name()).collect();
             Trouble::Use(format!("no nemesis `{name}`; there are {}, all, none", known.join(", ")))
         })?;
-        if !stage.can(nemesis) {
-            return Err(Trouble::Use(format!("the stage `{}` cannot do the nemesis `{name}`", stage.name())));
+        if !target.can(nemesis) {
+            return Err(Trouble::Use(format!(
+                "the stage `{}` cannot do the nemesis `{name}`",
+                target.name()
+            )));
         }
         if !all.contains(&nemesis) {
             all.push(nemesis);
@@ -341,9 +344,9 @@ fn fresh_seed() -> u64 {
     u64::from(now.subsec_nanos()) ^ (now.as_secs() & 0xffff) << 16
 }
 
-/// The stage of a run; `logs` is where real processes leave theirs.
-fn stage(case: &Case, logs: &Path) -> Result<Box<dyn Stage>, Trouble> {
-    if case.stage == "real" {
+/// The target of a run; `logs` is where real processes leave theirs.
+fn target(case: &Case, logs: &Path) -> Result<Box<dyn Target>, Trouble> {
+    if case.target == "real" {
         if case.flaw.is_some() {
             return Err(Trouble::Use(
                 "--flaw is for the stage `sim`: released nodes have no flaws".to_owned(),
@@ -360,14 +363,14 @@ fn stage(case: &Case, logs: &Path) -> Result<Box<dyn Stage>, Trouble> {
 }
 
 fn folder_of(case: &Case) -> PathBuf {
-    PathBuf::from("arena-out").join(format!("{}-{}-{}", case.workload.name(), case.stage, case.seed))
+    PathBuf::from("arena-out").join(format!("{}-{}-{}", case.workload.name(), case.target, case.seed))
 }
 
 fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
     let nodes = usize::from(args.nodes);
     let mut case = Case {
         workload: kind,
-        stage: if args.stage == StageName::Real { "real" } else { "sim" },
+        target: if args.stage == TargetName::Real { "real" } else { "sim" },
         nodes,
         seconds: args.seconds,
         nemeses: Vec::new(),
@@ -388,29 +391,29 @@ fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         flaw: args.flaw,
     };
     let folder = folder_of(&case);
-    let mut stage = stage(&case, &folder)?;
-    if args.trace.is_some() && case.stage == "real" {
+    let mut target = target(&case, &folder)?;
+    if args.trace.is_some() && case.target == "real" {
         return Err(Trouble::Use(
             "--trace is for the stage `sim`: nobody sees the states of processes".to_owned(),
         ));
     }
     let schedule = match &args.schedule {
-        Some(path) => read_schedule(path, nodes, &*stage)?,
+        Some(path) => read_schedule(path, nodes, &*target)?,
         None => {
-            case.nemeses = nemeses(&args.nemesis, &*stage)?;
+            case.nemeses = nemeses(&args.nemesis, &*target)?;
             case.draw_schedule()
         }
     };
     eprintln!(
         "{} on {nodes} {} nodes with {} clients, seed {}",
         kind.name(),
-        case.stage,
+        case.target,
         case.clients,
         case.seed
     );
     write(&folder.join("schedule.json"), |file| Ok(serde_json::to_writer(file, &schedule)?))?;
     let mut tell = |at_us, text: &str| eprintln!("{:9.3} s  {text}", at_us as f64 / 1e6);
-    let Finished { outcome, judgement, trace } = case.perform(&mut *stage, schedule, &mut tell)?;
+    let Finished { outcome, judgement, trace } = case.perform(&mut *target, schedule, &mut tell)?;
 
     let history_file = args.history.clone().unwrap_or_else(|| folder.join("history.jsonl"));
     write(&history_file, |file| outcome.history.write(file))?;
@@ -431,7 +434,7 @@ fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
     Ok(judgement.exit_code())
 }
 
-fn read_schedule(path: &Path, nodes: usize, stage: &dyn Stage) -> Result<Schedule, Trouble> {
+fn read_schedule(path: &Path, nodes: usize, target: &dyn Target) -> Result<Schedule, Trouble> {
     let file = File::open(path).map_err(|source| Trouble::File { path: path.to_owned(), source })?;
     let schedule: Schedule = serde_json::from_reader(BufReader::new(file))
         .map_err(|e| Trouble::Use(format!("{} is no schedule: {e}", path.display())))?;
@@ -440,9 +443,9 @@ fn read_schedule(path: &Path, nodes: usize, stage: &dyn Stage) -> Result<Schedul
         return Err(Trouble::Use(account));
     }
     let mut names = schedule.faults.iter().map(|fault| fault.what.name());
-    match names.find(|name| Nemesis::named(name).is_none_or(|nemesis| !stage.can(nemesis))) {
+    match names.find(|name| Nemesis::named(name).is_none_or(|nemesis| !target.can(nemesis))) {
         Some(name) => {
-            Err(Trouble::Use(format!("the stage `{}` cannot do the nemesis `{name}`", stage.name())))
+            Err(Trouble::Use(format!("the stage `{}` cannot do the nemesis `{name}`", target.name())))
         }
         None => Ok(schedule),
     }
@@ -458,15 +461,15 @@ fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
         }
         None => Kind::ALL.to_vec(),
     };
-    let logs = |case: &Case| PathBuf::from("arena-out").join(format!("soak-{}-{}", case.stage, case.seed));
-    let stage_name = if args.stage == StageName::Real { "real" } else { "sim" };
-    // What a stage can do is the same for every case.
+    let logs = |case: &Case| PathBuf::from("arena-out").join(format!("soak-{}-{}", case.target, case.seed));
+    let target_name = if args.stage == TargetName::Real { "real" } else { "sim" };
+    // What a target can do is the same for every case.
     let as_asked = |case: &Case| Case { bin: args.bin.clone(), flaw: args.flaw, ..case.clone() };
-    let any = Case { stage: stage_name, ..Case::swarm(0, &Sim::new(0, Config::default()), &workloads) };
-    let able = stage(&as_asked(&any), Path::new("arena-out"))?;
-    let mut stage_of = |case: &Case| stage(&as_asked(case), &logs(case));
+    let any = Case { target: target_name, ..Case::swarm(0, &Sim::new(0, Config::default()), &workloads) };
+    let able = target(&as_asked(&any), Path::new("arena-out"))?;
+    let mut target_of = |case: &Case| target(&as_asked(case), &logs(case));
     let mut trouble = None;
-    let mut end = |case: &Case, finished: &Result<Finished, StageError>, tally: &crate::run::soak::Tally| {
+    let mut end = |case: &Case, finished: &Result<Finished, TargetError>, tally: &crate::run::soak::Tally| {
         let case = as_asked(case);
         let folder = logs(&case);
         let failed = match finished {
@@ -483,7 +486,7 @@ fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
                 println!("  history     {}", file.display());
                 trouble = write(&file, |file| outcome.history.write(file)).err().or(trouble.take());
             }
-        } else if args.stage == StageName::Real {
+        } else if args.stage == TargetName::Real {
             // Nobody reads the logs of a run that went well.
             let _kept = std::fs::remove_dir_all(folder);
         }
@@ -492,7 +495,7 @@ fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
         }
     };
     let seeds = (args.from..).take(usize::try_from(cases).unwrap_or(usize::MAX));
-    let tally = soak(seeds, until, &workloads, &mut stage_of, &*able, &mut end)?;
+    let tally = soak(seeds, until, &workloads, &mut target_of, &*able, &mut end)?;
     if let Some(trouble) = trouble {
         return Err(trouble);
     }

@@ -3,7 +3,7 @@
 
 use crate::history::Micros;
 use crate::nemesis::Nemesis;
-use crate::nemesis::schedule::{ClientFault, Schedule, Scheduled, Shape, Target, What};
+use crate::nemesis::schedule::{ClientFault, Schedule, Scheduled, Shape, Victim, What};
 use crate::rng::Rng;
 
 const MS: Micros = 1_000;
@@ -50,11 +50,11 @@ pub fn draw(nemeses: &[Nemesis], ground: &Ground, seed: u64) -> Schedule {
             Nemesis::Partition => windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, partition),
             Nemesis::OneWay => windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, one_way),
             Nemesis::Pause => windows(ground, rng, (300, 2_500), (50, 3_000), &mut faults, |ground, rng| {
-                What::Pause { who: target(ground, rng) }
+                What::Pause { who: victim(ground, rng) }
             }),
             Nemesis::Slow => windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, |ground, rng| {
                 let (run_us, stop_us) = (rng.between(2, 15) * MS, rng.between(5, 60) * MS);
-                What::Slow { who: target(ground, rng), run_us, stop_us }
+                What::Slow { who: victim(ground, rng), run_us, stop_us }
             }),
             Nemesis::Clients => windows(ground, rng, (500, 2_000), (200, 5_000), &mut faults, clients),
         }
@@ -91,8 +91,8 @@ fn far_latency(ground: &Ground, rng: &mut Rng) -> What {
 }
 
 /// A third of the time the leader, where faults hurt most.
-fn target(ground: &Ground, rng: &mut Rng) -> Target {
-    if rng.percent(35) { Target::Leader } else { Target::Node(rng.index(ground.nodes)) }
+fn victim(ground: &Ground, rng: &mut Rng) -> Victim {
+    if rng.percent(35) { Victim::Leader } else { Victim::Node(rng.index(ground.nodes)) }
 }
 
 fn partition(ground: &Ground, rng: &mut Rng) -> What {
@@ -139,7 +139,7 @@ fn kills(ground: &Ground, mut rng: Rng, faults: &mut Vec<Scheduled>) {
     let mut order: Vec<usize> = (0..ground.nodes).collect();
     rng.shuffle(&mut order);
     for (i, node) in order.into_iter().take(most).enumerate() {
-        let who = if rng.percent(50) { Target::Leader } else { Target::Node(node) };
+        let who = if rng.percent(50) { Victim::Leader } else { Victim::Node(node) };
         let part_us = ground.length_us / (most as u64 + 1);
         let at_us = part_us * i as u64 + rng.between(part_us / 4, part_us);
         faults.push(Scheduled { at_us, for_us: 0, what: What::Kill { who } });
@@ -160,7 +160,7 @@ fn restarts(ground: &Ground, mut rng: Rng, faults: &mut Vec<Scheduled>) {
         let alone = order.len() == 1;
         let mut away_us = 0;
         for node in order {
-            let who = if alone && rng.percent(35) { Target::Leader } else { Target::Node(node) };
+            let who = if alone && rng.percent(35) { Victim::Leader } else { Victim::Node(node) };
             let for_us = (rng.between(100, 3_000) * MS).min(ground.length_us - at_us);
             faults.push(Scheduled { at_us, for_us, what: What::Restart { who } });
             away_us = away_us.max(for_us);

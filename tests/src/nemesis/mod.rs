@@ -1,6 +1,6 @@
 //! The nemeses: what goes wrong on purpose.
 //!
-//! Owns their names, what each stage can do of them, drawing a schedule from a seed ([`draw`]) and carrying it
+//! Owns their names, what each target can do of them, drawing a schedule from a seed ([`draw`]) and carrying it
 //! out ([`runner`]). Knows nothing of workloads beyond how many clients there are.
 
 pub mod draw;

@@ -87,7 +87,7 @@ impl Network {
         self.traffic
     }
 
-    /// Cuts one direction of a link once more: faults that overlap each cut it, and it works when all have mended it.
+    /// Cuts one direction of a link once more: faults that overlap each cut it, and it works when all faults on it have ended.
     pub fn cut(&mut self, from: usize, to: usize) {
         self.cuts[from * self.nodes + to] += 1;
     }

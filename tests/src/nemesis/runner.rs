@@ -1,14 +1,14 @@
 //! Carries a schedule of faults out, and takes every fault back at its end.
 //!
-//! Owns which faults are on, and what to undo. Effects go to the network, to the lives of nodes and out as actions;
-//! which clients fail is handed back to the play, which owns them.
+//! Owns which faults are on, and what to undo. Effects go to the network, to the nodes and out as actions;
+//! which clients fail is handed back to the run, which owns them.
 
 use std::collections::VecDeque;
 
 use crate::history::{Fault, Micros};
 use crate::nemesis::network::Network;
-use crate::nemesis::schedule::{ClientFault, Schedule, Scheduled, Shape, Target, What};
-use crate::run::lives::{Lives, State};
+use crate::nemesis::schedule::{ClientFault, Schedule, Scheduled, Shape, Victim, What};
+use crate::run::nodes::{Nodes, State};
 use crate::targets::Action;
 
 /// What faults act upon.
@@ -16,17 +16,17 @@ use crate::targets::Action;
 pub struct World<'a> {
     /// The links between nodes.
     pub net: &'a mut Network,
-    /// The nodes' lives.
-    pub lives: &'a mut Lives,
+    /// What each node is doing.
+    pub nodes: &'a mut Nodes,
     /// Who leads, as far as the arena knows.
     pub leader: Option<usize>,
     /// The latency outside of faults, and whether every line takes exactly that.
     pub base_latency: (Micros, bool),
-    /// What the stage must do.
+    /// What the target must do.
     pub actions: &'a mut Vec<Action>,
 }
 
-/// What a step asks of the play.
+/// What a step asks of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// These clients fail now, until the given time.
@@ -68,7 +68,7 @@ struct Active {
 
 /// Carries out one schedule.
 #[derive(Debug)]
-pub struct Conductor {
+pub struct ScheduleRunner {
     waiting: VecDeque<Scheduled>,
     active: Vec<Active>,
     /// Every fault that began, for the history.
@@ -76,8 +76,8 @@ pub struct Conductor {
     begun_us: Option<Micros>,
 }
 
-impl Conductor {
-    /// Without the faults that begin with the run itself ([`What::Late`]), which the play sees to.
+impl ScheduleRunner {
+    /// Without the faults that begin with the run itself ([`What::Late`]), which the run sees to.
     pub fn new(schedule: &Schedule) -> Self {
         let mut waiting: Vec<Scheduled> =
             schedule.faults.iter().filter(|f| !matches!(f.what, What::Late { .. })).cloned().collect();
@@ -106,7 +106,7 @@ impl Conductor {
         &self.record
     }
 
-    /// Adds a fault that the play itself made.
+    /// Adds a fault that the run itself made.
     pub fn note(&mut self, fault: Fault) {
         self.record.push(fault);
     }
@@ -121,9 +121,9 @@ impl Conductor {
                 && *toggle_us <= now_us
             {
                 if *stopped {
-                    world.lives.resume(*node, now_us, world.actions);
+                    world.nodes.resume(*node, now_us, world.actions);
                 } else {
-                    world.lives.pause(*node, now_us, world.actions);
+                    world.nodes.pause(*node, now_us, world.actions);
                 }
                 *stopped = !*stopped;
                 *toggle_us = now_us + if *stopped { *stop_us } else { *run_us };
@@ -184,15 +184,15 @@ impl Undo {
         match self {
             Self::Nothing => {}
             Self::Mend(links) => links.iter().for_each(|(from, to)| world.net.mend(*from, *to)),
-            Self::Resume(node) => world.lives.resume(*node, now_us, world.actions),
-            // The play starts whoever waits to be started.
+            Self::Resume(node) => world.nodes.resume(*node, now_us, world.actions),
+            // The run starts whoever waits to be started.
             Self::Start(node) => {
-                debug_assert_eq!(world.lives.state(*node), State::Down, "it has stayed where it crashed");
-                world.lives.set(*node, State::Waiting);
+                debug_assert_eq!(world.nodes.state(*node), State::Down, "it has stayed where it crashed");
+                world.nodes.set(*node, State::Waiting);
             }
             Self::Slow { node, stopped, .. } => {
                 if *stopped {
-                    world.lives.resume(*node, now_us, world.actions);
+                    world.nodes.resume(*node, now_us, world.actions);
                 }
             }
             Self::Latency => (world.net.latency_us, world.net.constant) = world.base_latency,
@@ -243,7 +243,7 @@ fn apply(
         }
         What::Pause { who } => {
             let node = running(*who, world)?;
-            world.lives.pause(node, now_us, world.actions);
+            world.nodes.pause(node, now_us, world.actions);
             (named(*who, node), Undo::Resume(node))
         }
         What::Slow { who, run_us, stop_us } => {
@@ -260,16 +260,16 @@ fn apply(
         }
         What::Kill { who } => {
             let node = running(*who, world)?;
-            if world.lives.dead() >= world.lives.count().saturating_sub(1) / 2 {
+            if world.nodes.dead() >= world.nodes.count().saturating_sub(1) / 2 {
                 return None;
             }
-            world.lives.set(node, State::Killed);
+            world.nodes.set(node, State::Killed);
             world.actions.push(Action::Kill(node));
             (named(*who, node), Undo::Nothing)
         }
         What::Restart { who } => {
             let node = running(*who, world)?;
-            world.lives.set(node, State::Down);
+            world.nodes.set(node, State::Down);
             world.actions.push(Action::Kill(node));
             effects.push(Effect::Crashed(node));
             (named(*who, node), Undo::Start(node))
@@ -298,16 +298,16 @@ fn cut(links: Vec<(usize, usize)>, world: &mut World<'_>) -> Undo {
     Undo::Mend(links)
 }
 
-fn running(who: Target, world: &World<'_>) -> Option<usize> {
+fn running(who: Victim, world: &World<'_>) -> Option<usize> {
     let node = match who {
-        Target::Node(node) => node,
-        Target::Leader => world.leader?,
+        Victim::Node(node) => node,
+        Victim::Leader => world.leader?,
     };
-    (world.lives.state(node) == State::Running).then_some(node)
+    (world.nodes.state(node) == State::Running).then_some(node)
 }
 
 fn links_of(shape: &Shape, world: &World<'_>) -> Option<(String, Vec<(usize, usize)>)> {
-    let nodes = world.lives.count();
+    let nodes = world.nodes.count();
     let others = |node: usize| (0..nodes).filter(|other| *other != node).collect::<Vec<_>>();
     let (prefix, sides) = match shape {
         Shape::Ring(order) => {
@@ -355,9 +355,9 @@ fn names(nodes: &[usize]) -> String {
     nodes.iter().map(|node| name(*node)).collect::<Vec<_>>().join(" ")
 }
 
-fn named(who: Target, node: usize) -> String {
+fn named(who: Victim, node: usize) -> String {
     match who {
-        Target::Node(_) => name(node),
-        Target::Leader => format!("{} (the leader)", name(node)),
+        Victim::Node(_) => name(node),
+        Victim::Leader => format!("{} (the leader)", name(node)),
     }
 }

@@ -31,7 +31,7 @@ pub struct Scheduled {
 /// A node, named or by its part in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Target {
+pub enum Victim {
     /// The node of that index.
     Node(usize),
     /// Whoever leads when the fault begins. Where nobody is known to lead, the fault is skipped.
@@ -104,22 +104,22 @@ pub enum What {
     /// Stops a node's process, then lets it go on.
     Pause {
         /// Whom.
-        who: Target,
+        who: Victim,
     },
     /// Kills a node's process for good. `for_us` means nothing here.
     Kill {
         /// Whom.
-        who: Target,
+        who: Victim,
     },
     /// Crashes a node, and starts it again at the end of the fault with what it had synced.
     Restart {
         /// Whom.
-        who: Target,
+        who: Victim,
     },
     /// Lets a node run in short strokes only.
     Slow {
         /// Whom.
-        who: Target,
+        who: Victim,
         /// Runs so long,
         run_us: Micros,
         /// then stands so long.
@@ -175,7 +175,7 @@ impl What {
                 matches!(shape, Shape::LeaderAlone | Shape::LeaderAndFollower(_))
             }
             Self::Pause { who } | Self::Kill { who } | Self::Restart { who } | Self::Slow { who, .. } => {
-                *who == Target::Leader
+                *who == Victim::Leader
             }
             _ => false,
         }
@@ -195,9 +195,9 @@ impl Schedule {
 
     /// The first index of a node that such a cluster does not have.
     pub fn stranger(&self, nodes: usize) -> Option<usize> {
-        let named = |target: &Target| match target {
-            Target::Node(node) => vec![*node],
-            Target::Leader => Vec::new(),
+        let named = |victim: &Victim| match victim {
+            Victim::Node(node) => vec![*node],
+            Victim::Leader => Vec::new(),
         };
         let all = self.faults.iter().flat_map(|fault| match &fault.what {
             What::Partition { shape: Shape::Sides(sides) } => sides.concat(),

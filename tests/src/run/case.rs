@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use cohort::config::Config;
 use raft_store::flaws::Flaw;
 
-use crate::checkers::protocol_form::Door;
+use crate::checkers::protocol_form::ProtocolForm;
 use crate::checkers::state::StateTrace;
 use crate::checkers::{Checker, Judgement, judge, state};
 use crate::history::{History, Micros};
@@ -16,9 +16,9 @@ use crate::nemesis::Nemesis;
 use crate::nemesis::draw::{Ground, NEAR_MS, draw};
 use crate::nemesis::schedule::Schedule;
 use crate::rng::Rng;
-use crate::run::{Outcome, Play, Setup};
+use crate::run::{Outcome, Run, Setup};
 use crate::targets::sim::Sim;
-use crate::targets::{Stage, StageError};
+use crate::targets::{Target, TargetError};
 use crate::workloads::Kind;
 
 /// How long the clients of [`Case::patient`] wait, in seconds.
@@ -36,7 +36,7 @@ pub struct Case {
     /// What clients do.
     pub workload: Kind,
     /// `real` or `sim`.
-    pub stage: &'static str,
+    pub target: &'static str,
     /// How many nodes.
     pub nodes: usize,
     /// How long faults may happen.
@@ -82,14 +82,14 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Whether it should have.
     pub judgement: Judgement,
-    /// What the nodes' states were, if the stage can see that.
+    /// What the nodes' states were, if the target can see that.
     pub trace: Option<StateTrace>,
 }
 
 /// Judges a history by all checkers, the form of the protocol first.
 pub fn judged(history: &History) -> Judgement {
     let mut judgement = judge(history);
-    judgement.verdicts.insert(0, (Door.name(), Door.check(history)));
+    judgement.verdicts.insert(0, (ProtocolForm.name(), ProtocolForm.check(history)));
     judgement
 }
 
@@ -101,8 +101,8 @@ impl Case {
 
     /// A case with a workload, a size and a mix of faults of its own; in one of four of those
     /// without members round trips are long. (Sessions of members are too short for that.)
-    pub fn swarm(seed: u64, stage: &dyn Stage, workloads: &[Kind]) -> Self {
-        let case = Self::swarm_nearby(seed, stage, workloads);
+    pub fn swarm(seed: u64, target: &dyn Target, workloads: &[Kind]) -> Self {
+        let case = Self::swarm_nearby(seed, target, workloads);
         // From a stream of its own, so that seeds keep the rest of their case.
         let mut rng = Rng::new(seed, "case with long round trips");
         let members = matches!(case.workload, Kind::Groups | Kind::Classic);
@@ -134,10 +134,10 @@ impl Case {
     }
 
     /// As [`swarm`](Self::swarm), but with latencies of 100 ms at most.
-    pub fn swarm_nearby(seed: u64, stage: &dyn Stage, workloads: &[Kind]) -> Self {
+    pub fn swarm_nearby(seed: u64, target: &dyn Target, workloads: &[Kind]) -> Self {
         let mut rng = Rng::new(seed, "case");
         let nodes = if rng.percent(60) { 3 } else { 5 };
-        let able: Vec<Nemesis> = Nemesis::ALL.into_iter().filter(|nemesis| stage.can(*nemesis)).collect();
+        let able: Vec<Nemesis> = Nemesis::ALL.into_iter().filter(|nemesis| target.can(*nemesis)).collect();
         // Each with its own probability in this case, so that also few at once and none at all come up.
         let percent = u32::try_from(rng.between(0, 60)).unwrap_or(0);
         // Whoever was added later draws from a stream of its own, so that seeds keep the rest of their case.
@@ -150,7 +150,7 @@ impl Case {
         let pick = |rng: &mut Rng, of: &[u32]| rng.pick(of).copied().unwrap_or(1);
         Self {
             workload: rng.pick(workloads).copied().unwrap_or(Kind::Kafka),
-            stage: stage.name(),
+            target: target.name(),
             nodes,
             seconds: pick(&mut rng, &[4, 8, 12]),
             nemeses,
@@ -177,9 +177,9 @@ impl Case {
     ///
     /// # Errors
     /// Where its arguments are not those of a node.
-    pub fn simulator(&self) -> Result<Sim, StageError> {
+    pub fn simulator(&self) -> Result<Sim, TargetError> {
         let words = std::iter::once("cohort").chain(self.args.iter().map(String::as_str));
-        let config = Config::parse_from(words).map_err(|e| StageError::Unable(e.to_string()))?;
+        let config = Config::parse_from(words).map_err(|e| TargetError::Unable(e.to_string()))?;
         let sim = Sim::new(self.seed, config);
         Ok(match self.flaw {
             Some(flaw) => sim.with_flaw(flaw),
@@ -207,14 +207,14 @@ impl Case {
     /// Runs it and judges the history, if there is one worth judging (see [`Outcome::failure`]).
     ///
     /// # Errors
-    /// Where the stage cannot do it.
+    /// Where the target cannot do it.
     pub fn perform(
         &self,
-        stage: &mut dyn Stage,
+        target: &mut dyn Target,
         schedule: Schedule,
         tell: &mut dyn FnMut(Micros, &str),
-    ) -> Result<Finished, StageError> {
-        let mut play = Play::new(Setup {
+    ) -> Result<Finished, TargetError> {
+        let mut run = Run::new(Setup {
             workload: self.workload,
             nodes: self.nodes,
             slots: self.clients,
@@ -227,12 +227,12 @@ impl Case {
             recover_us: Micros::from(self.recover) * 1_000_000,
             schedule,
             seed: self.seed,
-            stage: self.stage.to_owned(),
+            target: self.target.to_owned(),
         });
-        stage.run(&mut play, tell)?;
-        let outcome = play.into_outcome();
+        target.run(&mut run, tell)?;
+        let outcome = run.into_outcome();
         let mut judgement = judged(&outcome.history);
-        let trace = stage.take_trace();
+        let trace = target.take_trace();
         if let Some(trace) = &trace {
             judgement.verdicts.extend(state::check_all(trace));
         }
@@ -247,7 +247,7 @@ impl Case {
             "scripts/arena {} --stage {} --nodes {} --seconds {} --nemesis {nemeses} --seed {} --rate {} --latency {} \
              --latency-dist {} --latency-max {} --patience {} --loss {} --duplicate {} --pipeline {} --clients {} --recover {}",
             self.workload.name(),
-            self.stage,
+            self.target,
             self.nodes,
             self.seconds,
             self.seed,

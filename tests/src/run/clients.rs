@@ -1,4 +1,4 @@
-//! Who asked what, under which number, and whether it was answered: the arena's side of the nodes' door.
+//! Who asked what, under which number, and whether it was answered: the arena's side of the nodes' listener.
 //!
 //! Owns every client id that was ever used with all its requests, also long after the client has gone: only so a late or
 //! second reply is told from a stray one. Judges the form, number, order and lateness of replies. Knows nothing

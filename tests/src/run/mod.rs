@@ -1,4 +1,4 @@
-//! A play: clients, faults, the network between nodes and the history, as one deterministic state machine over an abstract
+//! A run: clients, faults, the network between nodes and the history, as one deterministic state machine over an abstract
 //! time.
 //!
 //! It is driven by events (a line from a node, a node that ended, time that passed) and produces
@@ -6,12 +6,12 @@
 //! from the seed, and nothing iterates over unordered maps. It does not know whether time is real, how
 //! nodes are run, or whether the history is good: see [`crate::targets`] and [`crate::checkers`].
 //!
-//! A play goes through phases: nodes start and get `init`; a warm-up without faults; the faults; after healing, the wait
+//! A run goes through phases: nodes start and get `init`; a warm-up without faults; the faults; after healing, the wait
 //! until every node serves again; the final reads; the last look at every node's state; end of input.
 
 pub mod case;
 pub mod clients;
-pub mod lives;
+pub mod nodes;
 mod phases;
 pub mod recorder;
 mod slots;
@@ -23,19 +23,19 @@ use serde_json::Value;
 use crate::dialects::json;
 use crate::history::{Fault, Header, History, Micros};
 use crate::nemesis::network::{Network, Traffic};
-use crate::nemesis::runner::{Conductor, Effect, World};
+use crate::nemesis::runner::{Effect, ScheduleRunner, World};
 use crate::nemesis::schedule::{ClientFault, Schedule, What};
 use crate::rng::Rng;
 use crate::targets::Action;
 use crate::workloads::{Kind, Plan, Workload};
 use clients::{Clients, Purpose, Taken};
-use lives::{Lives, State};
+use nodes::{Nodes, State};
 use phases::Phase;
 use recorder::Recorder;
 use slots::Slot;
 use watch::Watch;
 
-/// What a play is made of.
+/// What a run is made of.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// What clients do.
@@ -61,10 +61,10 @@ pub struct Setup {
     pub recover_us: Micros,
     /// What goes wrong.
     pub schedule: Schedule,
-    /// Draws operations and the network's whims. (The schedule was drawn before.)
+    /// Draws operations and the network's random choices. (The schedule was drawn before.)
     pub seed: u64,
-    /// The stage's name, for the history.
-    pub stage: String,
+    /// The target's name, for the history.
+    pub target: String,
 }
 
 impl Setup {
@@ -74,7 +74,7 @@ impl Setup {
     }
 }
 
-/// What came out of a play.
+/// What came out of a run.
 #[derive(Debug)]
 pub struct Outcome {
     /// All that happened.
@@ -89,14 +89,14 @@ pub struct Outcome {
 
 /// A run in progress.
 #[derive(Debug)]
-pub struct Play {
+pub struct Run {
     setup: Setup,
     names: Vec<String>,
     workload: Box<dyn Workload>,
     rng: Rng,
     net: Network,
-    lives: Lives,
-    conductor: Conductor,
+    nodes: Nodes,
+    runner: ScheduleRunner,
     clients: Clients,
     recorder: Recorder,
     slots: Vec<Slot>,
@@ -113,7 +113,7 @@ pub struct Play {
     now_us: Micros,
 }
 
-impl Play {
+impl Run {
     /// Ready to begin at time 0 with [`on_time`](Self::on_time).
     pub fn new(mut setup: Setup) -> Self {
         setup.slots = setup.slots.max(setup.nodes);
@@ -122,11 +122,11 @@ impl Play {
         let plan = Plan { nodes, slots: setup.slots, rate: setup.rate, pipeline: setup.pipeline.max(1) };
         let workload = setup.workload.build(&plan, &mut rng);
         let mut start_us = vec![0; nodes];
-        let mut conductor = Conductor::new(&setup.schedule);
+        let mut runner = ScheduleRunner::new(&setup.schedule);
         for fault in &setup.schedule.faults {
             if let What::Late { node } = fault.what {
                 start_us[node] = fault.at_us + fault.for_us;
-                conductor.note(Fault {
+                runner.note(Fault {
                     fault: "late".to_owned(),
                     detail: format!("n{} starts {:.1} s late", node + 1, fault.for_us as f64 / 1e6),
                     from_us: 0,
@@ -143,8 +143,8 @@ impl Play {
             workload,
             rng,
             net,
-            lives: Lives::new(nodes),
-            conductor,
+            nodes: Nodes::new(nodes),
+            runner,
             clients,
             recorder: Recorder::default(),
             slots,
@@ -196,13 +196,12 @@ impl Play {
         self.advance();
     }
 
-    /// When the play wants to be told of the time next, unless something else happens before; `None` at its end.
+    /// When the run wants to be told of the time next, unless something else happens before; `None` at its end.
     pub fn next_wakeup(&self) -> Option<Micros> {
         if self.phase == Phase::Over {
             return None;
         }
-        let due =
-            [self.net.next_due(), self.conductor.next_due(), self.next_phase_due(), self.next_watch_due()];
+        let due = [self.net.next_due(), self.runner.next_due(), self.next_phase_due(), self.next_watch_due()];
         due.into_iter().flatten().chain(self.next_slot_due()).min()
     }
 
@@ -218,14 +217,14 @@ impl Play {
             header: Header {
                 arena: 1,
                 workload: self.setup.workload.name().to_owned(),
-                stage: self.setup.stage,
+                stage: self.setup.target,
                 nodes: self.names,
                 seed: self.setup.seed,
                 heal_us: self.heal_us,
                 config: self.workload.config(),
             },
             ops: self.recorder.into_ops(),
-            faults: self.conductor.faults().to_vec(),
+            faults: self.runner.faults().to_vec(),
         };
         Outcome { history, traffic: self.net.traffic(), recovered_us, failure: self.failure }
     }
@@ -235,11 +234,11 @@ impl Play {
         loop {
             let before = (self.actions.len(), self.phase);
             while let Some((node, line)) = self.net.arrived(self.now_us) {
-                if self.lives.reachable(node) {
+                if self.nodes.reachable(node) {
                     self.actions.push(Action::Deliver { node, line, peer: true });
                 }
             }
-            let effects = self.with_world(|conductor, now_us, world| conductor.step(now_us, world));
+            let effects = self.with_world(|runner, now_us, world| runner.step(now_us, world));
             self.effects(effects);
             self.time_out();
             self.step_phase();
@@ -251,15 +250,15 @@ impl Play {
         }
     }
 
-    fn with_world<T>(&mut self, f: impl FnOnce(&mut Conductor, Micros, &mut World<'_>) -> T) -> T {
+    fn with_world<T>(&mut self, f: impl FnOnce(&mut ScheduleRunner, Micros, &mut World<'_>) -> T) -> T {
         let mut world = World {
             net: &mut self.net,
-            lives: &mut self.lives,
+            nodes: &mut self.nodes,
             leader: self.watch.leader(),
             base_latency: (self.setup.latency_us, self.setup.constant_latency),
             actions: &mut self.actions,
         };
-        f(&mut self.conductor, self.now_us, &mut world)
+        f(&mut self.runner, self.now_us, &mut world)
     }
 
     fn effects(&mut self, effects: Vec<Effect>) {
@@ -323,8 +322,8 @@ impl Play {
                 return self.breach(node, "malformed-line", &account);
             }
         };
-        let (lives, now_us) = (&self.lives, self.now_us);
-        let stood_us = |since_us| lives.stood_us(node, since_us, now_us);
+        let (nodes, now_us) = (&self.nodes, self.now_us);
+        let stood_us = |since_us| nodes.stood_us(node, since_us, now_us);
         let (taken, breaches) = self.clients.reply(now_us, node, &dest, &body, stood_us);
         for (kind, account) in breaches {
             self.breach(node, kind, &account);
@@ -352,15 +351,15 @@ impl Play {
     }
 
     fn deliver(&mut self, node: usize, line: Vec<u8>) {
-        if self.lives.reachable(node) {
+        if self.nodes.reachable(node) {
             self.actions.push(Action::Deliver { node, line, peer: false });
         }
     }
 
     /// A node does not come up. If it never did, the run says nothing about it; one that served and comes back has to.
     fn not_up(&mut self, node: usize, how: &str) {
-        self.lives.set(node, State::Exited);
-        if self.lives.has_run(node) {
+        self.nodes.set(node, State::Exited);
+        if self.nodes.has_run(node) {
             self.breach(node, "not-back", how);
         } else {
             self.failure.get_or_insert(format!("{} {how}", self.names[node]));
@@ -369,17 +368,17 @@ impl Play {
 
     fn exited(&mut self, node: usize, code: Option<i32>) {
         let how = code.map_or("a signal".to_owned(), |code| format!("status {code}"));
-        match self.lives.state(node) {
+        match self.nodes.state(node) {
             State::Killed | State::Exited | State::Down => {}
             State::Closing => {
-                self.lives.set(node, State::Exited);
+                self.nodes.set(node, State::Exited);
                 if code != Some(0) {
                     self.breach(node, "exit-status", &format!("ended with {how} at the end of its input"));
                 }
             }
             State::Starting => self.not_up(node, &format!("ended with {how} before it answered init")),
             State::Waiting | State::Running => {
-                self.lives.set(node, State::Exited);
+                self.nodes.set(node, State::Exited);
                 self.breach(node, "died", &format!("ended with {how} while it was in use"));
             }
         }

@@ -1,12 +1,12 @@
-//! The phases of a play, and what leads from one to the next.
+//! The phases of a run, and what leads from one to the next.
 
 use serde_json::json;
 
 use crate::dialects::json::Answer;
 use crate::history::Micros;
-use crate::run::Play;
+use crate::run::Run;
 use crate::run::clients::Purpose;
-use crate::run::lives::State;
+use crate::run::nodes::State;
 use crate::targets::Action;
 
 /// Maelstrom waits so long for `init_ok`.
@@ -20,7 +20,7 @@ const AGREE_US: Micros = 6_000_000;
 /// A node has to end so long after the end of its input; half a second more is for a busy machine.
 const EXIT_US: Micros = 4_500_000;
 
-/// Where a play is.
+/// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Nodes are being started.
@@ -48,14 +48,14 @@ impl Phase {
     }
 }
 
-impl Play {
+impl Run {
     /// When the phase may have to change by time alone.
     pub(super) fn next_phase_due(&self) -> Option<Micros> {
         let starts = (0..self.names.len())
-            .filter(|node| self.lives.state(*node) == State::Waiting)
+            .filter(|node| self.nodes.state(*node) == State::Waiting)
             .map(|node| self.start_us[node]);
         let unanswered = (0..self.names.len())
-            .filter(|node| self.lives.state(*node) == State::Starting)
+            .filter(|node| self.nodes.state(*node) == State::Starting)
             .filter_map(|node| self.init_us[node].map(|at_us| at_us + INIT_US));
         let more_us = 2 * self.setup.more_patience_us();
         let limit_us = match self.phase {
@@ -84,9 +84,9 @@ impl Play {
         match self.phase {
             Phase::Start => {
                 let due = |node: &usize| self.start_us[*node] == 0;
-                if (0..self.names.len()).filter(due).all(|node| self.lives.state(node) == State::Running) {
+                if (0..self.names.len()).filter(due).all(|node| self.nodes.state(node) == State::Running) {
                     self.tell("all nodes answered init".to_owned());
-                    self.watch.expect(self.lives.running());
+                    self.watch.expect(self.nodes.running());
                     self.enter(Phase::WarmUp);
                 }
             }
@@ -94,7 +94,7 @@ impl Play {
                 let serving = self.watch.all_served();
                 if serving && elapsed_us >= 1_000_000 {
                     self.tell("every node serves; faults begin".to_owned());
-                    self.conductor.begin(self.now_us);
+                    self.runner.begin(self.now_us);
                     self.enter(Phase::Faults);
                 } else if elapsed_us >= WARM_UP_US + more_us {
                     for node in self.watch.not_served() {
@@ -119,7 +119,7 @@ impl Play {
                         self.breach(node, "no-recovery", &account);
                     }
                 }
-                let here = (0..self.names.len()).all(|node| self.lives.state(node) != State::Starting);
+                let here = (0..self.names.len()).all(|node| self.nodes.state(node) != State::Starting);
                 if here && (late || elapsed_us >= 1_000_000 && self.watch.not_recovered().is_empty()) {
                     self.drain();
                 }
@@ -140,7 +140,7 @@ impl Play {
             }
             Phase::Agree => {
                 let late = elapsed_us >= AGREE_US + more_us;
-                if !late && !self.watch.settled(&self.lives.running()) {
+                if !late && !self.watch.settled(&self.nodes.running()) {
                     return;
                 }
                 self.record_states(late);
@@ -148,7 +148,7 @@ impl Play {
             }
             Phase::Close => {
                 let lingering: Vec<usize> =
-                    (0..self.names.len()).filter(|node| self.lives.state(*node) == State::Closing).collect();
+                    (0..self.names.len()).filter(|node| self.nodes.state(*node) == State::Closing).collect();
                 let late = elapsed_us >= EXIT_US;
                 if late {
                     for node in &lingering {
@@ -170,11 +170,11 @@ impl Play {
 
     fn start_nodes(&mut self) {
         for node in 0..self.names.len() {
-            match self.lives.state(node) {
+            match self.nodes.state(node) {
                 State::Waiting if self.start_us[node] <= self.now_us && self.phase != Phase::Over => {
-                    self.lives.set(node, State::Starting);
+                    self.nodes.set(node, State::Starting);
                     self.actions.push(Action::Start(node));
-                    if self.lives.paused(node) {
+                    if self.nodes.paused(node) {
                         // A fault that stops the node began before it crashed, or while it was away.
                         self.actions.push(Action::Pause(node));
                     }
@@ -194,7 +194,7 @@ impl Play {
     pub(super) fn initialised(&mut self, node: usize, answer: Answer) {
         match answer {
             Answer::Ok(_) => {
-                self.lives.set(node, State::Running);
+                self.nodes.set(node, State::Running);
                 if self.phase == Phase::Recover {
                     self.watch.recover_also(node);
                 }
@@ -209,7 +209,7 @@ impl Play {
     }
 
     fn heal(&mut self) {
-        let effects = self.with_world(|conductor, now_us, world| conductor.heal(now_us, world));
+        let effects = self.with_world(|runner, now_us, world| runner.heal(now_us, world));
         self.effects(effects);
         // Whoever is still to come comes now.
         for at_us in &mut self.start_us {
@@ -218,7 +218,7 @@ impl Play {
         self.heal_us = Some(self.now_us);
         self.tell("all faults have ended".to_owned());
         self.rouse();
-        self.watch.recover(self.lives.running(), self.now_us);
+        self.watch.recover(self.nodes.running(), self.now_us);
         self.enter(Phase::Recover);
     }
 
@@ -228,7 +228,7 @@ impl Play {
                 self.tell(format!("{name} served again {} ms after the end of all faults", after_us / 1000));
             }
         }
-        let nodes = self.lives.running();
+        let nodes = self.nodes.running();
         let readers: Vec<usize> =
             nodes.iter().filter_map(|node| self.slots.iter().position(|slot| slot.node == *node)).collect();
         self.workload.drain(&readers);
@@ -238,8 +238,8 @@ impl Play {
 
     fn close(&mut self) {
         for node in 0..self.names.len() {
-            if self.lives.reachable(node) {
-                self.lives.set(node, State::Closing);
+            if self.nodes.reachable(node) {
+                self.nodes.set(node, State::Closing);
                 self.actions.push(Action::Close(node));
             }
         }

@@ -1,10 +1,10 @@
-//! The clients' part of a play: asking the workload what each does next, sending it, and telling it how that ended.
+//! The clients' part of a run: asking the workload what each does next, sending it, and telling it how that ended.
 
 use crate::dialects::json;
 use crate::history::{Micros, Outcome};
-use crate::run::Play;
+use crate::run::Run;
 use crate::run::clients::{Clients, Purpose, Taken};
-use crate::run::lives::State;
+use crate::run::nodes::State;
 use crate::run::phases::Phase;
 use crate::workloads::{Cx, Step};
 
@@ -39,11 +39,11 @@ impl Slot {
     }
 }
 
-impl Play {
+impl Run {
     pub(super) fn next_slot_due(&self) -> Option<Micros> {
         let asking = self.phase.workload_runs();
         let due = self.slots.iter().flat_map(|slot| {
-            let usable = asking && self.lives.state(slot.node) == State::Running;
+            let usable = asking && self.nodes.state(slot.node) == State::Running;
             let ask = slot.ask_us.filter(|_| usable).map(|ask_us| ask_us.max(slot.silent_until_us));
             slot.pending.iter().map(|pending| pending.deadline_us).chain(ask)
         });
@@ -96,11 +96,11 @@ impl Play {
         if slot.silent_until_us > self.now_us || slot.ask_us.is_none_or(|ask_us| ask_us > self.now_us) {
             return false;
         }
-        match self.lives.state(slot.node) {
+        match self.nodes.state(slot.node) {
             State::Running => {}
             State::Killed | State::Exited if slot.pending.is_empty() => {
                 // Its connection broke: it looks for another node.
-                if self.lives.running().is_empty() {
+                if self.nodes.running().is_empty() {
                     return false;
                 }
                 self.renew(i);
@@ -131,7 +131,7 @@ impl Play {
                 true
             }
             Step::Until(at_us) => {
-                // Time must pass, or the play would turn on the spot.
+                // Time must pass, or the run would turn on the spot.
                 self.slots[i].ask_us = Some(at_us.max(self.now_us + 1));
                 false
             }
@@ -186,9 +186,9 @@ impl Play {
             self.recorder.given_up(self.now_us, pending.op);
             self.told(i, pending.op);
         }
-        let running = self.lives.running();
+        let running = self.nodes.running();
         let slot = &mut self.slots[i];
-        if !self.lives.alive(slot.node)
+        if !self.nodes.alive(slot.node)
             && let Some(node) = running.get(i % running.len().max(1))
         {
             slot.node = *node;

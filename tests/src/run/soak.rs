@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::run::case::{Case, Finished};
-use crate::targets::{Stage, StageError};
+use crate::targets::{Target, TargetError};
 use crate::workloads::Kind;
 
-/// Makes the stage of a case.
-pub type StageOf<'a, E> = dyn FnMut(&Case) -> Result<Box<dyn Stage>, E> + 'a;
+/// Makes the target of a case.
+pub type TargetOf<'a, E> = dyn FnMut(&Case) -> Result<Box<dyn Target>, E> + 'a;
 
 /// Is told of each case when it is over: how it went, and how the soak stands.
-pub type End<'a> = dyn FnMut(&Case, &Result<Finished, StageError>, &Tally) + 'a;
+pub type End<'a> = dyn FnMut(&Case, &Result<Finished, TargetError>, &Tally) + 'a;
 
 /// What a soak has seen so far.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +29,7 @@ pub struct Tally {
     /// Faults by their nemesis.
     pub faults: BTreeMap<String, u64>,
     /// Time on the nodes' clocks (virtual in the simulator), from start to the last operation.
-    pub played: Duration,
+    pub ran: Duration,
     /// Time it took.
     pub took: Duration,
 }
@@ -37,13 +37,13 @@ pub struct Tally {
 /// Runs the cases of these seeds until `until`, if that is given. `end` is told of each case when it is over.
 ///
 /// # Errors
-/// Where there is no stage for a case. One that cannot run a case counts as unknown.
+/// Where there is no target for a case. One that cannot run a case counts as unknown.
 pub fn soak<E>(
     seeds: impl Iterator<Item = u64>,
     until: Option<Instant>,
     workloads: &[Kind],
-    stage_of: &mut StageOf<'_, E>,
-    able: &dyn Stage,
+    target_of: &mut TargetOf<'_, E>,
+    able: &dyn Target,
     end: &mut End<'_>,
 ) -> Result<Tally, E> {
     let begun = Instant::now();
@@ -53,8 +53,8 @@ pub fn soak<E>(
             break;
         }
         let case = Case::swarm(seed, able, workloads);
-        let mut stage = stage_of(&case)?;
-        let finished = case.perform(&mut *stage, case.draw_schedule(), &mut |_, _| {});
+        let mut target = target_of(&case)?;
+        let finished = case.perform(&mut *target, case.draw_schedule(), &mut |_, _| {});
         match &finished {
             Ok(finished) => tally.add(finished),
             Err(_) => (tally.cases, tally.unknown) = (tally.cases + 1, tally.unknown + 1),
@@ -83,7 +83,7 @@ impl Tally {
             *self.faults.entry(fault.fault.clone()).or_default() += 1;
         }
         let end_us = history.ops.iter().filter_map(|op| op.complete_us).max().unwrap_or(0);
-        self.played += Duration::from_micros(end_us);
+        self.ran += Duration::from_micros(end_us);
     }
 
     /// One line of figures.
@@ -98,7 +98,7 @@ impl Tally {
             self.unknown,
             self.operations,
             self.cases as f64 / seconds,
-            self.played.as_secs_f64() / seconds,
+            self.ran.as_secs_f64() / seconds,
         )
     }
 }

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::dialects::json::Answer;
 use crate::history::Micros;
-use crate::run::Play;
+use crate::run::Run;
 use crate::run::clients::{Purpose, Taken};
-use crate::run::lives::State;
+use crate::run::nodes::State;
 use crate::run::phases::Phase;
 
 /// Who leads is asked so often; also how often nodes are asked whether they agree.
@@ -121,7 +121,7 @@ impl Watch {
     }
 }
 
-impl Play {
+impl Run {
     fn asks_status(&self) -> bool {
         !self.watch.unsupported
             && match self.phase {
@@ -133,7 +133,7 @@ impl Play {
 
     pub(super) fn next_watch_due(&self) -> Option<Micros> {
         let (status, probe) = (self.asks_status(), self.phase == Phase::Recover);
-        let running = (0..self.names.len()).filter(|node| self.lives.state(*node) == State::Running);
+        let running = (0..self.names.len()).filter(|node| self.nodes.state(*node) == State::Running);
         let due = running.flat_map(|node| {
             let seen = &self.watch.nodes[node];
             let asks = match &seen.open {
@@ -153,7 +153,7 @@ impl Play {
 
     pub(super) fn step_watch(&mut self) {
         for node in 0..self.names.len() {
-            if self.lives.state(node) != State::Running {
+            if self.nodes.state(node) != State::Running {
                 continue;
             }
             if self.asks_status() {
@@ -255,7 +255,7 @@ impl Play {
         if self.watch.unsupported {
             return;
         }
-        let nodes = self.lives.running();
+        let nodes = self.nodes.running();
         for node in &nodes {
             let Some((asked_us, status)) = self.watch.nodes[*node].status.clone() else { continue };
             let name = &self.names[*node];

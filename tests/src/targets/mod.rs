@@ -1,8 +1,8 @@
-//! The seam between a play and the stage that it runs on.
+//! The seam between a run and the target that it runs on.
 //!
-//! A play ([`crate::run::Play`]) decides everything: which line reaches whom and when, who is stopped or killed. A stage owns the nodes
-//! and the time: it carries out [`Action`]s, and tells the play of lines that nodes print, of nodes that end, and of time
-//! passing. It knows nothing of workloads, faults or histories, so that the same play runs on real processes and in a
+//! A run ([`crate::run::Run`]) decides everything: which line reaches whom and when, who is stopped or killed. A target owns the nodes
+//! and the time: it carries out [`Action`]s, and tells the run of lines that nodes print, of nodes that end, and of time
+//! passing. It knows nothing of workloads, faults or histories, so that the same run runs on real processes and in a
 //! simulation.
 
 pub mod process;
@@ -11,9 +11,9 @@ pub mod sim;
 use crate::checkers::state::StateTrace;
 use crate::history::Micros;
 use crate::nemesis::Nemesis;
-use crate::run::Play;
+use crate::run::Run;
 
-/// What a play wants done at once.
+/// What a run wants done at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Start this node; after [`Kill`](Self::Kill) with what it had synced.
@@ -24,7 +24,7 @@ pub enum Action {
         node: usize,
         /// The JSON text.
         line: Vec<u8>,
-        /// A line from another node, which a stage whose buffer is full may lose as a network would. Lines of clients
+        /// A line from another node, which a target whose buffer is full may lose as a network would. Lines of clients
         /// are never lost.
         peer: bool,
     },
@@ -47,14 +47,14 @@ pub enum Action {
     Close(usize),
     /// Something for people to read.
     Tell(String),
-    /// The play is over; the stage may end all nodes.
+    /// The run is over; the target may end all nodes.
     Done,
 }
 
-/// Why a play could not be run to its end.
+/// Why a run could not be run to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum StageError {
-    /// The stage cannot do what the play needs.
+pub enum TargetError {
+    /// The target cannot do what the run needs.
     #[error("{0}")]
     Unable(String),
     /// A node could not be started.
@@ -75,21 +75,21 @@ pub enum StageError {
     },
 }
 
-/// Where a play runs.
-pub trait Stage {
+/// Where a run runs.
+pub trait Target {
     /// `real` or `sim`.
     fn name(&self) -> &'static str;
 
-    /// Whether this stage can do what the nemesis asks for.
+    /// Whether this target can do what the nemesis asks for.
     fn can(&self, nemesis: Nemesis) -> bool;
 
-    /// Runs a play until it is done. `tell` gets what is for people, with the time since the start.
+    /// Runs a run until it is done. `tell` gets what is for people, with the time since the start.
     ///
     /// # Errors
-    /// Where nodes cannot be started or reached by the stage. A node that misbehaves is no error: the play records it.
-    fn run(&mut self, play: &mut Play, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), StageError>;
+    /// Where nodes cannot be started or reached by the target. A node that misbehaves is no error: the run records it.
+    fn run(&mut self, run: &mut Run, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), TargetError>;
 
-    /// What the stage saw of its nodes' states in the last run, once; `None` where it cannot see that.
+    /// What the target saw of its nodes' states in the last run, once; `None` where it cannot see that.
     fn take_trace(&mut self) -> Option<StateTrace> {
         None
     }

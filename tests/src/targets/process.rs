@@ -1,4 +1,4 @@
-//! The stage of real processes: each node is a process of a given program, its lines go over pipes, time is real.
+//! The target of real processes: each node is a process of a given program, its lines go over pipes, time is real.
 //!
 //! Owns the processes, their pipes and the clock. A reader thread per node turns lines and the end of output into events of one
 //! channel; a writer thread per node keeps a node that does not read (paused, or slow) from blocking
@@ -18,8 +18,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::history::Micros;
 use crate::nemesis::Nemesis;
-use crate::run::Play;
-use crate::targets::{Action, Stage, StageError};
+use crate::run::Run;
+use crate::targets::{Action, Target, TargetError};
 
 /// Bytes that may wait for a node that does not read, before lines from its peers are lost on the way to it.
 const BACKLOG_BYTES: usize = 64 << 20;
@@ -55,8 +55,8 @@ impl Processes {
         Self { program: program.to_owned(), args, logs: logs.to_owned() }
     }
 
-    fn start(&self, name: &str, node: usize, events: &Sender<Event>) -> Result<Node, StageError> {
-        let failed = |source| StageError::Start { path: self.program.display().to_string(), source };
+    fn start(&self, name: &str, node: usize, events: &Sender<Event>) -> Result<Node, TargetError> {
+        let failed = |source| TargetError::Start { path: self.program.display().to_string(), source };
         let log = File::create(self.logs.join(format!("{name}.log"))).map_err(failed)?;
         let mut child = Command::new(&self.program)
             .args(&self.args)
@@ -116,19 +116,19 @@ fn read_lines(stdout: impl std::io::Read, node: usize, events: &Sender<Event>) {
             Err(_) => break,
         }
     }
-    // Nobody listens any more when the play is over.
+    // Nobody listens any more when the run is over.
     let _over = events.send(Event::End(node));
 }
 
 impl Node {
-    fn signal(&self, signal: Signal) -> Result<(), StageError> {
+    fn signal(&self, signal: Signal) -> Result<(), TargetError> {
         if self.gone {
             return Ok(());
         }
         match kill_process(Pid::from_child(&self.child), signal) {
-            // It ended by itself a moment ago: its end of output tells the play.
+            // It ended by itself a moment ago: its end of output tells the run.
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(e) => Err(StageError::System { what: format!("cannot send {signal:?}"), source: e.into() }),
+            Err(e) => Err(TargetError::System { what: format!("cannot send {signal:?}"), source: e.into() }),
         }
     }
 
@@ -160,7 +160,7 @@ impl Drop for Nodes {
 }
 
 impl Nodes {
-    fn act(&mut self, action: Action) -> Result<(), StageError> {
+    fn act(&mut self, action: Action) -> Result<(), TargetError> {
         match action {
             Action::Deliver { node, line, peer } => {
                 if let Some(node) = &self.0[node] {
@@ -180,19 +180,19 @@ impl Nodes {
                 }
             }
             Action::SetClock { .. } => {
-                return Err(StageError::Unable("the stage `real` cannot change clocks".to_owned()));
+                return Err(TargetError::Unable("the stage `real` cannot change clocks".to_owned()));
             }
             Action::Start(_) | Action::Tell(_) | Action::Done => {}
         }
         Ok(())
     }
 
-    fn signal(&self, node: usize, signal: Signal) -> Result<(), StageError> {
+    fn signal(&self, node: usize, signal: Signal) -> Result<(), TargetError> {
         self.0[node].as_ref().map_or(Ok(()), |node| node.signal(signal))
     }
 }
 
-impl Stage for Processes {
+impl Target for Processes {
     fn name(&self) -> &'static str {
         "real"
     }
@@ -202,19 +202,19 @@ impl Stage for Processes {
         !matches!(nemesis, Nemesis::Clock | Nemesis::Restart)
     }
 
-    fn run(&mut self, play: &mut Play, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), StageError> {
-        std::fs::create_dir_all(&self.logs).map_err(|source| StageError::System {
+    fn run(&mut self, run: &mut Run, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), TargetError> {
+        std::fs::create_dir_all(&self.logs).map_err(|source| TargetError::System {
             what: format!("cannot make the folder {} for logs", self.logs.display()),
             source,
         })?;
-        let names = play.node_names().to_vec();
+        let names = run.node_names().to_vec();
         let mut nodes = Nodes((0..names.len()).map(|_| None).collect());
         let (sender, events) = mpsc::channel();
         let begun = Instant::now();
         let now_us = || Micros::try_from(begun.elapsed().as_micros()).unwrap_or(Micros::MAX);
-        play.on_time(0);
+        run.on_time(0);
         loop {
-            for action in play.take_actions() {
+            for action in run.take_actions() {
                 match action {
                     Action::Start(node) => nodes.0[node] = Some(self.start(&names[node], node, &sender)?),
                     Action::Tell(text) => tell(now_us(), &text),
@@ -222,7 +222,7 @@ impl Stage for Processes {
                     other => nodes.act(other)?,
                 }
             }
-            let mut wait_us = play.next_wakeup().map_or(100_000, |at_us| at_us.saturating_sub(now_us()));
+            let mut wait_us = run.next_wakeup().map_or(100_000, |at_us| at_us.saturating_sub(now_us()));
             for (node, running) in nodes.0.iter_mut().enumerate() {
                 let Some(running) = running.as_mut().filter(|n| n.ending && !n.gone) else {
                     continue;
@@ -231,25 +231,28 @@ impl Stage for Processes {
                 match running.child.try_wait() {
                     Ok(Some(status)) => {
                         running.gone = true;
-                        play.on_exit(now_us(), node, status.code());
+                        run.on_exit(now_us(), node, status.code());
                         wait_us = 0;
                     }
                     Ok(None) => wait_us = wait_us.min(1_000),
                     Err(source) => {
-                        return Err(StageError::System { what: "cannot wait for a node".to_owned(), source });
+                        return Err(TargetError::System {
+                            what: "cannot wait for a node".to_owned(),
+                            source,
+                        });
                     }
                 }
             }
             match events.recv_timeout(Duration::from_micros(wait_us)) {
-                Ok(Event::Line(node, line)) => play.on_line(now_us(), node, line),
+                Ok(Event::Line(node, line)) => run.on_line(now_us(), node, line),
                 Ok(Event::End(node)) => {
                     if let Some(node) = &mut nodes.0[node] {
                         node.ending = true;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => play.on_time(now_us()),
+                Err(RecvTimeoutError::Timeout) => run.on_time(now_us()),
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(StageError::Unable("all readers are gone".to_owned()));
+                    return Err(TargetError::Unable("all readers are gone".to_owned()));
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The workloads: what clients ask of the nodes.
 //!
-//! A workload is one state machine over all its clients (*slots*). The play asks a slot what it wants to do next and tells it
+//! A workload is one state machine over all its clients (*slots*). The run asks a slot what it wants to do next and tells it
 //! how its requests ended; a workload knows no network, no fault and no node beyond the one that a slot talks to, and it
 //! judges nothing: checkers do, from the history.
 
@@ -83,7 +83,7 @@ pub struct Plan {
 /// What a slot may look at when it decides.
 #[derive(Debug)]
 pub struct Cx<'a> {
-    /// The play's time.
+    /// The run's time.
     pub now_us: Micros,
     /// The workload's own stream.
     pub rng: &'a mut Rng,

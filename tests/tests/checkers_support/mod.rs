@@ -6,12 +6,12 @@ use arena::history::{Fault, Header, History, Op, Outcome};
 use serde_json::{Value, json};
 
 /// Builds a history line by line. Times are in milliseconds.
-pub struct Play {
+pub struct HistoryBuilder {
     history: History,
 }
 
-/// A play of the given workload, without faults and final phase.
-pub fn play(workload: &str) -> Play {
+/// A history of the given workload, without faults and final phase.
+pub fn history_of(workload: &str) -> HistoryBuilder {
     let header = Header {
         arena: 1,
         workload: workload.to_owned(),
@@ -21,10 +21,10 @@ pub fn play(workload: &str) -> Play {
         heal_us: None,
         config: json!({}),
     };
-    Play { history: History { header, ops: vec![], faults: vec![] } }
+    HistoryBuilder { history: History { header, ops: vec![], faults: vec![] } }
 }
 
-impl Play {
+impl HistoryBuilder {
     /// Sets the header's `config`.
     pub fn config(mut self, config: Value) -> Self {
         self.history.header.config = config;
@@ -182,7 +182,7 @@ impl Play {
         self.ok(consumer, f, args, span, reply)
     }
 
-    /// A record of topic `t`, as [`Play::thin_with`] reads it.
+    /// A record of topic `t`, as [`HistoryBuilder::thin_with`] reads it.
     pub fn record(self, partition: i64, offset: i64, span: (u64, u64)) -> Self {
         let args =
             json!({ "topic": "t", "partition": partition, "message": format!("{partition}:{offset}") });
@@ -251,7 +251,7 @@ impl Play {
 
     /// The history.
     pub fn end(mut self) -> History {
-        // Hand-written plays follow one actor at a time; ids follow invocations.
+        // Hand-written histories follow one actor at a time; ids follow invocations.
         self.history.ops.sort_by_key(|op| op.invoke_us);
         for (id, op) in self.history.ops.iter_mut().enumerate() {
             op.id = id as u64;

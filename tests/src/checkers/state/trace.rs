@@ -42,7 +42,7 @@ pub struct StateTrace {
 pub struct Applied {
     /// The node.
     pub node: String,
-    /// Which life of the node it was, from 0; a restart begins the next.
+    /// Which incarnation of the node it was, from 0; a restart begins the next.
     pub incarnation: u32,
     /// The entry's index.
     pub index: u64,

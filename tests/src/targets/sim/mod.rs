@@ -1,8 +1,8 @@
-//! The stage of the simulator: all nodes in one thread, in virtual time, from one seed.
+//! The target of the simulator: all nodes in one thread, in virtual time, from one seed.
 //!
 //! Runs the production code of the node ([`cohort::listeners::maelstrom::stdio::run`]) for each node inside a simulated machine of its own
 //! ([`Host`]), on one tokio runtime whose clock stands still while anybody has something to do. Transport, clock,
-//! randomness and process life are the play's and the hosts', and where nodes restart, their disks ([`Disk`]) and how often they take
+//! randomness and process life are the run's and the hosts', and where nodes restart, their disks ([`Disk`]) and how often they take
 //! snapshots; everything else is what the binary runs. The same case gives the same history, to the byte. Owns the machines and the driving; knows nothing of what lines mean.
 
 use std::collections::BTreeMap;
@@ -20,8 +20,8 @@ use crate::checkers::state::StateTrace;
 use crate::history::Micros;
 use crate::nemesis::Nemesis;
 use crate::rng::Rng;
-use crate::run::Play;
-use crate::targets::{Action, Stage, StageError};
+use crate::run::Run;
+use crate::targets::{Action, Target, TargetError};
 use watch::Watch;
 
 mod replay;
@@ -57,7 +57,7 @@ pub struct Passed {
 }
 
 /// Breaks the system on purpose, between clients and nodes, to show that the checkers notice. A run has none.
-pub trait Meddler: std::fmt::Debug {
+pub trait Interceptor: std::fmt::Debug {
     /// Decides what becomes of a line.
     fn pass(&mut self, way: Way, line: Vec<u8>) -> Passed;
 }
@@ -83,7 +83,7 @@ struct Machine {
 pub struct Sim {
     seed: u64,
     config: Config,
-    meddler: Option<Box<dyn Meddler>>,
+    interceptor: Option<Box<dyn Interceptor>>,
     flaw: Option<Flaw>,
     trace: Option<StateTrace>,
 }
@@ -91,13 +91,13 @@ pub struct Sim {
 impl Sim {
     /// A cluster whose machines draw from this seed, and whose nodes have this configuration.
     pub fn new(seed: u64, config: Config) -> Self {
-        Self { seed, config, meddler: None, flaw: None, trace: None }
+        Self { seed, config, interceptor: None, flaw: None, trace: None }
     }
 
     /// The same cluster with somebody between it and its clients.
     #[must_use]
-    pub fn with_meddler(self, meddler: Box<dyn Meddler>) -> Self {
-        Self { meddler: Some(meddler), ..self }
+    pub fn with_interceptor(self, interceptor: Box<dyn Interceptor>) -> Self {
+        Self { interceptor: Some(interceptor), ..self }
     }
 
     /// The same cluster with a flaw in every node.
@@ -165,23 +165,23 @@ impl Sim {
 
     async fn drive(
         &self,
-        play: &mut Play,
+        run: &mut Run,
         watch: &Watch,
-        mut meddler: Option<Box<dyn Meddler>>,
+        mut interceptor: Option<Box<dyn Interceptor>>,
         tell: &mut dyn FnMut(Micros, &str),
-    ) -> Result<(), StageError> {
+    ) -> Result<(), TargetError> {
         let begun = Instant::now();
         let now_us = || Micros::try_from(begun.elapsed().as_micros()).unwrap_or(Micros::MAX);
         let (sender, mut events) = mpsc::unbounded_channel();
         let mut machines: BTreeMap<usize, Machine> = BTreeMap::new();
         let mut at_once = (0, 0);
-        play.on_time(0);
+        run.on_time(0);
         loop {
             let mut forged = Vec::new();
-            for action in play.take_actions() {
-                match (action, &mut meddler) {
-                    (Action::Deliver { node, line, peer: false }, Some(meddler)) => {
-                        let passed = meddler.pass(Way::Request, line);
+            for action in run.take_actions() {
+                match (action, &mut interceptor) {
+                    (Action::Deliver { node, line, peer: false }, Some(interceptor)) => {
+                        let passed = interceptor.pass(Way::Request, line);
                         for line in passed.to_node {
                             act(&mut machines, Action::Deliver { node, line, peer: false })?;
                         }
@@ -189,7 +189,7 @@ impl Sim {
                     }
                     (Action::Start(node), _) => {
                         let crashed = machines.remove(&node).map(|machine| (machine.host, machine.disk));
-                        let hardware = crashed.unwrap_or_else(|| self.hardware(node, play.restarts()));
+                        let hardware = crashed.unwrap_or_else(|| self.hardware(node, run.restarts()));
                         machines.insert(node, self.start(node, hardware, watch, &sender));
                     }
                     (Action::Tell(text), _) => tell(now_us(), &text),
@@ -198,44 +198,44 @@ impl Sim {
                 }
             }
             if !forged.is_empty() {
-                forged.into_iter().for_each(|(node, line)| play.on_line(now_us(), node, line));
+                forged.into_iter().for_each(|(node, line)| run.on_line(now_us(), node, line));
                 continue;
             }
-            let wake_us = play.next_wakeup().unwrap_or_else(|| now_us() + 100_000);
+            let wake_us = run.next_wakeup().unwrap_or_else(|| now_us() + 100_000);
             tokio::select! {
                 biased;
                 Some(event) = events.recv() => match event {
                     Event::Lines(node, lines) => {
                         for line in lines.split_inclusive(|byte| *byte == b'\n') {
                             let line = line.strip_suffix(b"\n").unwrap_or(line).to_vec();
-                            let heard = match &mut meddler {
-                                Some(meddler) => meddler.pass(Way::Reply, line).from_node,
+                            let heard = match &mut interceptor {
+                                Some(interceptor) => interceptor.pass(Way::Reply, line).from_node,
                                 None => vec![line],
                             };
-                            heard.into_iter().for_each(|line| play.on_line(now_us(), node, line));
+                            heard.into_iter().for_each(|line| run.on_line(now_us(), node, line));
                         }
                     },
-                    Event::End(node, status) => play.on_exit(now_us(), node, Some(status)),
+                    Event::End(node, status) => run.on_exit(now_us(), node, Some(status)),
                 },
-                () = tokio::time::sleep_until(begun + Duration::from_micros(wake_us)) => play.on_time(now_us()),
+                () = tokio::time::sleep_until(begun + Duration::from_micros(wake_us)) => run.on_time(now_us()),
             }
             let now_us = now_us();
             at_once = if at_once.0 == now_us { (now_us, at_once.1 + 1) } else { (now_us, 0) };
             if at_once.1 > MOST_EVENTS_AT_ONCE {
-                return Err(StageError::Unable(format!("virtual time stands still at {now_us} us")));
+                return Err(TargetError::Unable(format!("virtual time stands still at {now_us} us")));
             }
         }
     }
 }
 
-fn act(machines: &mut BTreeMap<usize, Machine>, action: Action) -> Result<(), StageError> {
+fn act(machines: &mut BTreeMap<usize, Machine>, action: Action) -> Result<(), TargetError> {
     match action {
         Action::Deliver { node, mut line, peer } => {
             line.push(b'\n');
             let input = machines.get(&node).and_then(|machine| machine.input.as_ref());
             let refused = input.and_then(|input| input.try_send(line).err());
             if let (Some(mpsc::error::TrySendError::Full(_)), false) = (refused, peer) {
-                return Err(StageError::Unable(format!("node {node} reads nothing any more")));
+                return Err(TargetError::Unable(format!("node {node} reads nothing any more")));
             }
         }
         Action::Kill(node) => {
@@ -272,7 +272,7 @@ fn act(machines: &mut BTreeMap<usize, Machine>, action: Action) -> Result<(), St
     Ok(())
 }
 
-impl Stage for Sim {
+impl Target for Sim {
     fn name(&self) -> &'static str {
         "sim"
     }
@@ -281,14 +281,14 @@ impl Stage for Sim {
         true
     }
 
-    fn run(&mut self, play: &mut Play, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), StageError> {
+    fn run(&mut self, run: &mut Run, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), TargetError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime
-            .map_err(|source| StageError::System { what: "cannot make a runtime".to_owned(), source })?;
-        let meddler = self.meddler.take();
+            .map_err(|source| TargetError::System { what: "cannot make a runtime".to_owned(), source })?;
+        let interceptor = self.interceptor.take();
         runtime.block_on(async {
             let watch = Watch::new();
-            let driven = self.drive(play, &watch, meddler, tell).await;
+            let driven = self.drive(run, &watch, interceptor, tell).await;
             self.trace = Some(replay::trace(watch.into_notes()));
             driven
         })

@@ -40,14 +40,14 @@ pub(super) struct Notes {
     pub trace: StateTrace,
     /// The log.
     pub entries: BTreeMap<u64, Entry>,
-    /// The states of each node's lives.
-    lives: BTreeMap<usize, Vec<StateMachine>>,
+    /// The states of each node's incarnations.
+    incarnations: BTreeMap<usize, Vec<StateMachine>>,
     /// When each request that is not decided came to a leader, by the leader's place and the request.
     taken: BTreeMap<(usize, RequestId), Micros>,
 }
 
 impl Notes {
-    /// Hashes the state in which a life ended: the last entry that it applied, or the snapshot that it installed, may be none
+    /// Hashes the state in which an incarnation ended: the last entry that it applied, or the snapshot that it installed, may be none
     /// that is hashed.
     fn last_state(&mut self, node: &str, incarnation: u32, machine: &StateMachine) {
         let Some(index) = machine.applied().map(|id| id.index()) else { return };
@@ -85,22 +85,22 @@ impl Watch {
         Self { notes: Arc::default(), begun: Instant::now() }
     }
 
-    /// For the next life of a node, with its state.
+    /// For the next incarnation of a node, with its state.
     pub fn observer(&self, node: usize, machine: StateMachine) -> Arc<dyn Observer> {
         let mut notes = self.lock();
-        let lives = notes.lives.entry(node).or_default();
-        let life = u32::try_from(lives.len()).unwrap_or(u32::MAX);
-        lives.push(machine);
-        Arc::new(OneLife { watch: self.clone(), node, name: name(node), life })
+        let incarnations = notes.incarnations.entry(node).or_default();
+        let incarnation = u32::try_from(incarnations.len()).unwrap_or(u32::MAX);
+        incarnations.push(machine);
+        Arc::new(OneIncarnation { watch: self.clone(), node, name: name(node), incarnation })
     }
 
-    /// What was written down, and how each life ended; the watch is over.
+    /// What was written down, and how each incarnation ended; the watch is over.
     pub fn into_notes(self) -> Notes {
         let mut notes = std::mem::take(&mut *self.lock());
         notes.trace.end_us = self.now_us();
-        for (node, lives) in std::mem::take(&mut notes.lives) {
-            for (life, machine) in (0..).zip(lives) {
-                notes.last_state(&name(node), life, &machine);
+        for (node, incarnations) in std::mem::take(&mut notes.incarnations) {
+            for (incarnation, machine) in (0..).zip(incarnations) {
+                notes.last_state(&name(node), incarnation, &machine);
             }
         }
         notes
@@ -128,27 +128,27 @@ fn name(node: usize) -> String {
 }
 
 #[derive(Debug)]
-struct OneLife {
+struct OneIncarnation {
     watch: Watch,
     node: usize,
     name: String,
-    life: u32,
+    incarnation: u32,
 }
 
-impl OneLife {
+impl OneIncarnation {
     /// The node's own clock.
     fn clock_us(&self) -> Micros {
         runtime::wall_ms() * 1_000
     }
 }
 
-impl Observer for OneLife {
+impl Observer for OneIncarnation {
     fn applied(&self, entry: &AppliedEntry<'_>, state: &State) {
         let given = flaws::recall::<Batch>();
         let mut notes = self.watch.lock();
         notes.trace.applied.push(Applied {
             node: self.name.clone(),
-            incarnation: self.life,
+            incarnation: self.incarnation,
             index: entry.index,
             term: entry.term,
             entry: entry.proposal.map_or(0, hash),

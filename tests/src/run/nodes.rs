@@ -1,11 +1,11 @@
 //! What each node is doing: waiting to be started, running, paused, dead, gone.
 //!
-//! Owns the life of every node and the time that it was kept from running, which its clients' patience must not count.
+//! Owns the state of every node and the time that it was kept from running, which its clients' patience must not count.
 
 use crate::history::Micros;
 use crate::targets::Action;
 
-/// Where a node is in its life.
+/// What a node is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Not started yet, or not again.
@@ -25,7 +25,7 @@ pub enum State {
 }
 
 #[derive(Debug, Clone)]
-struct Life {
+struct Node {
     state: State,
     /// It answered requests at some time.
     has_run: bool,
@@ -35,40 +35,40 @@ struct Life {
     stood: Vec<(Micros, Option<Micros>)>,
 }
 
-/// The lives of all nodes.
+/// All nodes.
 #[derive(Debug)]
-pub struct Lives {
-    lives: Vec<Life>,
+pub struct Nodes {
+    nodes: Vec<Node>,
 }
 
-impl Lives {
+impl Nodes {
     /// All waiting to be started.
     pub fn new(nodes: usize) -> Self {
         Self {
-            lives: vec![Life { state: State::Waiting, has_run: false, pauses: 0, stood: Vec::new() }; nodes],
+            nodes: vec![Node { state: State::Waiting, has_run: false, pauses: 0, stood: Vec::new() }; nodes],
         }
     }
 
     /// How many nodes there are.
     pub fn count(&self) -> usize {
-        self.lives.len()
+        self.nodes.len()
     }
 
     /// What the node is doing.
     pub fn state(&self, node: usize) -> State {
-        self.lives[node].state
+        self.nodes[node].state
     }
 
     /// Moves a node on.
     pub fn set(&mut self, node: usize, state: State) {
-        let life = &mut self.lives[node];
-        life.state = state;
-        life.has_run |= state == State::Running;
+        let changed = &mut self.nodes[node];
+        changed.state = state;
+        changed.has_run |= state == State::Running;
     }
 
-    /// Whether the node answered requests at some time, in this life or one before.
+    /// Whether the node answered requests at some time, in this incarnation or one before.
     pub fn has_run(&self, node: usize) -> bool {
-        self.lives[node].has_run
+        self.nodes[node].has_run
     }
 
     /// Whether lines can reach the node (it may be paused).
@@ -83,21 +83,21 @@ impl Lives {
 
     /// Nodes that run (paused ones too).
     pub fn running(&self) -> Vec<usize> {
-        (0..self.lives.len()).filter(|node| self.state(*node) == State::Running).collect()
+        (0..self.nodes.len()).filter(|node| self.state(*node) == State::Running).collect()
     }
 
     /// Nodes that are dead.
     pub fn dead(&self) -> usize {
-        (0..self.lives.len()).filter(|node| !self.alive(*node)).count()
+        (0..self.nodes.len()).filter(|node| !self.alive(*node)).count()
     }
 
-    /// One more fault stops the node; the first one says so to the stage.
+    /// One more fault stops the node; the first one says so to the target.
     pub fn pause(&mut self, node: usize, now_us: Micros, actions: &mut Vec<Action>) {
         let reachable = self.reachable(node);
-        let life = &mut self.lives[node];
-        life.pauses += 1;
-        if life.pauses == 1 {
-            life.stood.push((now_us, None));
+        let paused = &mut self.nodes[node];
+        paused.pauses += 1;
+        if paused.pauses == 1 {
+            paused.stood.push((now_us, None));
             if reachable {
                 actions.push(Action::Pause(node));
             }
@@ -107,10 +107,10 @@ impl Lives {
     /// One fault less stops the node; the last one lets it go on.
     pub fn resume(&mut self, node: usize, now_us: Micros, actions: &mut Vec<Action>) {
         let reachable = self.reachable(node);
-        let life = &mut self.lives[node];
-        life.pauses = life.pauses.saturating_sub(1);
-        if life.pauses == 0 {
-            if let Some(last) = life.stood.last_mut() {
+        let paused = &mut self.nodes[node];
+        paused.pauses = paused.pauses.saturating_sub(1);
+        if paused.pauses == 0 {
+            if let Some(last) = paused.stood.last_mut() {
                 last.1.get_or_insert(now_us);
             }
             if reachable {
@@ -121,12 +121,12 @@ impl Lives {
 
     /// Whether a fault stops the node at present.
     pub fn paused(&self, node: usize) -> bool {
-        self.lives[node].pauses > 0
+        self.nodes[node].pauses > 0
     }
 
     /// For how long the node stood still between two moments.
     pub fn stood_us(&self, node: usize, from_us: Micros, to_us: Micros) -> Micros {
-        let spans = self.lives[node].stood.iter().rev();
+        let spans = self.nodes[node].stood.iter().rev();
         spans
             .take_while(|(_, until)| until.is_none_or(|until| until > from_us))
             .map(|(since, until)| until.unwrap_or(to_us).min(to_us).saturating_sub((*since).max(from_us)))
@@ -140,18 +140,18 @@ mod tests {
 
     #[test]
     fn pauses_overlap_and_their_time_is_counted() {
-        let mut lives = Lives::new(1);
-        lives.set(0, State::Running);
+        let mut nodes = Nodes::new(1);
+        nodes.set(0, State::Running);
         let mut actions = Vec::new();
-        lives.pause(0, 10, &mut actions);
-        lives.pause(0, 20, &mut actions);
-        lives.resume(0, 30, &mut actions);
+        nodes.pause(0, 10, &mut actions);
+        nodes.pause(0, 20, &mut actions);
+        nodes.resume(0, 30, &mut actions);
         assert_eq!(actions, [Action::Pause(0)]);
-        assert_eq!(lives.stood_us(0, 0, 35), 25);
-        lives.resume(0, 40, &mut actions);
+        assert_eq!(nodes.stood_us(0, 0, 35), 25);
+        nodes.resume(0, 40, &mut actions);
         assert_eq!(actions, [Action::Pause(0), Action::Resume(0)]);
-        lives.pause(0, 60, &mut actions);
-        assert_eq!(lives.stood_us(0, 25, 70), 15 + 10);
-        assert_eq!(lives.stood_us(0, 41, 59), 0);
+        nodes.pause(0, 60, &mut actions);
+        assert_eq!(nodes.stood_us(0, 25, 70), 15 + 10);
+        assert_eq!(nodes.stood_us(0, 41, 59), 0);
     }
 }
