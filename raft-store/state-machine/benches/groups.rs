@@ -10,8 +10,12 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use state_machine::State;
-use state_machine::command::{Batch, Command, OffsetCommit, Query, Stamp, Subscription, Write};
+use state_machine::command::{Batch, Command, Query, Stamp, Write};
+use state_machine::groups::command::GroupQuery;
+use state_machine::groups::polling::command::{PollingCommand, Subscription};
 use state_machine::ids::MemberId;
+use state_machine::offsets::command::{OffsetCommand, OffsetCommit};
+use state_machine::topics::command::TopicCommand;
 
 fn apply(state: &mut State, command: Command) {
     state.begin(&Batch { stamp: Stamp::default(), ..Batch::default() });
@@ -25,7 +29,7 @@ fn name(i: u32) -> MemberId {
 }
 
 fn subscribe(i: u32, strategy: &str) -> Command {
-    Command::Subscribe {
+    PollingCommand::Subscribe {
         group: "g".into(),
         member: name(i),
         subscription: Subscription {
@@ -36,10 +40,11 @@ fn subscribe(i: u32, strategy: &str) -> Command {
             rebalance_timeout_ms: 300_000,
         },
     }
+    .into()
 }
 
 fn poll(i: u32) -> Command {
-    Command::Poll { group: "g".into(), member: name(i), max_messages: 10 }
+    PollingCommand::Poll { group: "g".into(), member: name(i), max_messages: 10 }.into()
 }
 
 /// A Stable group whose members all read what they should.
@@ -49,7 +54,7 @@ fn group(members: u32, partitions: u32, strategy: &str) -> State {
         apply(&mut state, subscribe(i, strategy));
     }
     // Only now there is something to assign, so that building the group is one rebalance.
-    apply(&mut state, Command::CreateTopic { topic: "t".into(), partitions });
+    apply(&mut state, TopicCommand::Create { topic: "t".into(), partitions }.into());
     for i in 0..members {
         apply(&mut state, poll(i));
     }
@@ -100,7 +105,8 @@ fn requests(c: &mut Criterion) {
     };
     bench.bench_function("heartbeat", |b| {
         b.iter(|| {
-            let query = Query::PollingHeartbeat { group: "g".into(), member: name(next()) };
+            let query: Query =
+                GroupQuery::PollingHeartbeat { group: "g".into(), member: name(next()) }.into();
             black_box(state.query(&query)).expect("a member");
         });
     });
@@ -116,7 +122,10 @@ fn requests(c: &mut Criterion) {
                 offset: 0,
                 metadata: None,
             };
-            apply(&mut state, Command::PollingCommit { commit, member: name(i), generation: None });
+            apply(
+                &mut state,
+                OffsetCommand::PollingCommit { commit, member: name(i), generation: None }.into(),
+            );
         });
     });
     bench.finish();

@@ -1,6 +1,6 @@
 //! The names and numbers of the domain, each a type of its own so that none can stand for another.
 //!
-//! Lengths are checked at the door ([`MAX_NAME_LEN`]); here a name is any string.
+//! Lengths are checked by the listener ([`MAX_NAME_LEN`]); here a name is any string.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -75,7 +75,7 @@ name! {
     GroupId
 }
 name! {
-    /// A member of a group; for thin consumers the consumer's own name.
+    /// A member of a group; for polling consumers the consumer's own name.
     MemberId
 }
 name! {

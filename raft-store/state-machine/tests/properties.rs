@@ -7,12 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use state_machine::State;
-use state_machine::command::{Batch, Command, Deadline, Lane, RequestId, Write};
+use state_machine::command::{Batch, Command, Lane, RequestId, Write};
 use state_machine::event::Event;
-use state_machine::groups::Membership;
+use state_machine::groups::command::{Deadline, GroupCommand};
 use state_machine::groups::event::GroupEvent;
+use state_machine::groups::group::{GroupState, Membership};
+use state_machine::groups::polling::reply::{PollingReply, PollingView};
+use state_machine::groups::reply::GroupReply;
 use state_machine::ids::{Generation, InstanceId, MemberId, TopicPartition};
-use state_machine::reply::{GroupState, Outcome, PollingView, Reply};
+use state_machine::offsets::command::OffsetCommand;
+use state_machine::reply::{Decided, Decision, Reply};
 use support::ops::{self, Op, Said};
 use support::script::World;
 
@@ -21,7 +25,7 @@ use support::script::World;
 struct Run {
     world: World,
     said: Vec<Batch>,
-    outcomes: Vec<Option<Outcome>>,
+    outcomes: Vec<Option<Decided>>,
     seq: u64,
     /// Who was told to read a partition in a generation; under the same static identity it is the same reader.
     readers: BTreeMap<(Generation, TopicPartition), (MemberId, Option<InstanceId>)>,
@@ -74,7 +78,7 @@ impl Run {
         assert_eq!(self.world.state.apply(write, None), first, "and always has the same answer");
     }
 
-    fn say(&mut self, command: Command) -> Outcome {
+    fn say(&mut self, command: Command) -> Decided {
         self.seq += 1;
         let write = ops::write(command, self.seq);
         let before = self.world.state.clone();
@@ -94,7 +98,7 @@ impl Run {
     }
 
     /// What outsiders see.
-    fn look(&mut self, before: &State, write: &Write, outcome: &Outcome, events: &[Event]) {
+    fn look(&mut self, before: &State, write: &Write, outcome: &Decided, events: &[Event]) {
         for event in events {
             let Event::Group { event, .. } = event else { continue };
             match event {
@@ -109,20 +113,24 @@ impl Run {
                 _ => {}
             }
         }
-        if let (Ok(Reply::Delayed { .. }), Some(request_id)) = (outcome, write.request_id) {
+        if let (Ok(Decision::Delayed { .. }), Some(request_id)) = (outcome, write.request_id) {
             assert!(self.waiting.insert(request_id), "{request_id:?} waits twice");
         }
         let parked = self.parked();
         let lost: Vec<_> = self.waiting.difference(&parked).collect();
         assert!(lost.is_empty(), "{lost:?} wait, and nobody will answer");
-        if let (Ok(Reply::Polling(view) | Reply::Polled { view, .. }), Some(member)) =
-            (outcome, write.command.heartbeat().and_then(|s| s.member))
+        if let (
+            Ok(Decision::Reply(Reply::Group(GroupReply::Polling(
+                PollingReply::Told(view) | PollingReply::Polled { view, .. },
+            )))),
+            Some(member),
+        ) = (outcome, write.command.heartbeat().and_then(|s| s.member))
         {
             self.reads(member, view);
         }
         let fenced = match &write.command {
-            Command::PollingCommit { commit, member, .. } => Some((commit, member)),
-            Command::CommitOffset { commit, fence } => {
+            Command::Offset(OffsetCommand::PollingCommit { commit, member, .. }) => Some((commit, member)),
+            Command::Offset(OffsetCommand::Commit { commit, fence }) => {
                 fence.as_ref().and_then(|f| f.member_id.as_ref()).map(|member| (commit, member))
             }
             _ => None,
@@ -147,7 +155,7 @@ impl Run {
     /// The requests that the state will answer.
     fn parked(&self) -> BTreeSet<RequestId> {
         let classic = self.world.state.group(&ops::group()).and_then(|g| g.membership.classic());
-        let waits = classic.into_iter().flat_map(|c| c.members.values()).filter_map(|m| m.waits.as_ref());
+        let waits = classic.into_iter().flat_map(|c| c.members.values()).filter_map(|m| m.delayed.as_ref());
         waits.filter_map(|w| w.request_id).collect()
     }
 
@@ -199,7 +207,8 @@ impl Run {
                     }
                 };
                 if expires {
-                    self.say(Command::Expire { group: ops::group(), deadline }).expect("never refused");
+                    self.say(GroupCommand::Expire { group: ops::group(), deadline }.into())
+                        .expect("never refused");
                 }
             }
             if round % 8 == 7 && round < 32 && self.state() == GroupState::Stable && !self.is_complete() {
