@@ -1,9 +1,10 @@
-//! What a rebalance of a large thin group costs in the state machine, and what its members' requests cost
-//! outside of one.
+//! What a rebalance of a large polling group costs in the state machine, and what its members'
+//! requests cost outside of one.
 //!
-//! A rebalance is measured where its work is done: in an eager group in the poll by which the last member gives
-//! up what it holds, in a cooperative group in the `subscribe` that sets it off. Each run begins with the group
-//! as it was, so that the copy which a snapshot under way makes necessary is in the figure.
+//! A rebalance is measured where its work is done: in an eager group in the poll by which the last
+//! member gives up what it holds, in a cooperative group in the `subscribe` that sets it off. Each
+//! run begins with the group as it was, so that the copy which a snapshot under way makes necessary
+//! is in the figure.
 #![allow(missing_docs, reason = "criterion's macro makes a public function")]
 
 use std::hint::black_box;

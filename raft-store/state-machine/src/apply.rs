@@ -1,11 +1,11 @@
 //! The one entry point: a batch of commands goes in, decisions and events come out.
 //!
-//! Each command is *decided* by a function that reads the state and says what happened, as [`Event`]s.
-//! Each event is made true by `State::evolve`, the only writer. A decision checks before it emits: a
-//! refused command has changed nothing.
+//! Each command is *decided* by a function that reads the state and says what happened, as
+//! [`Event`]s. Each event is made true by `State::evolve`, the only writer. A decision checks
+//! before it emits: a refused command has changed nothing.
 //!
-//! Nothing here reads a clock, draws a number or does input or output. The same batch on the same state
-//! has the same result on every node.
+//! Nothing here reads a clock, draws a number or does input or output. The same batch on the same
+//! state has the same result on every node.
 
 use crate::command::{Batch, Command, Query, Write};
 use crate::dedup::Seen;
@@ -23,7 +23,8 @@ impl State {
         self.advance(batch.stamp, &batch.acknowledged);
     }
 
-    /// Applies one write of a batch that has begun. Events are pushed to `events`, if anybody wants them.
+    /// Applies one write of a batch that has begun. Events are pushed to `events`, if anybody wants
+    /// them.
     ///
     /// # Errors
     /// [`Rejection`], the same on every node, with nothing changed but the memory of the request.
@@ -57,8 +58,9 @@ impl State {
         }
     }
 
-    /// Reads the records of a poll's spans into its reply. The replicated part of a reply has no records
-    /// in it, so that remembering it for a retry costs little. Whoever sends the reply fills it.
+    /// Reads the records of a poll's spans into its reply. The replicated part of a reply has no
+    /// records in it, so that remembering it for a retry costs little. Whoever sends the reply
+    /// fills it.
     pub fn fill(&self, decided: &mut Decided) {
         if let Ok(Decision::Reply(Reply::Group(reply))) = decided {
             poll::fill(self, reply);

@@ -1,10 +1,9 @@
 //! What can be proposed to the replicated state, and what can be asked of it.
 //!
-//! A [`Command`] changes state and goes through the Raft log. A [`Query`] reads state at one point of that
-//! log and leaves no trace. Both have one arm a domain; what a domain understands stands in its own
-//! `command.rs`. Listeners build both. Neither knows a clock, a random source, or who leads: what a
-//! decision needs of those comes in with [`Stamp`] and [`RequestId`].
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
+//! A [`Command`] changes state and goes through the Raft log. A [`Query`] reads state at one point
+//! of that log and leaves no trace. Both have one arm a domain; what a domain understands stands in
+//! its own `command.rs`. Listeners build both. Neither knows a clock, a random source, or who
+//! leads: what a decision needs of those comes in with [`Stamp`] and [`RequestId`].
 
 use serde::{Deserialize, Serialize};
 
@@ -19,14 +18,15 @@ use crate::topics::command::{TopicCommand, TopicQuery};
 
 /// A change of the replicated state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum Command {
     Topic(TopicCommand),
     KeyedLog(KeyedLogCommand),
     Register(RegisterCommand),
     Offset(OffsetCommand),
     Group(GroupCommand),
-    /// A node has begun to lead and coordinate. That is no domain's matter: every domain that measures
-    /// time begins anew.
+    /// A node has begun to lead and coordinate. That is no domain's matter: every domain that
+    /// measures time begins anew.
     NewCoordinator {
         node: NodeId,
     },
@@ -34,6 +34,7 @@ pub enum Command {
 
 /// A read of the replicated state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum Query {
     Topic(TopicQuery),
     KeyedLog(KeyedLogQuery),
@@ -44,6 +45,7 @@ pub enum Query {
 
 /// What one Raft entry carries: all commands that were waiting when it was proposed, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub struct Batch {
     pub stamp: Stamp,
     /// Applied before the writes.
@@ -54,6 +56,7 @@ pub struct Batch {
 
 /// One command on its way through the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub struct Write {
     /// `None` for what the leader proposes on its own account (expiries, its own beginning).
     pub request_id: Option<RequestId>,
@@ -63,10 +66,11 @@ pub struct Write {
 /// What the leader knows and apply may not look up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stamp {
-    /// The leader's wall clock when it proposed the batch. State keeps the greatest it has seen, so time
-    /// never goes back in it.
+    /// The leader's wall clock when it proposed the batch. State keeps the greatest it has seen, so
+    /// time never goes back in it.
     pub now_ms: Millis,
-    /// The leader's limits for groups. They travel with the batch so that every node decides by the same.
+    /// The leader's limits for groups. They travel with the batch so that every node decides by the
+    /// same.
     pub limits: GroupLimits,
 }
 
@@ -86,8 +90,8 @@ impl Default for GroupLimits {
     }
 }
 
-/// Requests of one node that are answered in two ways have two numberings, so that one that waits for
-/// minutes does not hold up the forgetting of the others.
+/// Requests of one node that are answered in two ways have two numberings, so that one that waits
+/// for minutes does not hold up the forgetting of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Lane {
     /// Answered as soon as it is applied.
@@ -96,9 +100,10 @@ pub enum Lane {
     Delayed,
 }
 
-/// Which node took a request in, and which of that node's requests it is. It is the same in every retry
-/// inside the cluster, and never the same for two requests.
+/// Which node took a request in, and which of that node's requests it is. It is the same in every
+/// retry inside the cluster, and never the same for two requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub struct RequestId {
     /// The node that took the request in from its client.
     pub node: NodeId,
@@ -111,6 +116,7 @@ pub struct RequestId {
 
 /// A node's word that its requests below a number are over: answered, or given up for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub struct Acknowledged {
     pub node: NodeId,
     pub incarnation: u64,

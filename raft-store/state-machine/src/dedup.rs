@@ -1,12 +1,13 @@
 //! At most once: which requests have been applied, and what was decided.
 //!
-//! A node that does not hear the outcome of a request sends it again, to the same or the next leader, under
-//! the same [`RequestId`]. The second time it is not applied: this dedup table says what was decided. For a
-//! delayed request that is first that it waits, and its answer once the group has given it.
+//! A node that does not hear the outcome of a request sends it again, to the same or the next
+//! leader, under the same [`RequestId`]. The second time it is not applied: this dedup table says
+//! what was decided. For a delayed request that is first that it waits, and its answer once the
+//! group has given it.
 //!
-//! Each node says from time to time below which number its requests are over ([`Acknowledged`]). What was
-//! decided of them is forgotten, and a copy of such a request that comes late is refused. So the table is as
-//! large as the requests under way, not as the history.
+//! Each node says from time to time below which number its requests are over ([`Acknowledged`]).
+//! What was decided of them is forgotten, and a copy of such a request that comes late is refused.
+//! So the table is as large as the requests under way, not as the history.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -69,7 +70,8 @@ impl Dedup {
         self.len() == 0
     }
 
-    /// What does not hold that should: numbers ascend, and nothing is remembered that is acknowledged.
+    /// What does not hold that should: numbers ascend, and nothing is remembered that is
+    /// acknowledged.
     pub(crate) fn violations(&self) -> Vec<String> {
         let mut found = Vec::new();
         for ((node, incarnation, lane), numbering) in &self.numberings {

@@ -1,8 +1,8 @@
 //! What happened: the facts that applying a command made true.
 //!
-//! Events are all that changes [`State`](crate::state::State), and all that traces, delayed requests and
-//! checkers read. They hold results (offsets, generations, assignments), never questions. There is one arm
-//! a domain; a domain's facts stand in its own `event.rs`.
+//! Events are all that changes [`State`](crate::state::State), and all that traces, delayed
+//! requests and checkers read. They hold results (offsets, generations, assignments), never
+//! questions. There is one arm a domain; a domain's facts stand in its own `event.rs`.
 
 use serde::{Deserialize, Serialize};
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest name of a group, topic, member or instance, in characters (Kafka's limit for topics).
+/// The longest name of a group, topic, member or instance, in characters (Kafka's limit for
+/// topics).
 pub const MAX_NAME_LEN: usize = 249;
 
 macro_rules! name {
@@ -109,7 +110,8 @@ pub type NodeId = u64;
 
 /// A group's generation: 0 before its first rebalance, then it only grows.
 ///
-/// Signed as in Kafka's protocol, where clients send -1 for "none"; a group's own is never negative.
+/// Signed as in Kafka's protocol, where clients send -1 for "none"; a group's own is never
+/// negative.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(pub i32);

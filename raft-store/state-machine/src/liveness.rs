@@ -1,7 +1,8 @@
 //! Signs of life: which member a request proves alive.
 //!
-//! Sessions are the coordinator's soft state: a heartbeat writes nothing. Whoever keeps the time (the node
-//! that leads) asks here whose request it just answered, and whether the answer lets it count.
+//! Sessions are the coordinator's soft state: a heartbeat writes nothing. Whoever keeps the time
+//! (the node that leads) asks here whose request it just answered, and whether the answer lets it
+//! count.
 
 use crate::command::{Command, Query, RequestId};
 use crate::groups::classic::command::ClassicCommand;
@@ -52,8 +53,8 @@ impl Command {
     }
 
     /// Which member it proves alive, if it is a [sign of life](Self::heartbeat) and [proves_alive];
-    /// `request_id` is the request's. A first join names nobody: it is a sign of the member that it makes,
-    /// or made when it came before.
+    /// `request_id` is the request's. A first join names nobody: it is a sign of the member that it
+    /// makes, or made when it came before.
     pub fn heard_member(&self, request_id: Option<&RequestId>) -> Option<(GroupId, MemberId)> {
         if let Self::Group(GroupCommand::Classic(ClassicCommand::Join { group, member: None, info })) = self {
             return Some((group.clone(), member_id_for(request_id?, info.instance_id.as_ref())));
@@ -73,9 +74,10 @@ impl Query {
     }
 }
 
-/// Whether a request that ended so proves its member alive: it was taken, or refused for a reason that only a
-/// member in its right generation can meet. As in Kafka, a heartbeat answered REBALANCE_IN_PROGRESS does,
-/// one answered UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID or ILLEGAL_GENERATION does not.
+/// Whether a request that ended so proves its member alive: it was taken, or refused for a reason
+/// that only a member in its right generation can meet. As in Kafka, a heartbeat answered
+/// REBALANCE_IN_PROGRESS does, one answered UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID or
+/// ILLEGAL_GENERATION does not.
 pub fn proves_alive<T>(outcome: &Result<T, Rejection>) -> bool {
     match outcome {
         Ok(_) => true,

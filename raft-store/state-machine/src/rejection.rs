@@ -1,9 +1,8 @@
 //! Why a command or a query is refused.
 //!
-//! One enum for all domains, because refusals belong to no single one: a commit of an offset meets those of
-//! groups and of topics. It is also the table that each listener translates in one exhaustive match, from
-//! what went wrong to its wire's codes.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
+//! One enum for all domains, because refusals belong to no single one: a commit of an offset meets
+//! those of groups and of topics. It is also the table that each listener translates in one
+//! exhaustive match, from what went wrong to its wire's codes.
 
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use crate::ids::{
 
 /// Why a command or query was refused. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum Rejection {
     /// No such topic.
     #[error("topic `{0}` does not exist")]

@@ -1,9 +1,10 @@
 //! What is answered: to a command the same on every node, to a query by the node that read.
 //!
-//! There are two readers, and each has its type. A listener turns a [`Reply`] into an answer on its wire; it
-//! has one arm a domain, and a domain's replies stand in its own `reply.rs`. The service reads what only it
-//! has to act on: a [`Decision`] says that a command's request may wait for its group, an [`Answer`] says
-//! that a query has to be proposed as a command. A listener never sees those two.
+//! There are two readers, and each has its type. A listener turns a [`Reply`] into an answer on its
+//! wire; it has one arm a domain, and a domain's replies stand in its own `reply.rs`. The service
+//! reads what only it has to act on: a [`Decision`] says that a command's request may wait for its
+//! group, an [`Answer`] says that a query has to be proposed as a command. A listener never sees
+//! those two.
 
 use serde::{Deserialize, Serialize};
 

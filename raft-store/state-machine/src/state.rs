@@ -1,8 +1,8 @@
 //! The replicated state: all that a snapshot holds, and the one function that changes it.
 //!
-//! Each domain keeps its part in a type of its own and makes its own events true. Large parts (log segments,
-//! groups) are shared, so that a clone for a snapshot is cheap. Fields are private: they are read through
-//! methods, and written by `State::evolve` alone.
+//! Each domain keeps its part in a type of its own and makes its own events true. Large parts (log
+//! segments, groups) are shared, so that a clone for a snapshot is cheap. Fields are private: they
+//! are read through methods, and written by `State::evolve` alone.
 
 use serde::{Deserialize, Serialize};
 

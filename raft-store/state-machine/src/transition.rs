@@ -1,7 +1,7 @@
 //! One command's way from question to fact.
 //!
-//! A decision reads the state through a [`Transition`] and emits events into it. Each event is made true
-//! at once, so that a decision of several steps sees what its earlier steps did.
+//! A decision reads the state through a [`Transition`] and emits events into it. Each event is made
+//! true at once, so that a decision of several steps sees what its earlier steps did.
 
 use crate::command::RequestId;
 use crate::event::Event;

@@ -1,4 +1,5 @@
-//! How much one poll hands out: never more than a reply may carry, and never more than `fill` then finds.
+//! How much one poll hands out: never more than a reply may carry, and never more than `fill` then
+//! finds.
 
 use state_machine::State;
 use state_machine::command::{Batch, Command, Write};
@@ -55,7 +56,8 @@ fn world(batches: &[(u32, u32, usize)]) -> State {
     state
 }
 
-/// Polls until there is nothing more. Each reply is checked; the result is how many records each one had.
+/// Polls until there is nothing more. Each reply is checked; the result is how many records each
+/// one had.
 fn drain(state: &mut State, max_messages: u32) -> Vec<u64> {
     let mut sizes = Vec::new();
     let mut next = [0_u64; 3];

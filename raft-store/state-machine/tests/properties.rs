@@ -1,5 +1,6 @@
-//! Whatever is asked in whatever order: invariants hold, replicas agree, snapshots keep everything, retries
-//! change nothing, and a group whose members do their part becomes Stable, complete and balanced.
+//! Whatever is asked in whatever order: invariants hold, replicas agree, snapshots keep everything,
+//! retries change nothing, and a group whose members do their part becomes Stable, complete and
+//! balanced.
 
 mod support;
 
@@ -27,7 +28,8 @@ struct Run {
     said: Vec<Batch>,
     outcomes: Vec<Option<Decided>>,
     seq: u64,
-    /// Who was told to read a partition in a generation; under the same static identity it is the same reader.
+    /// Who was told to read a partition in a generation; under the same static identity it is the
+    /// same reader.
     readers: BTreeMap<(Generation, TopicPartition), (MemberId, Option<InstanceId>)>,
     /// Requests that wait.
     waiting: BTreeSet<RequestId>,
@@ -51,7 +53,7 @@ impl Run {
             Said::Acknowledged(back) => {
                 let below = self.seq.saturating_sub(back);
                 let acknowledged =
-                    [Lane::Immediate, Lane::Delayed].map(|lane| ops::floor(lane, below)).to_vec();
+                    [Lane::Immediate, Lane::Delayed].map(|lane| ops::acknowledged(lane, below)).to_vec();
                 let batch = Batch { stamp: self.world.stamp, acknowledged, writes: Vec::new() };
                 self.world.state.begin(&batch);
                 self.waiting.retain(|request_id| request_id.seq >= below);
@@ -116,8 +118,8 @@ impl Run {
         if let (Ok(Decision::Delayed { .. }), Some(request_id)) = (outcome, write.request_id) {
             assert!(self.waiting.insert(request_id), "{request_id:?} waits twice");
         }
-        let parked = self.parked();
-        let lost: Vec<_> = self.waiting.difference(&parked).collect();
+        let delayed = self.delayed();
+        let lost: Vec<_> = self.waiting.difference(&delayed).collect();
         assert!(lost.is_empty(), "{lost:?} wait, and nobody will answer");
         if let (
             Ok(Decision::Reply(Reply::Group(GroupReply::Polling(
@@ -153,16 +155,16 @@ impl Run {
     }
 
     /// The requests that the state will answer.
-    fn parked(&self) -> BTreeSet<RequestId> {
+    fn delayed(&self) -> BTreeSet<RequestId> {
         let classic = self.world.state.group(&ops::group()).and_then(|g| g.membership.classic());
         let waits = classic.into_iter().flat_map(|c| c.members.values()).filter_map(|m| m.delayed.as_ref());
         waits.filter_map(|w| w.request_id).collect()
     }
 
-    /// A thin consumer was told what to read: nobody else was told that in the same generation.
+    /// A polling consumer was told what to read: nobody else was told that in the same generation.
     fn reads(&mut self, member: &MemberId, view: &PollingView) {
         let group = self.world.state.group(&ops::group()).expect("it has a member");
-        let polling = group.membership.polling().expect("it has a thin member");
+        let polling = group.membership.polling().expect("it has a polling member");
         let instance = polling.members[member].instance_id.clone();
         for (topic, partitions) in &view.assignment {
             for partition in partitions {

@@ -1,5 +1,6 @@
-//! Ten members are restarted one after another. With static identities within their session time-out that costs
-//! nothing; without, each stop and each start is a rebalance, whose price depends on the protocol.
+//! Ten members are restarted one after another. With static identities within their session
+//! time-out that costs nothing; without, each stop and each start is a rebalance, whose price
+//! depends on the protocol.
 
 mod support;
 
@@ -59,8 +60,8 @@ impl Deployment {
         self.say(PollingCommand::Subscribe { group: ops::group(), member: name(i), subscription });
     }
 
-    /// Every member polls once, and there is always something to read. The one that restarts may be `stopped`,
-    /// and its own polls are not counted.
+    /// Every member polls once, and there is always something to read. The one that restarts may be
+    /// `stopped`, and its own polls are not counted.
     fn all_poll(&mut self, restarts: Option<usize>, stopped: bool) {
         for i in (0..MEMBERS).filter(|i| !(stopped && Some(*i) == restarts)) {
             let poll = PollingCommand::Poll { group: ops::group(), member: name(i), max_messages: 1 };
@@ -116,8 +117,8 @@ fn static_members_restart_for_nothing() {
 fn dynamic_members_pay_with_two_rebalances_each_and_eager_ones_with_pauses() {
     for strategy in ["range", "roundrobin", "sticky"] {
         let cost = Deployment::run(strategy, false);
-        // In each rebalance the first poll of each of the nine that run gives up all it has, but the last one's
-        // ends the rebalance and reads.
+        // In each rebalance the first poll of each of the nine that run gives up all it has, but
+        // the last one's ends the rebalance and reads.
         assert_eq!(cost, Cost { rebalances: 20, paused_polls: 10 * (8 + 8) }, "{strategy}");
     }
 }

@@ -1,5 +1,4 @@
 //! What can be asked of groups. What members of a kind ask stands with their kind.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +10,7 @@ use crate::liveness::Heartbeat;
 
 /// A change of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum GroupCommand {
     /// A polling consumer's request.
     Polling(PollingCommand),
@@ -28,16 +28,17 @@ pub enum GroupCommand {
         /// One of the four strategies.
         strategy: ProtocolName,
     },
-    /// The coordinator's clock says that a time is over. Whether that still means something is decided when
-    /// it is applied.
+    /// The coordinator's clock says that a time is over. Whether that still means something is
+    /// decided when it is applied.
     Expire { group: GroupId, deadline: Deadline },
     /// Remove a group that has no members.
     Delete { group: GroupId },
 }
 
-/// What ran out, as the coordinator saw it. Each names what it was armed for, so that one that was overtaken
-/// does nothing.
+/// What ran out, as the coordinator saw it. Each names what it was armed for, so that one that was
+/// overtaken does nothing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum Deadline {
     /// A member's session: no sign of life for its session time-out.
     Session { member: MemberId },
@@ -65,6 +66,7 @@ pub enum Deadline {
 
 /// A read of groups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum GroupQuery {
     /// All groups.
     List,

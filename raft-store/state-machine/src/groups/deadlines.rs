@@ -1,10 +1,10 @@
-//! What the coordinator's clock has to watch over, as a function of the group. Which times a kind has stands
-//! in its folder.
+//! What the coordinator's clock has to watch over, as a function of the group. Which times a kind
+//! has stands in its folder.
 //!
-//! The state arms nothing and knows no time but that of commands. It says which deadlines there are and how
-//! long each one is. The node that leads arms a new one with its full length, keeps those that it has, and
-//! drops those that are not named any more. When one is over it proposes [`GroupCommand::Expire`], which is
-//! decided again when it is applied.
+//! The state arms nothing and knows no time but that of commands. It says which deadlines there are
+//! and how long each one is. The node that leads arms a new one with its full length, keeps those
+//! that it has, and drops those that are not named any more. When one is over it proposes
+//! [`GroupCommand::Expire`], which is decided again when it is applied.
 //!
 //! [`GroupCommand::Expire`]: super::command::GroupCommand::Expire
 

@@ -1,5 +1,6 @@
-//! Declared groups: the caller names all consumers and partitions in one request, and the group answers with
-//! an assignment. It remembers that, so that sticky strategies keep what they can at the next request.
+//! Declared groups: the caller names all consumers and partitions in one request, and the group
+//! answers with an assignment. It remembers that, so that sticky strategies keep what they can at
+//! the next request.
 
 use std::collections::BTreeMap;
 

@@ -111,8 +111,8 @@ fn offset(
     }
 }
 
-/// Where a polling consumer will read on in a partition that it holds. What other members have read, only they
-/// know.
+/// Where a polling consumer will read on in a partition that it holds. What other members have
+/// read, only they know.
 fn position(group: &Group, owner: &MemberId, partition: &TopicPartition) -> Option<Offset> {
     let reader = group.membership.polling()?.members.get(owner)?;
     Some(reader.assigned.get(partition).copied().flatten().unwrap_or_else(|| group.start(partition)))

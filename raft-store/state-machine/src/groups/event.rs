@@ -1,9 +1,8 @@
 //! What can happen to a group's membership.
 //!
-//! An event says what became true, with all that is needed to make it so; it never asks. Several events may
-//! come of one command, in the order in which they happened. What only members of one kind meet stands with
-//! their kind.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
+//! An event says what became true, with all that is needed to make it so; it never asks. Several
+//! events may come of one command, in the order in which they happened. What only members of one
+//! kind meet stands with their kind.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +15,7 @@ use crate::values::TopicPartitions;
 
 /// One fact about one group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum GroupEvent {
     /// Only a polling group meets this.
     Polling(PollingEvent),
@@ -28,7 +28,8 @@ pub enum GroupEvent {
         /// The whole target, sorted by consumer.
         assignments: Vec<(MemberId, Vec<PartitionId>)>,
     },
-    /// A static member came back under another name: it has the seat now, and the old name is fenced.
+    /// A static member came back under another name: it has the seat now, and the old name is
+    /// fenced.
     SeatTaken {
         instance_id: InstanceId,
         /// The old name.
@@ -40,7 +41,8 @@ pub enum GroupEvent {
     SeatKept { member: MemberId },
     /// A member went, and its seat with it.
     MemberRemoved { member: MemberId, reason: RemovalReason },
-    /// A rebalance began: members have to give up what they hold (polling, eager) or to join again (classic).
+    /// A rebalance began: members have to give up what they hold (polling, eager) or to join again
+    /// (classic).
     RebalanceStarted {
         reason: RebalanceReason,
         /// How long it may take: the greatest rebalance time-out of the members.
@@ -73,7 +75,8 @@ pub enum GroupEvent {
 pub enum RebalanceReason {
     /// A member came.
     MemberJoined(MemberId),
-    /// A member that was there joined anew: it subscribes to something else, or it is the group's leader.
+    /// A member that was there joined anew: it subscribes to something else, or it is the group's
+    /// leader.
     MemberRejoined(MemberId),
     /// A member went, for whatever reason.
     MemberRemoved(MemberId),
@@ -102,8 +105,8 @@ pub enum RemovalReason {
     GroupFull,
 }
 
-/// Whose deadlines an event may have changed. Those of the group as a whole ([`Group::group_deadlines`]) are
-/// to be looked at with every touch.
+/// Whose deadlines an event may have changed. Those of the group as a whole
+/// ([`Group::group_deadlines`]) are to be looked at with every touch.
 ///
 /// [`Group::group_deadlines`]: super::group::Group::group_deadlines
 #[derive(Debug, Clone, PartialEq, Eq)]

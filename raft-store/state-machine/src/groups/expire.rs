@@ -1,9 +1,9 @@
-//! A deadline is over, says the coordinator's clock. Whether that still means something is decided here. What
-//! it then means stands with the kind of group.
+//! A deadline is over, says the coordinator's clock. Whether that still means something is decided
+//! here. What it then means stands with the kind of group.
 //!
-//! Heartbeats leave no trace in the state, so that a silent member can't be told from one that is alive. What
-//! the coordinator proposes is believed, unless it was overtaken. The member may have gone, given up what it
-//! had to, or begun to wait; the rebalance may be over, or another one.
+//! Heartbeats leave no trace in the state, so that a silent member can't be told from one that is
+//! alive. What the coordinator proposes is believed, unless it was overtaken. The member may have
+//! gone, given up what it had to, or begun to wait; the rebalance may be over, or another one.
 
 use super::command::Deadline;
 use super::group::Membership;

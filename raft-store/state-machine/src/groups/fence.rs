@@ -34,11 +34,13 @@ impl Claim<'_> {
 }
 
 impl Group {
-    /// Whether an offset of a partition may be committed. `fence`: as whom, if not as an administrator.
+    /// Whether an offset of a partition may be committed. `fence`: as whom, if not as an
+    /// administrator.
     ///
     /// # Errors
     /// In Kafka's order: [`Rejection::UnknownMember`] (or [`Rejection::FencedInstance`]),
-    /// [`Rejection::IllegalGeneration`], [`Rejection::RebalanceInProgress`], [`Rejection::NotAssigned`].
+    /// [`Rejection::IllegalGeneration`], [`Rejection::RebalanceInProgress`],
+    /// [`Rejection::NotAssigned`].
     pub(crate) fn may_commit(
         &self,
         id: &GroupId,

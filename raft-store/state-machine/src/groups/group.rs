@@ -23,8 +23,8 @@ pub(crate) const HOUR_MS: Millis = 3_600_000;
 pub struct Group {
     /// Its generation; it only grows while the group exists.
     pub generation: Generation,
-    /// Counts the beginnings of rebalances, and of the waits within one, so that a deadline armed for one
-    /// cannot end another.
+    /// Counts the beginnings of rebalances, and of the waits within one, so that a deadline armed
+    /// for one cannot end another.
     pub epoch: u64,
     /// What it has got to.
     pub offsets: CommittedOffsets,
@@ -88,7 +88,8 @@ pub enum GroupKind {
     Simple,
     /// Declared as a whole, in one request.
     Declared,
-    /// Consumers that only poll; the coordinator assigns, as in KIP-848. On the wire it is called `thin`.
+    /// Consumers that only poll; the coordinator assigns, as in KIP-848. On the wire it is called
+    /// `thin`.
     Polling,
     /// Kafka's classic protocol; the group's leader assigns.
     Classic,

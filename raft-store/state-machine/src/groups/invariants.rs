@@ -1,4 +1,5 @@
-//! What must hold of every group, after every command. What must hold of one kind stands in its folder.
+//! What must hold of every group, after every command. What must hold of one kind stands in its
+//! folder.
 
 use std::collections::BTreeMap;
 

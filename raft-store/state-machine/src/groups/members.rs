@@ -1,7 +1,7 @@
 //! What all kinds of groups with members make of what happens to all of them.
 //!
-//! A kind that can have members implements [`Members`]. So an event that every kind knows reaches the right
-//! one in one place (`Membership::members_mut`).
+//! A kind that can have members implements [`Members`]. So an event that every kind knows reaches
+//! the right one in one place (`Membership::members_mut`).
 
 use super::classic::event::InitialDelay;
 use crate::ids::{Generation, InstanceId, MemberId};

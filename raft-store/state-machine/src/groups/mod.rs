@@ -5,15 +5,15 @@
 //!
 //! * *Simple*: it has committed offsets and nothing else.
 //! * *Declared*: the caller names all consumers and partitions in one request ([`declared`]).
-//! * *Polling*: a consumer only polls, and the coordinator assigns, as in KIP-848 ([`polling`]). On the wire
-//!   this kind is called `thin`.
+//! * *Polling*: a consumer only polls, and the coordinator assigns, as in KIP-848 ([`polling`]). On
+//!   the wire this kind is called `thin`.
 //! * *Classic*: Kafka's classic protocol, in which a member assigns ([`classic`]).
 //!
-//! Each kind has a folder or file of its own. What holds for all kinds stands here, a subject a file: what
-//! may be committed (`fence`), what runs out (`deadlines`, `expire`), what a topic's change means
-//! (`topic_changed`), what is told (`describe`). Two parts know no kind of group at all, and are there for
-//! every kind whose coordinator assigns: who shall hold what (`target`), and how members get there
-//! (`reconcile`).
+//! Each kind has a folder or file of its own. What holds for all kinds stands here, a subject a
+//! file: what may be committed (`fence`), what runs out (`deadlines`, `expire`), what a topic's
+//! change means (`topic_changed`), what is told (`describe`). Two parts know no kind of group at
+//! all, and are there for every kind whose coordinator assigns: who shall hold what (`target`), and
+//! how members get there (`reconcile`).
 
 use crate::rejection::Rejection;
 use crate::reply::{Answered, Decided, Reply};

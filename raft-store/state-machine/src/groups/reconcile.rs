@@ -1,18 +1,19 @@
 //! How members get from what they hold to what they should hold.
 //!
-//! The idea is KIP-848's. When the assignment changes, nobody stops. Each member is moved by itself, one step
-//! with each of its requests:
+//! The idea is KIP-848's. When the assignment changes, nobody stops. Each member is moved by
+//! itself, one step with each of its requests:
 //!
-//! 1. What it holds and should not, it gives up first. Until it has, it stays in its old generation.
+//! 1. What it holds and should not, it gives up first. Until it has, it stays in its old
+//!    generation.
 //! 2. Then it is told the newest generation, and it gets what it should hold and nobody holds.
 //! 3. What another member still holds it gets with a later request, when the other has given it up.
 //!
-//! So a partition has one holder at any time, and the members need not be heard in any order. Everyone is
-//! *settled* in the end: it was told the newest generation and holds its whole target.
+//! So a partition has one holder at any time, and the members need not be heard in any order.
+//! Everyone is *settled* in the end: it was told the newest generation and holds its whole target.
 //!
 //! This module knows no kind of group, no state and no time. A kind says where its member stands
-//! ([`Standing`]) and which partitions are free, and makes events of the [`Step`]. The target itself comes
-//! from [`super::target`].
+//! ([`Standing`]) and which partitions are free, and makes events of the [`Step`]. The target
+//! itself comes from [`super::target`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,8 +29,8 @@ pub(super) struct Standing<'a, P> {
     pub told: Generation,
     /// What it holds.
     pub holds: &'a BTreeMap<TopicPartition, P>,
-    /// What it should hold in the group's generation. `None`: that is not known yet, and until it is, the
-    /// member should hold nothing (an eager rebalance).
+    /// What it should hold in the group's generation. `None`: that is not known yet, and until it
+    /// is, the member should hold nothing (an eager rebalance).
     pub target: Option<&'a TopicPartitions>,
 }
 
@@ -44,9 +45,9 @@ pub(super) struct Step {
     pub assigned: TopicPartitions,
 }
 
-/// A member's next step; `None` while there is nothing new to tell it. `gives_up`: its request says that it
-/// reads no more what it has to give up. Without that, a member that has to give something up stays where it
-/// is.
+/// A member's next step; `None` while there is nothing new to tell it. `gives_up`: its request says
+/// that it reads no more what it has to give up. Without that, a member that has to give something
+/// up stays where it is.
 pub(super) fn next_step<P>(
     member: &Standing<'_, P>,
     current: Generation,
@@ -74,8 +75,9 @@ pub(super) fn owes<P>(member: &Standing<'_, P>) -> bool {
     kept.count() < member.holds.len()
 }
 
-/// Whether there is nothing more to do for a member: it was told the newest generation and holds its whole
-/// target. Who was told the newest generation holds nothing else, so that counting is enough.
+/// Whether there is nothing more to do for a member: it was told the newest generation and holds
+/// its whole target. Who was told the newest generation holds nothing else, so that counting is
+/// enough.
 pub(super) fn is_settled<P>(member: &Standing<'_, P>, current: Generation) -> bool {
     member.told == current && member.target.is_some_and(|target| count(target) == member.holds.len())
 }
@@ -99,7 +101,8 @@ mod tests {
         by_topic(&partitions)
     }
 
-    /// What a member was told and holds, what it should hold (`None`: not known yet), and what others hold.
+    /// What a member was told and holds, what it should hold (`None`: not known yet), and what
+    /// others hold.
     struct Case {
         told: i32,
         holds: &'static [u32],

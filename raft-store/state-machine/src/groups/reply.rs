@@ -1,5 +1,4 @@
 //! What is answered about groups. What members of a kind are told stands with their kind.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use std::sync::Arc;
 
@@ -50,6 +49,7 @@ impl GroupReply {
 
 /// Everything about a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub struct Description {
     pub group: GroupId,
     pub kind: GroupKind,
@@ -73,6 +73,7 @@ pub struct Description {
 
 /// A member in a group's description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub struct DescribedMember {
     pub member_id: MemberId,
     pub instance_id: Option<InstanceId>,
@@ -84,6 +85,7 @@ pub struct DescribedMember {
 
 /// A partition in a group's description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub struct DescribedOffset {
     pub partition: TopicPartition,
     /// The committed offset.
@@ -101,8 +103,8 @@ pub struct DescribedOffset {
 }
 
 impl DescribedOffset {
-    /// How many offsets the group has not yet read: log end minus committed, from 0 where nothing was
-    /// committed; never below 0.
+    /// How many offsets the group has not yet read: log end minus committed, from 0 where nothing
+    /// was committed; never below 0.
     pub fn lag(&self) -> Offset {
         self.log_end_offset.saturating_sub(self.committed.unwrap_or(0))
     }

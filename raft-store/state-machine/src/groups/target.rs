@@ -1,11 +1,11 @@
 //! Who shall hold what: an assignor's answer for the members of a group, whatever their kind.
 //!
 //! A *target* says for each member what it should hold in a generation. How it gets there is
-//! [`super::reconcile`]'s matter. Assignors know no names, only places in lists. This module is the way there
-//! and back: names become numbers, the assignor is run, and numbers become names again.
+//! [`super::reconcile`]'s matter. Assignors know no names, only places in lists. This module is the
+//! way there and back: names become numbers, the assignor is run, and numbers become names again.
 //!
-//! It knows no kind of group and no state. A kind names its members as [`Candidate`]s and says how many
-//! partitions each topic has.
+//! It knows no kind of group and no state. A kind names its members as [`Candidate`]s and says how
+//! many partitions each topic has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -58,8 +58,8 @@ impl Failed {
     }
 }
 
-/// Runs a strategy over members; the result has every member, in the order given. `partitions` says how many
-/// a topic has, `None` where it does not exist.
+/// Runs a strategy over members; the result has every member, in the order given. `partitions` says
+/// how many a topic has, `None` where it does not exist.
 ///
 /// # Errors
 /// Where there is no such strategy, or it refuses the members.
@@ -77,7 +77,8 @@ pub(super) fn compute<'a>(
         Some(count) => Topic::new(name.as_str(), count),
         None => Topic::missing(name.as_str()),
     };
-    // Members with equal subscriptions share one list: assignors then see that they are equal at a glance.
+    // Members with equal subscriptions share one list: assignors then see that they are equal at a
+    // glance.
     let mut shared: BTreeMap<&'a [TopicName], Arc<[u32]>> = BTreeMap::new();
     let mut member = |candidate: &Candidate<'a>| {
         let topics = shared.entry(candidate.topics);

@@ -1,5 +1,4 @@
 //! What can be asked of keyed logs.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +7,7 @@ use crate::values::Records;
 
 /// A change of keyed logs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum KeyedLogCommand {
     /// Append to a log.
     Send { key: LogKey, records: Records },
@@ -20,6 +20,7 @@ pub enum KeyedLogCommand {
 
 /// A read of keyed logs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum KeyedLogQuery {
     /// Messages.
     Poll {

@@ -1,7 +1,7 @@
 //! The logs of Maelstrom's `kafka` workload: one log a key, made by its first message.
 //!
-//! They stand apart from topics: a key is no topic, a log has one partition, and its committed position
-//! belongs to no group.
+//! They stand apart from topics: a key is no topic, a log has one partition, and its committed
+//! position belongs to no group.
 
 use crate::reply::Outcome;
 use crate::state::State;

@@ -1,5 +1,4 @@
 //! What is answered about keyed logs.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use serde::{Deserialize, Serialize};
 

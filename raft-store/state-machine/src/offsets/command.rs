@@ -1,5 +1,4 @@
 //! What can be asked of committed offsets.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use crate::liveness::Heartbeat;
 
 /// A change of committed offsets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum OffsetCommand {
     /// Commit an offset, as an administrator or fenced as a member.
     Commit {
@@ -37,6 +37,7 @@ pub enum OffsetCommand {
 
 /// One partition's offset to commit for a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub struct OffsetCommit {
     pub group: GroupId,
     /// It need not exist.
@@ -59,6 +60,7 @@ pub struct Fence {
 
 /// A read of committed offsets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum OffsetQuery {
     /// A group's committed offset of a partition.
     Fetch { group: GroupId, topic: TopicName, partition: PartitionId },

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::event::OffsetEvent;
 use crate::ids::{Millis, Offset, PartitionId, TopicName};
 
-/// The longest metadata of a commit, in characters (Kafka's `offset.metadata.max.bytes`, which compares the
-/// string's length).
+/// The longest metadata of a commit, in characters (Kafka's `offset.metadata.max.bytes`, which
+/// compares the string's length).
 pub const MAX_METADATA_LEN: usize = 4_096;
 
 /// One committed offset.

@@ -1,5 +1,5 @@
-//! Committed offsets of a topic that no member reads are removed. Those that do not exist are no error, as
-//! in Kafka.
+//! Committed offsets of a topic that no member reads are removed. Those that do not exist are no
+//! error, as in Kafka.
 
 use super::event::OffsetEvent;
 use crate::ids::{GroupId, PartitionId, TopicName};

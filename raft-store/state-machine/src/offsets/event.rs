@@ -1,5 +1,4 @@
 //! What can happen to committed offsets.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +7,7 @@ use crate::ids::{GroupId, PartitionId, TopicName};
 
 /// One fact about a group's committed offset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum OffsetEvent {
     /// It was committed.
     Committed { group: GroupId, topic: TopicName, partition: PartitionId, committed: CommittedOffset },

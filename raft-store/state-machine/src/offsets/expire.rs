@@ -1,9 +1,9 @@
-//! Old offsets are forgotten, and empty groups that have nothing left (Kafka's `offsets.retention.minutes`,
-//! KIP-211).
+//! Old offsets are forgotten, and empty groups that have nothing left (Kafka's
+//! `offsets.retention.minutes`, KIP-211).
 //!
-//! An offset is old when it was committed as long ago as the retention says. A group without members counts
-//! from when it became empty. One that is Stable keeps the offsets of the topics that it reads. One that
-//! rebalances keeps all.
+//! An offset is old when it was committed as long ago as the retention says. A group without
+//! members counts from when it became empty. One that is Stable keeps the offsets of the topics
+//! that it reads. One that rebalances keeps all.
 
 use super::committed::CommittedOffset;
 use super::event::OffsetEvent;

@@ -1,7 +1,8 @@
 //! Committed offsets: what a group has got to, per partition, and who may say so.
 //!
-//! A committed offset is the next offset that the group will read. This folder owns what is kept of it and
-//! for how long. Whether a member may commit is its kind of group's to say (`groups/fence.rs`).
+//! A committed offset is the next offset that the group will read. This folder owns what is kept of
+//! it and for how long. Whether a member may commit is its kind of group's to say
+//! (`groups/fence.rs`).
 
 use crate::reply::Outcome;
 use crate::state::State;

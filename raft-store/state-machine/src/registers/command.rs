@@ -1,5 +1,4 @@
 //! What can be asked of registers.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use super::register::RegisterValue;
 
 /// A change of a register. Keys are canonical text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum RegisterCommand {
     /// Write a register.
     Write { key: Arc<str>, value: RegisterValue },
@@ -25,6 +25,7 @@ pub enum RegisterCommand {
 
 /// A read of a register. Keys are canonical text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum RegisterQuery {
     /// A register's value.
     Read { key: Arc<str> },

@@ -1,5 +1,4 @@
 //! What can happen to registers.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use super::register::RegisterValue;
 
 /// One fact about a register.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum RegisterEvent {
     /// It has a new value.
     Written {

@@ -1,4 +1,5 @@
-//! Registers of Maelstrom's `lin-kv` workload: one value a key, written whole or by compare-and-set.
+//! Registers of Maelstrom's `lin-kv` workload: one value a key, written whole or by
+//! compare-and-set.
 
 use crate::reply::Outcome;
 use crate::state::State;

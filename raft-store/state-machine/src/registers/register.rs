@@ -1,7 +1,7 @@
 //! The registers as they are kept.
 //!
-//! A value is JSON text, but nobody here reads JSON. The listener brings a second, canonical text, by which
-//! values are compared.
+//! A value is JSON text, but nobody here reads JSON. The listener brings a second, canonical text,
+//! by which values are compared.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
 //! What can be asked of topics.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +8,7 @@ use crate::values::Records;
 
 /// A change of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum TopicCommand {
     /// Make a topic.
     Create {
@@ -36,6 +36,7 @@ pub enum TopicCommand {
 
 /// A read of topics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum TopicQuery {
     /// All topics.
     List,

@@ -1,5 +1,4 @@
 //! What can happen to topics.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +7,7 @@ use crate::values::Records;
 
 /// One fact about a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum TopicEvent {
     /// It was made.
     Created { topic: TopicName, partitions: u32 },

@@ -1,7 +1,7 @@
 //! Topics: named sets of partitions, each a log of records with offsets from 0.
 //!
-//! This folder owns topics and their records: what is made, grown, removed, appended and read. A change of
-//! a topic is told to the groups that read it; what they make of it is theirs to say.
+//! This folder owns topics and their records: what is made, grown, removed, appended and read. A
+//! change of a topic is told to the groups that read it; what they make of it is theirs to say.
 
 use crate::rejection::Rejection;
 use crate::reply::Outcome;

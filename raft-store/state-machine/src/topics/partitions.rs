@@ -1,8 +1,8 @@
 //! Partition logs: append-only lists of record batches.
 //!
-//! A log is a list of segments; all but the last are sealed and shared, so that a snapshot of the state is a
-//! clone of pointers and not of records. This module owns offsets and the limits of one read. It never looks
-//! into the records' bytes. Topics and keyed logs are both made of it.
+//! A log is a list of segments; all but the last are sealed and shared, so that a snapshot of the
+//! state is a clone of pointers and not of records. This module owns offsets and the limits of one
+//! read. It never looks into the records' bytes. Topics and keyed logs are both made of it.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Millis, Offset};
 use crate::values::{Records, StoredBatch};
 
-/// A segment is sealed when its records reach this many bytes. Small enough that copying the last one after
-/// a snapshot costs little, large enough that there are few.
+/// A segment is sealed when its records reach this many bytes. Small enough that copying the last
+/// one after a snapshot costs little, large enough that there are few.
 const SEGMENT_BYTES: usize = 64 * 1024;
 
 /// A reply carries at most this many bytes of records (but always one batch).
@@ -73,7 +73,8 @@ impl ReadBudget {
         self.bytes == 0
     }
 
-    /// Takes `bytes` off the budget; refuses what goes over it, but never the first piece of a reply.
+    /// Takes `bytes` off the budget; refuses what goes over it, but never the first piece of a
+    /// reply.
     fn take(&mut self, bytes: usize) -> bool {
         if bytes > self.bytes && self.started {
             self.bytes = 0;
@@ -95,7 +96,8 @@ pub struct PartitionLog {
 }
 
 impl PartitionLog {
-    /// The next offset to be written. Everything below it is replicated, so it is the high watermark too.
+    /// The next offset to be written. Everything below it is replicated, so it is the high
+    /// watermark too.
     pub fn end_offset(&self) -> Offset {
         self.end
     }
@@ -125,16 +127,17 @@ impl PartitionLog {
         self.timestamp = timestamp;
     }
 
-    /// The batches from the one that holds `offset` on, until `max_records` records or the budget is used.
-    /// The first batch may begin before `offset`.
+    /// The batches from the one that holds `offset` on, until `max_records` records or the budget
+    /// is used. The first batch may begin before `offset`.
     pub fn read(&self, offset: Offset, max_records: u32, budget: &mut ReadBudget) -> Vec<StoredBatch> {
         let mut found = Vec::new();
         self.walk(offset, max_records, budget, |segment, i| found.push(segment.batch(i)));
         found
     }
 
-    /// One past the last offset of what [`read`](Self::read) with the same arguments would give out, at most
-    /// `max_records` from `offset`; `offset` itself if that is nothing. Copies no records.
+    /// One past the last offset of what [`read`](Self::read) with the same arguments would give
+    /// out, at most `max_records` from `offset`; `offset` itself if that is nothing. Copies no
+    /// records.
     pub fn readable_to(&self, offset: Offset, max_records: u32, budget: &mut ReadBudget) -> Offset {
         let mut to = offset;
         let stop = offset.saturating_add(u64::from(max_records));
@@ -156,7 +159,8 @@ impl PartitionLog {
             return;
         }
         let stop = offset.saturating_add(u64::from(max_records));
-        // Segments are in the order of their first offset; the one before the first that begins later holds it.
+        // Segments are in the order of their first offset; the one before the first that begins
+        // later holds it.
         let first = self.sealed.partition_point(|s| s.slots[0].base_offset <= offset).saturating_sub(1);
         for segment in self.sealed[first..].iter().chain([&self.tail]) {
             let skip = segment.slots.partition_point(|s| s.base_offset + u64::from(s.count) <= offset);

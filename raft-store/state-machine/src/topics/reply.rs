@@ -1,5 +1,4 @@
 //! What is answered about topics.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +7,7 @@ use crate::values::StoredBatch;
 
 /// What was done with a topic, or read of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum TopicReply {
     /// Records were appended.
     Appended {

@@ -1,5 +1,6 @@
-//! Random requests in a small world: few groups, members, topics, so that they meet often. What an op names by
-//! number (a member, a deadline, an earlier request) is looked up in the state when it is run.
+//! Random requests in a small world: few groups, members, topics, so that they meet often. What an
+//! op names by number (a member, a deadline, an earlier request) is looked up in the state when it
+//! is run.
 
 use proptest::prelude::*;
 use state_machine::State;
@@ -46,7 +47,7 @@ pub enum Op {
     Acknowledged { back: u64 },
 }
 
-/// Ops of a world where `thin` members (and else classic ones) are the likelier ones.
+/// Ops of a world where polling members (and else classic ones) are the likelier ones.
 pub fn op(polling: bool) -> impl Strategy<Value = Op> {
     let name = 0..4_usize;
     let topic = 0..TOPICS.len();
@@ -280,12 +281,12 @@ pub fn write(command: Command, seq: u64) -> Write {
     Write { request_id, command }
 }
 
-pub fn floor(lane: Lane, below: u64) -> Acknowledged {
+pub fn acknowledged(lane: Lane, below: u64) -> Acknowledged {
     Acknowledged { node: 1, incarnation: 0xa, lane, below }
 }
 
-/// The requests that faithful clients of all members would send now: thin consumers poll, classic members join
-/// and sync as their state asks them to. Members in `silent` say nothing.
+/// The requests that faithful clients of all members would send now: polling consumers poll, classic
+/// members join and sync as their state asks them to. Members in `silent` say nothing.
 pub fn faithful(state: &State, silent: impl Fn(&MemberId) -> bool) -> Vec<Command> {
     let Some(found) = state.group(&group()) else { return Vec::new() };
     match &found.membership {
@@ -333,7 +334,8 @@ fn rejoin(state: &State, id: &MemberId) -> Option<Command> {
     Some(ClassicCommand::Join { group: group(), member: Some(id.clone()), info }.into())
 }
 
-/// What the leader of a cooperative classic group does when partitions were withheld: it joins again.
+/// What the leader of a cooperative classic group does when partitions were withheld: it joins
+/// again.
 pub fn second_round(state: &State) -> Option<Command> {
     rejoin(state, state.group(&group())?.membership.classic()?.leader.as_ref()?)
 }

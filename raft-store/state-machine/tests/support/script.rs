@@ -1,4 +1,5 @@
-//! A state with its clock, to which the lines of a trace are said. Invariants are checked after every one.
+//! A state with its clock, to which the lines of a trace are said. Invariants are checked after
+//! every one.
 
 use std::fmt::Write as _;
 
@@ -19,8 +20,8 @@ pub struct World {
 }
 
 impl World {
-    /// Runs a trace: blocks of comments and commands, each followed by `---` and what it printed; a blank line
-    /// ends a block. The result is the same trace with the output as it is now.
+    /// Runs a trace: blocks of comments and commands, each followed by `---` and what it printed; a
+    /// blank line ends a block. The result is the same trace with the output as it is now.
     pub fn run(trace: &str) -> String {
         let mut world = Self::default();
         let mut out = String::new();
@@ -85,8 +86,9 @@ impl World {
                 };
                 self.command(request_id, GroupCommand::Expire { group, deadline }.into())
             }
-            Ask::Acknowledged(floor) => {
-                self.state.begin(&Batch { stamp: self.stamp, acknowledged: vec![floor], writes: Vec::new() });
+            Ask::Acknowledged(acknowledged) => {
+                let acknowledged = vec![acknowledged];
+                self.state.begin(&Batch { stamp: self.stamp, acknowledged, writes: Vec::new() });
                 self.check();
                 String::new()
             }

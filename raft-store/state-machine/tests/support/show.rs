@@ -297,7 +297,7 @@ fn group_reply(reply: &GroupReply) -> String {
     }
 }
 
-/// Kafka's names, by the contract's table.
+/// Kafka's names, by the table of `docs/protocol.md`.
 fn error_name(rejection: &Rejection) -> &'static str {
     match rejection {
         Rejection::UnknownTopic(_) | Rejection::UnknownPartition { .. } => "UNKNOWN_TOPIC_OR_PARTITION",

@@ -1,8 +1,8 @@
 //! The words of a trace: one line becomes one request.
 //!
-//! A line is `[at TIME] [nN#SEQ] VERB WORDS… NAME=VALUE…`. `nN#SEQ` is the request's request id, so that the same
-//! one twice is a retry. Members are written `group/member`, partitions `topic-0`, lists with commas, ranges
-//! `0..5` (both included), times `10s`, `5m`, `1h`, `250` (ms).
+//! A line is `[at TIME] [nN#SEQ] VERB WORDS… NAME=VALUE…`. `nN#SEQ` is the request's request id, so
+//! that the same one twice is a retry. Members are written `group/member`, partitions `topic-0`,
+//! lists with commas, ranges `0..5` (both included), times `10s`, `5m`, `1h`, `250` (ms).
 
 use std::collections::BTreeMap;
 
@@ -145,8 +145,8 @@ fn records(message: &str, count: u32) -> Records {
     Records { count, bytes: message.as_bytes().to_vec().into() }
 }
 
-/// `range(t,u);sticky(t)@t:0,1@3` is range for t and u, and sticky for t, where t-0 and t-1 were owned in
-/// generation 3.
+/// `range(t,u);sticky(t)@t:0,1@3` is range for t and u, and sticky for t, where t-0 and t-1 were
+/// owned in generation 3.
 fn protocols(text: &str) -> Vec<Protocol> {
     let protocol = |part: &str| {
         let mut parts = part.split('@');

@@ -1,5 +1,4 @@
 //! What a classic member can ask.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +9,7 @@ use crate::values::TopicPartitions;
 
 /// A classic member's request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum ClassicCommand {
     /// Join or rejoin.
     Join {
@@ -55,6 +55,7 @@ pub struct JoinInfo {
 
 /// One protocol that a classic member offers (Kafka's JoinGroup).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub struct Protocol {
     pub name: ProtocolName,
     /// The topics the member subscribes to under it; sorted, each once.

@@ -32,7 +32,8 @@ impl ClassicMember {
         Some((Deadline::Session { member: id.clone() }, length.into()))
     }
 
-    /// How long it may be silent, in ms; `None` while it waits for an answer, when its silence means nothing.
+    /// How long it may be silent, in ms; `None` while it waits for an answer, when its silence
+    /// means nothing.
     fn session_ms(&self) -> Option<u32> {
         match &self.delayed {
             Some(_) if self.is_new => Some(NEW_MEMBER_JOIN_TIMEOUT_MS),

@@ -1,5 +1,4 @@
 //! What can happen to classic members.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +9,7 @@ use crate::ids::{Generation, MemberId, ProtocolName};
 
 /// One fact about a classic group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum ClassicEvent {
     /// A member joined, for the first time or anew. The group is a classic one from now on.
     Joined {
@@ -18,7 +18,8 @@ pub enum ClassicEvent {
         /// Its request is delayed, and this is the request's id; `None`: it is answered at once.
         waits: Option<Option<RequestId>>,
     },
-    /// The wait of a rebalance begins again: more members came within the initial delay, or nobody joined.
+    /// The wait of a rebalance begins again: more members came within the initial delay, or nobody
+    /// joined.
     RebalanceExtended {
         /// How long it may take from now on.
         timeout_ms: u32,

@@ -1,4 +1,5 @@
-//! Which offsets a classic member may commit: those that are not another's, in the group's generation.
+//! Which offsets a classic member may commit: those that are not another's, in the group's
+//! generation.
 
 use super::members::{Classic, Phase};
 use crate::groups::fence::Claim;

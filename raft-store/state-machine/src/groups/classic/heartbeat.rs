@@ -1,4 +1,5 @@
-//! A classic member's heartbeat: it is alive, and learns of a rebalance. Leaves no trace in the log.
+//! A classic member's heartbeat: it is alive, and learns of a rebalance. Leaves no trace in the
+//! log.
 
 use super::members::Phase;
 use super::members_of;
@@ -7,8 +8,8 @@ use crate::rejection::Rejection;
 use crate::reply::{Outcome, Reply};
 use crate::state::State;
 
-/// Order of checks, as in Kafka: member, generation, state. While members wait for their assignment nothing
-/// is wrong; while they should join, REBALANCE_IN_PROGRESS tells them to.
+/// Order of checks, as in Kafka: member, generation, state. While members wait for their assignment
+/// nothing is wrong; while they should join, REBALANCE_IN_PROGRESS tells them to.
 pub(in crate::groups) fn query(
     state: &State,
     id: &GroupId,

@@ -74,7 +74,8 @@ impl Classic {
         }
     }
 
-    /// What one command that began no generation must not have done: nothing moves within a generation.
+    /// What one command that began no generation must not have done: nothing moves within a
+    /// generation.
     pub(in crate::groups) fn step_violations(&self, after: &Self, generation: Generation, found: &mut Found) {
         if self.phase != Phase::Stable {
             return;

@@ -15,9 +15,9 @@ use crate::rejection::Rejection;
 use crate::reply::{Decided, Decision};
 use crate::transition::Transition;
 
-/// Order of checks, as in Kafka: group exists or the member is new; group of another kind; size; protocols;
-/// static identity; member. A member that comes too late into a group that has become too large is removed,
-/// which is the one refusal that changes something.
+/// Order of checks, as in Kafka: group exists or the member is new; group of another kind; size;
+/// protocols; static identity; member. A member that comes too late into a group that has become
+/// too large is removed, which is the one refusal that changes something.
 pub(super) fn join(
     tx: &mut Transition<'_>,
     id: &GroupId,
@@ -113,7 +113,8 @@ fn rejoin(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinIn
     Ok(outcome(tx, id, member))
 }
 
-/// Delays a member's join until the end of the join phase. A request of its that is delayed already is over.
+/// Delays a member's join until the end of the join phase. A request of its that is delayed already
+/// is over.
 pub(super) fn delay(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinInfo) {
     let delayed = classic_member(tx, id, member).and_then(|m| m.delayed.clone());
     if let Some(delayed) = delayed {
@@ -142,8 +143,8 @@ fn classic_member<'a>(tx: &'a Transition<'_>, id: &GroupId, member: &MemberId) -
     tx.state().group(id)?.membership.classic()?.members.get(member)
 }
 
-/// The id of the member that a first join makes, so that a retry makes the same: the static identity or
-/// `consumer`, then the node, its incarnation and the request's number.
+/// The id of the member that a first join makes, so that a retry makes the same: the static
+/// identity or `consumer`, then the node, its incarnation and the request's number.
 pub(crate) fn member_id_for(request_id: &RequestId, instance_id: Option<&InstanceId>) -> MemberId {
     let base = base(instance_id);
     format!("{base}-{}-{:x}-{}", request_id.node, request_id.incarnation, request_id.seq).into()
@@ -153,7 +154,8 @@ fn base(instance_id: Option<&InstanceId>) -> &str {
     instance_id.map_or("consumer", InstanceId::as_str)
 }
 
-/// A new member's id: that [made](member_id_for) from its request, or without a request id the first free number.
+/// A new member's id: that [made](member_id_for) from its request, or without a request id the
+/// first free number.
 pub(super) fn new_id(tx: &Transition<'_>, id: &GroupId, info: &JoinInfo) -> MemberId {
     let instance_id = info.instance_id.as_ref();
     match tx.request_id() {

@@ -9,8 +9,8 @@ use crate::rejection::Rejection;
 use crate::reply::{Outcome, Reply};
 use crate::transition::Transition;
 
-/// A dynamic member is gone at once. A static one keeps its seat until its session ends, unless it leaves for
-/// good; that may also be said of a member that is away.
+/// A dynamic member is gone at once. A static one keeps its seat until its session ends, unless it
+/// leaves for good; that may also be said of a member that is away.
 pub(super) fn leave(
     tx: &mut Transition<'_>,
     id: &GroupId,

@@ -12,7 +12,8 @@ use crate::ids::{GroupId, InstanceId, MemberId, ProtocolName, TopicName, TopicPa
 use crate::rejection::Rejection;
 use crate::values::TopicPartitions;
 
-/// How long a new member may wait in its first join before it counts as gone (fixed in Kafka too), in ms.
+/// How long a new member may wait in its first join before it counts as gone (fixed in Kafka too),
+/// in ms.
 pub const NEW_MEMBER_JOIN_TIMEOUT_MS: u32 = 300_000;
 
 /// The members of a classic group.
@@ -120,14 +121,15 @@ impl Classic {
         }
     }
 
-    /// What a member subscribes to under the elected protocol, or under its first one before an election.
+    /// What a member subscribes to under the elected protocol, or under its first one before an
+    /// election.
     pub fn topics_of(&self, member: &ClassicMember) -> Vec<TopicName> {
         let elected = self.protocol.as_ref().and_then(|elected| member.protocol(elected));
         elected.or(member.protocols.first()).map_or_else(Vec::new, |p| p.topics.clone())
     }
 
-    /// A member that is there, by Kafka's order of checks (`ClassicGroup.validateMember`): the static identity
-    /// first, then the id.
+    /// A member that is there, by Kafka's order of checks (`ClassicGroup.validateMember`): the
+    /// static identity first, then the id.
     ///
     /// # Errors
     /// [`Rejection::UnknownMember`], [`Rejection::FencedInstance`].

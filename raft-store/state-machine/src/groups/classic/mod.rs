@@ -1,22 +1,23 @@
-//! Kafka's classic protocol: members join, the group's leader assigns, members fetch what it assigned.
+//! Kafka's classic protocol: members join, the group's leader assigns, members fetch what it
+//! assigned.
 //!
-//! The states and the order of checks are Kafka's (`ClassicGroup`, `GroupMetadataManager`), with two
-//! differences that follow from where this runs. Nothing is rolled back at a change of coordinator: the join
-//! phase and the delayed requests are part of the replicated state. And ids are made from the request's
-//! request id, so that a join that is retried is the same join (KIP-394's round with MEMBER_ID_REQUIRED, which
-//! guards against lost replies, is not needed).
+//! The states and the order of checks are Kafka's (`ClassicGroup`, `GroupMetadataManager`), with
+//! two differences that follow from where this runs. Nothing is rolled back at a change of
+//! coordinator: the join phase and the delayed requests are part of the replicated state. And ids
+//! are made from the request's request id, so that a join that is retried is the same join
+//! (KIP-394's round with MEMBER_ID_REQUIRED, which guards against lost replies, is not needed).
 //!
 //! Where `docs/protocol.md` is silent:
-//! * A static member that left without `permanent` is *away*: its seat stays until its session ends, but no
-//!   rebalance waits for it, and its old id is unknown until it joins again. If it leads a group that waits
-//!   for its assignment, the rebalance begins anew.
-//! * A static member that comes back with other topics under the elected protocol sets off a rebalance. (Kafka
-//!   leaves that to the client, which joins a second time.)
+//! * A static member that left without `permanent` is *away*: its seat stays until its session
+//!   ends, but no rebalance waits for it, and its old id is unknown until it joins again. If it
+//!   leads a group that waits for its assignment, the rebalance begins anew.
+//! * A static member that comes back with other topics under the elected protocol sets off a
+//!   rebalance. (Kafka leaves that to the client, which joins a second time.)
 //! * A change of a topic that the group reads sets off a rebalance here, not at the group's leader.
-//! * A member may commit what is not assigned to anybody, as a cooperative consumer does for partitions that
-//!   it just gave up, but not what is another's in this generation.
-//! * Where the leader goes, the member with the smallest id that has joined follows; a tie in the vote for
-//!   the protocol is won by the smallest name.
+//! * A member may commit what is not assigned to anybody, as a cooperative consumer does for
+//!   partitions that it just gave up, but not what is another's in this generation.
+//! * Where the leader goes, the member with the smallest id that has joined follows; a tie in the
+//!   vote for the protocol is won by the smallest name.
 
 use crate::groups::group::Group;
 use crate::ids::{GroupId, MemberId};

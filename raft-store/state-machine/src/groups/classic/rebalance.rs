@@ -21,7 +21,8 @@ pub(super) fn classic<'a>(state: &'a State, id: &GroupId) -> (&'a Group, &'a Cla
     (group, group.membership.classic().expect("a classic group"))
 }
 
-/// Something changed that the assignment depends on. A group whose members join already takes it in.
+/// Something changed that the assignment depends on. A group whose members join already takes it
+/// in.
 pub(in crate::groups) fn trigger(tx: &mut Transition<'_>, id: &GroupId, reason: RebalanceReason) {
     match classic(tx.state(), id).1.phase {
         Phase::Stable | Phase::Completing => prepare(tx, id, reason, None),
@@ -29,8 +30,8 @@ pub(in crate::groups) fn trigger(tx: &mut Transition<'_>, id: &GroupId, reason: 
     }
 }
 
-/// Begins the join phase. `own`: the member whose request this is; its answer is the request's outcome and no
-/// event.
+/// Begins the join phase. `own`: the member whose request this is; its answer is the request's
+/// outcome and no event.
 pub(super) fn prepare(
     tx: &mut Transition<'_>,
     id: &GroupId,
@@ -61,7 +62,8 @@ pub(super) fn maybe_finish(tx: &mut Transition<'_>, id: &GroupId, own: Option<&M
     }
 }
 
-/// Whether a join that is the last one ends the join phase: not while the group, empty before, waits for more.
+/// Whether a join that is the last one ends the join phase: not while the group, empty before,
+/// waits for more.
 pub(super) fn joins_may_finish(members: &Classic) -> bool {
     match members.phase {
         Phase::Preparing { initial, .. } => initial.is_none(),
@@ -87,7 +89,8 @@ pub(super) fn finish(tx: &mut Transition<'_>, id: &GroupId, own: Option<&MemberI
     }
     let leader = members.leader.as_ref().filter(|leader| members.joining.contains(*leader));
     let Some(leader) = leader.or(members.joining.first()).cloned() else {
-        // Only seats of static members are left, and nobody in them: wait on, until they come or end.
+        // Only seats of static members are left, and nobody in them: wait on, until they come or
+        // end.
         let timeout_ms = members.rebalance_timeout_ms();
         tx.emit_group(id, ClassicEvent::RebalanceExtended { timeout_ms, initial: None });
         return;
@@ -101,8 +104,8 @@ pub(super) fn finish(tx: &mut Transition<'_>, id: &GroupId, own: Option<&MemberI
     }
 }
 
-/// The initial delay is over: once more if members came meanwhile and there is time left, else the join phase
-/// ends.
+/// The initial delay is over: once more if members came meanwhile and there is time left, else the
+/// join phase ends.
 pub(super) fn initial_delay_over(tx: &mut Transition<'_>, id: &GroupId) {
     let Phase::Preparing { timeout_ms, initial: Some(initial) } = classic(tx.state(), id).1.phase else {
         return;
@@ -128,8 +131,8 @@ pub(super) fn sync_time_out(tx: &mut Transition<'_>, id: &GroupId) {
     prepare(tx, id, RebalanceReason::SyncTimedOut, None);
 }
 
-/// The protocol that all members support and most prefer (a tie: the smallest name). `changed`: a member and
-/// what it would offer instead.
+/// The protocol that all members support and most prefer (a tie: the smallest name). `changed`: a
+/// member and what it would offer instead.
 pub(super) fn elect(members: &Classic, changed: Option<(&MemberId, &[Protocol])>) -> ProtocolName {
     let offers = |(id, member): (&MemberId, &'_ ClassicMember)| -> Vec<ProtocolName> {
         let offered = match changed {

@@ -12,8 +12,9 @@ use crate::reply::Decided;
 use crate::transition::Transition;
 use crate::values::TopicPartitions;
 
-/// Moves the seat to a new id and fences the old one. In a Stable group whose elected protocol stays, and
-/// where the member reads the same topics under it and owes no rejoin, nothing is rebalanced.
+/// Moves the seat to a new id and fences the old one. In a Stable group whose elected protocol
+/// stays, and where the member reads the same topics under it and owes no rejoin, nothing is
+/// rebalanced.
 pub(super) fn replace(tx: &mut Transition<'_>, id: &GroupId, from: &MemberId, info: JoinInfo) -> Decided {
     let instance_id = info.instance_id.clone().expect("a seat is found by its static identity");
     let to = new_id(tx, id, &info);
@@ -56,9 +57,9 @@ fn keeps_assignment(members: &Classic, from: &MemberId, info: &JoinInfo) -> bool
     before.map(|p| &p.topics) == now && !before.is_some_and(|p| owes_a_rejoin(members, p))
 }
 
-/// Whether a cooperative assignor took something from the member in this generation that nobody has yet: a
-/// member that gives up joins again, and only then is it handed out. One that went before it did so, and came
-/// back owning nothing, would leave it without a reader until the next rebalance.
+/// Whether a cooperative assignor took something from the member in this generation that nobody has
+/// yet: a member that gives up joins again, and only then is it handed out. One that went before it
+/// did so, and came back owning nothing, would leave it without a reader until the next rebalance.
 fn owes_a_rejoin(members: &Classic, joined: &Protocol) -> bool {
     let is_read = |topic: &TopicName, partition: &PartitionId| {
         let of_topic = |assignment: &TopicPartitions| {

@@ -1,5 +1,4 @@
 //! What is answered to classic members.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +9,7 @@ use crate::values::TopicPartitions;
 
 /// What a classic member is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum ClassicReply {
     /// Its join is over.
     Joined {
@@ -30,6 +30,7 @@ pub enum ClassicReply {
 
 /// A member as the leader of its group sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub struct JoinedMember {
     pub member_id: MemberId,
     pub instance_id: Option<InstanceId>,

@@ -1,4 +1,5 @@
-//! A classic member asks for its assignment; the group's leader brings everyone's (Kafka's SyncGroup).
+//! A classic member asks for its assignment; the group's leader brings everyone's (Kafka's
+//! SyncGroup).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +18,8 @@ use crate::topics::topic::Topic;
 use crate::transition::Transition;
 use crate::values::{TopicPartitions, by_topic, each};
 
-/// Order of checks, as in Kafka: member, generation, state; then what the leader brings. What others bring is
-/// not looked at.
+/// Order of checks, as in Kafka: member, generation, state; then what the leader brings. What
+/// others bring is not looked at.
 pub(super) fn sync(
     tx: &mut Transition<'_>,
     id: &GroupId,

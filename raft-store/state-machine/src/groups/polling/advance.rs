@@ -9,8 +9,9 @@ use crate::ids::{GroupId, MemberId};
 use crate::state::State;
 use crate::transition::Transition;
 
-/// Takes all steps that a member can take now. `gives_up`: its request says that it reads no more what it has
-/// to give up. A member may well end an eager rebalance and read by the new generation in one go.
+/// Takes all steps that a member can take now. `gives_up`: its request says that it reads no more
+/// what it has to give up. A member may well end an eager rebalance and read by the new generation
+/// in one go.
 pub(super) fn advance(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, gives_up: bool) {
     while let Some(Step { generation, revoked, assigned }) =
         next_step(tx.state().group(id).expect("a polling group"), member, gives_up)
@@ -32,7 +33,8 @@ pub(super) fn next_step(group: &Group, id: &MemberId, gives_up: bool) -> Option<
     reconcile::next_step(&polling.standing(id)?, group.generation, gives_up, is_free)
 }
 
-/// A member is not reading, or is taken not to be: it gives up what it has to, and gets nothing for it.
+/// A member is not reading, or is taken not to be: it gives up what it has to, and gets nothing for
+/// it.
 pub(super) fn release(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId) {
     let standing = polling(tx.state(), id).standing(member).expect("who gives up is there");
     let (generation, revoked) = (standing.told, reconcile::surplus(&standing));

@@ -1,5 +1,4 @@
 //! What a polling consumer can ask.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +7,7 @@ use crate::liveness::Heartbeat;
 
 /// A polling consumer's request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum PollingCommand {
     /// Join, come back, or change what to read.
     Subscribe { group: GroupId, member: MemberId, subscription: Subscription },
@@ -45,8 +45,8 @@ pub struct Subscription {
 }
 
 impl PollingCommand {
-    /// Whose sign of life it is. `subscribe` begins the poll interval anew, as it begins everything anew for
-    /// a consumer that restarts.
+    /// Whose sign of life it is. `subscribe` begins the poll interval anew, as it begins everything
+    /// anew for a consumer that restarts.
     pub(crate) fn heartbeat(&self) -> Heartbeat<'_> {
         match self {
             Self::Subscribe { group, member, .. } | Self::Poll { group, member, .. } => {

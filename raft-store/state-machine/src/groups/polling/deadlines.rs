@@ -1,4 +1,5 @@
-//! What runs out for polling consumers: sessions, poll intervals, and the time to give something up.
+//! What runs out for polling consumers: sessions, poll intervals, and the time to give something
+//! up.
 
 use super::members::{Polling, PollingMember};
 use crate::groups::command::Deadline;

@@ -1,5 +1,4 @@
 //! What can happen to polling consumers.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +10,10 @@ use crate::values::TopicPartitions;
 
 /// One fact about a polling group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum PollingEvent {
-    /// A consumer subscribed, for the first time or anew; its positions are its committed offsets again. The
-    /// group is a polling one from now on.
+    /// A consumer subscribed, for the first time or anew; its positions are its committed offsets
+    /// again. The group is a polling one from now on.
     Subscribed { member: MemberId, subscription: Subscription },
     /// A consumer was told where it stands: it gave up some partitions and got others.
     Reconciled {

@@ -1,4 +1,5 @@
-//! Which offsets a polling consumer may commit: those of partitions that it holds, in its generation.
+//! Which offsets a polling consumer may commit: those of partitions that it holds, in its
+//! generation.
 
 use super::members::Polling;
 use crate::groups::fence::Claim;

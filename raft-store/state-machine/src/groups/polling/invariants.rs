@@ -111,7 +111,8 @@ impl Polling {
         }
     }
 
-    /// What one command must not have done: a partition is not read by two members in one generation.
+    /// What one command must not have done: a partition is not read by two members in one
+    /// generation.
     pub(in crate::groups) fn step_violations(&self, after: &Self, found: &mut Found) {
         for (partition, owner) in &after.owners {
             let Some(had) = self.owners.get(partition).filter(|had| *had != owner) else { continue };

@@ -12,8 +12,8 @@ use crate::ids::{
 use crate::rejection::Rejection;
 use crate::values::{TopicPartitions, by_topic};
 
-/// So many old names of static members are remembered as fenced, per group; the oldest are forgotten first,
-/// and are then unknown members like any other.
+/// So many old names of static members are remembered as fenced, per group; the oldest are
+/// forgotten first, and are then unknown members like any other.
 pub const MAX_FENCED: usize = 1_024;
 
 /// The members of a polling group.
@@ -33,7 +33,8 @@ pub struct Polling {
     pub owners: BTreeMap<TopicPartition, MemberId>,
     /// The rebalance under way; the group is Stable, or Empty, without one.
     pub rebalance: Option<Rebalance>,
-    /// Members that are not away and either do not know the newest generation or do not hold their whole target.
+    /// Members that are not away and either do not know the newest generation or do not hold their
+    /// whole target.
     pub unsettled: BTreeSet<MemberId>,
 }
 
@@ -61,13 +62,14 @@ pub struct PollingMember {
     pub generation: Generation,
     /// What it shall read in the group's generation.
     pub target: TopicPartitions,
-    /// What it was told to read, with its position in each: `None` until its first poll there, which begins at
-    /// the committed offset.
+    /// What it was told to read, with its position in each: `None` until its first poll there,
+    /// which begins at the committed offset.
     pub assigned: BTreeMap<TopicPartition, Option<Offset>>,
-    /// Where its last poll ended: the next one begins after it, so that every partition has its turn.
+    /// Where its last poll ended: the next one begins after it, so that every partition has its
+    /// turn.
     pub cursor: Option<TopicPartition>,
-    /// The generation that asked it to give up partitions which it still holds. `None`: it holds nothing that
-    /// its target lacks.
+    /// The generation that asked it to give up partitions which it still holds. `None`: it holds
+    /// nothing that its target lacks.
     pub asked: Option<Generation>,
     /// Its static seat is kept, but it is not there.
     pub away: bool,
@@ -93,8 +95,8 @@ impl Polling {
     /// A member that is there.
     ///
     /// # Errors
-    /// [`Rejection::FencedInstance`] for the old name of a static member, [`Rejection::UnknownMember`] for a
-    /// stranger, and for a member that is away.
+    /// [`Rejection::FencedInstance`] for the old name of a static member,
+    /// [`Rejection::UnknownMember`] for a stranger, and for a member that is away.
     pub(in crate::groups) fn present(
         &self,
         id: &GroupId,
@@ -106,15 +108,16 @@ impl Polling {
         }
     }
 
-    /// Where a member stands. While an eager rebalance is under way, the next target is not known yet.
+    /// Where a member stands. While an eager rebalance is under way, the next target is not known
+    /// yet.
     pub(super) fn standing(&self, id: &MemberId) -> Option<Standing<'_, Option<Offset>>> {
         let member = self.members.get(id)?;
         let is_known = self.rebalance.is_none() || self.is_cooperative();
         Some(member.standing(is_known.then_some(&member.target)))
     }
 
-    /// What a description says that a member reads: in a Stable group what it shall read, which it may not have
-    /// been told yet, as nobody else can; while partitions move, what it holds.
+    /// What a description says that a member reads: in a Stable group what it shall read, which it
+    /// may not have been told yet, as nobody else can; while partitions move, what it holds.
     pub(in crate::groups) fn described_assignment(&self, member: &PollingMember) -> TopicPartitions {
         if self.rebalance.is_none() { member.target.clone() } else { member.assignment() }
     }

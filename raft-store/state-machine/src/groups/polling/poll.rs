@@ -14,8 +14,9 @@ use crate::state::State;
 use crate::topics::partitions::ReadBudget;
 use crate::transition::Transition;
 
-/// Gives up what the consumer has to, tells it where it stands, and hands out at most `max_messages` records
-/// from where it is in each partition, beginning after the partition where its last poll ended.
+/// Gives up what the consumer has to, tells it where it stands, and hands out at most
+/// `max_messages` records from where it is in each partition, beginning after the partition where
+/// its last poll ended.
 pub(super) fn poll(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, max_messages: u32) -> Outcome {
     members_of(tx.state(), id, member)?.1.present(id, member)?;
     advance::advance(tx, id, member, true);

@@ -20,8 +20,8 @@ fn generation(state: &State, id: &GroupId) -> Generation {
     state.group(id).expect("a polling group").generation
 }
 
-/// Something changed that the assignment depends on. An eager rebalance that is under way takes it in, as
-/// its assignment is computed at its end.
+/// Something changed that the assignment depends on. An eager rebalance that is under way takes it
+/// in, as its assignment is computed at its end.
 pub(in crate::groups) fn trigger(tx: &mut Transition<'_>, id: &GroupId, reason: RebalanceReason) {
     let group = polling(tx.state(), id);
     if group.members.is_empty() {
@@ -65,8 +65,8 @@ pub(in crate::groups) fn maybe_complete(tx: &mut Transition<'_>, id: &GroupId) {
     tx.emit_group(id, GroupEvent::RebalanceCompleted { generation });
 }
 
-/// An eager rebalance's time is over: who still holds partitions is removed, or gives them up if its seat is
-/// kept.
+/// An eager rebalance's time is over: who still holds partitions is removed, or gives them up if
+/// its seat is kept.
 pub(in crate::groups) fn time_out(tx: &mut Transition<'_>, id: &GroupId) {
     let group = polling(tx.state(), id);
     let holding = group.rebalance.as_ref().map_or_else(Default::default, |r| r.holding.clone());

@@ -1,5 +1,4 @@
 //! What is answered to polling consumers.
-#![allow(missing_docs, reason = "a field is documented where its name does not say all")]
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +10,7 @@ use crate::values::{StoredBatch, TopicPartitions};
 
 /// What a polling consumer is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum PollingReply {
     /// It subscribed or sent a heartbeat.
     Told(PollingView),
@@ -37,6 +37,7 @@ pub struct PollingView {
 
 /// A run of offsets that a poll handed out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub struct Span {
     pub partition: TopicPartition,
     /// The first offset.

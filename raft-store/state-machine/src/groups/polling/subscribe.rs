@@ -11,8 +11,8 @@ use crate::rejection::Rejection;
 use crate::reply::Outcome;
 use crate::transition::Transition;
 
-/// Order of checks: strategy known, group of another kind, group full, strategy of the other members. A seat
-/// that is taken over makes no group larger.
+/// Order of checks: strategy known, group of another kind, group full, strategy of the other
+/// members. A seat that is taken over makes no group larger.
 pub(super) fn subscribe(
     tx: &mut Transition<'_>,
     id: &GroupId,
