@@ -24,7 +24,7 @@ impl Groups {
         self.group_mut(event.group()).offsets.evolve(event);
     }
 
-    /// Another node coordinates: what only the last one knew for sure is forgotten.
+    /// Another node coordinates: polling consumers read on from their committed offsets.
     pub(crate) fn coordinator_changed(&mut self) {
         for group in self.0.values_mut() {
             if group.membership.polling().is_some()

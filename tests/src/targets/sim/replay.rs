@@ -314,8 +314,7 @@ fn describe(state: &State, index: u64, id: &GroupId, group: &Group) -> GroupStat
         }
         Membership::Polling(thin) => {
             for (id, of) in &thin.members {
-                // While nothing moves nobody else can read what a member shall read, though it may
-                // not know of it yet.
+                // While nothing moves nobody else can read what a member shall read, though it may not know of it yet.
                 let assignment = if thin.rebalance.is_none() { of.target.clone() } else { of.assignment() };
                 let mut names = of.topics.iter().map(ToString::to_string);
                 members.insert(id.to_string(), member(&mut names, assignment, of.session_timeout_ms));
