@@ -11,7 +11,13 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use state_machine::command::{Batch, Command, Query};
-use state_machine::reply::{Outcome, Reply, StoredBatch};
+use state_machine::keyed_logs::command::{KeyedLogCommand, KeyedLogQuery};
+use state_machine::keyed_logs::reply::KeyedLogReply;
+use state_machine::registers::command::RegisterCommand;
+use state_machine::reply::{Outcome, Reply};
+use state_machine::topics::command::TopicCommand;
+use state_machine::topics::reply::TopicReply;
+use state_machine::values::StoredBatch;
 use thiserror::Error;
 
 use crate::limits::{
@@ -19,7 +25,7 @@ use crate::limits::{
 };
 
 /// The version of the form; raised with every change of a replicated type.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why bytes could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -61,9 +67,12 @@ pub fn approximate_bytes(batch: &Batch) -> usize {
 pub fn command_bytes(command: &Command) -> usize {
     COMMAND_BYTES
         + match command {
-            Command::LogSend { records, .. } | Command::Produce { records, .. } => records.bytes.len(),
-            Command::RegisterWrite { key, value } => key.len() + value.text.len() + value.canonical.len(),
-            Command::RegisterCas { key, from, to, .. } => {
+            Command::KeyedLog(KeyedLogCommand::Send { records, .. })
+            | Command::Topic(TopicCommand::Produce { records, .. }) => records.bytes.len(),
+            Command::Register(RegisterCommand::Write { key, value }) => {
+                key.len() + value.text.len() + value.canonical.len()
+            }
+            Command::Register(RegisterCommand::Cas { key, from, to, .. }) => {
                 key.len() + from.len() + to.text.len() + to.canonical.len()
             }
             other => postcard::experimental::serialized_size(other).unwrap_or(COMMAND_BYTES),
@@ -75,10 +84,12 @@ pub fn query_bytes(query: &Query) -> usize {
     let key_bytes = |key: &str| key.len() + QUERY_KEY_BYTES;
     QUERY_BYTES
         + match query {
-            Query::LogPoll { offsets } => {
+            Query::KeyedLog(KeyedLogQuery::Poll { offsets }) => {
                 offsets.iter().map(|(key, _)| key_bytes(key.as_str()) + QUERY_OFFSET_BYTES).sum()
             }
-            Query::LogCommitted { keys } => keys.iter().map(|key| key_bytes(key.as_str())).sum(),
+            Query::KeyedLog(KeyedLogQuery::Committed { keys }) => {
+                keys.iter().map(|key| key_bytes(key.as_str())).sum()
+            }
             _ => QUERY_BYTES,
         }
 }
@@ -89,9 +100,13 @@ pub fn outcome_bytes(outcome: &Outcome) -> usize {
         |batches: &[StoredBatch]| batches.iter().map(|b| b.bytes.len() + OUTCOME_BYTES).sum::<usize>();
     OUTCOME_BYTES
         + match outcome {
-            Ok(Reply::Done | Reply::Appended { .. }) => 0,
-            Ok(Reply::Fetched { batches: found, .. }) => batches(found),
-            Ok(Reply::LogMessages(logs)) => {
+            Ok(
+                Reply::Done
+                | Reply::Topic(TopicReply::Appended { .. })
+                | Reply::KeyedLog(KeyedLogReply::Appended { .. }),
+            ) => 0,
+            Ok(Reply::Topic(TopicReply::Fetched { batches: found, .. })) => batches(found),
+            Ok(Reply::KeyedLog(KeyedLogReply::Messages(logs))) => {
                 logs.iter().map(|(key, found)| key.as_str().len() + batches(found)).sum()
             }
             other => postcard::experimental::serialized_size(other).unwrap_or(OUTCOME_BYTES),

@@ -7,6 +7,7 @@ use raft_store::flaws::{self, Flaw};
 use raft_store::{Proposal, StateMachine};
 use state_machine::State;
 use state_machine::command::Query;
+use state_machine::keyed_logs::command::KeyedLogQuery;
 
 use crate::service::deadlines;
 use crate::service::round::{End, RoundEnd};
@@ -43,7 +44,7 @@ async fn impatient(machine: StateMachine, proposal: Proposal, end: End) -> Round
 }
 
 pub(super) fn read_position(mut query: Query, rounds: u64) -> Query {
-    if let Query::LogPoll { offsets } = &mut query
+    if let Query::KeyedLog(KeyedLogQuery::Poll { offsets }) = &mut query
         && rounds < SKIPPING_ROUNDS
         && flaws::has(Flaw::PollSkips)
     {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use state_machine::command::{Command, Lane, Query, RequestId};
 use state_machine::ids::{GroupId, MemberId, NodeId};
-pub use state_machine::reply::{Rejection, Reply};
+pub use state_machine::rejection::Rejection;
+pub use state_machine::reply::Reply;
 use thiserror::Error;
 
 /// A request at the service of the node that took it in. Within a lane later ones have greater numbers.
@@ -32,8 +33,8 @@ impl Request {
     /// Whether the request waits for its group by design.
     pub fn lane(&self) -> Lane {
         match self {
-            Self::Command(Command::JoinGroup { .. } | Command::SyncGroup { .. }) => Lane::Delayed,
-            Self::Command(_) | Self::Query(_) => Lane::Immediate,
+            Self::Command(command) => command.lane(),
+            Self::Query(_) => Lane::Immediate,
         }
     }
 

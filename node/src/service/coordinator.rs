@@ -7,11 +7,13 @@ use std::time::Duration;
 use raft_store::observe;
 use runtime::Instant;
 use state_machine::State;
-use state_machine::command::{Command, Deadline};
+use state_machine::command::Command;
 use state_machine::event::Event;
+use state_machine::groups::command::{Deadline, GroupCommand};
 use state_machine::ids::{GroupId, MemberId};
 use state_machine::liveness::{self, Heartbeat};
-use state_machine::reply::{Outcome, Reply};
+use state_machine::offsets::command::OffsetCommand;
+use state_machine::rejection::Rejection;
 
 use crate::config::Config;
 use crate::flaws::Deadlines;
@@ -47,13 +49,12 @@ impl Coordinator {
 
     /// A request has been answered, and its answer is raft-committed or confirmed by ReadIndex: only then is
     /// it a sign of life, so that a deposed leader's heartbeats count for nothing.
-    pub fn answered(&mut self, sign: Option<Heartbeat<'_>>, outcome: &Outcome, now: Instant) {
+    pub fn answered<T>(&mut self, sign: Option<Heartbeat<'_>>, outcome: &Result<T, Rejection>, now: Instant) {
         let Some(Heartbeat { group, member, polled }) = sign.filter(|_| liveness::proves_alive(outcome))
         else {
             return;
         };
-        let told = outcome.as_ref().ok().and_then(Reply::member);
-        if let Some(member) = member.or(told) {
+        if let Some(member) = member {
             observe::report(|observer| observer.heard(group, member));
             self.deadlines.alive(group, member, polled, now.as_millis());
         }
@@ -87,11 +88,11 @@ impl Coordinator {
             | Deadline::InitialDelay { .. } => true,
         });
         let mut due: Vec<Command> =
-            silent.map(|(group, deadline)| Command::Expire { group, deadline }).collect();
+            silent.map(|(group, deadline)| GroupCommand::Expire { group, deadline }.into()).collect();
         if self.next_retention.is_some_and(|at| at <= now) {
             self.next_retention = Some(now + self.retention_check);
             let retention_ms = u64::try_from(config.offsets_retention.as_millis()).unwrap_or(u64::MAX);
-            due.push(Command::ExpireOffsets { retention_ms });
+            due.push(OffsetCommand::Expire { retention_ms }.into());
         }
         due
     }

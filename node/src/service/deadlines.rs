@@ -3,7 +3,7 @@
 //! The replicated state says which deadlines there are and how long each is ([`Group::deadlines`]); this says
 //! when they run out, by the leader's own clock. It is soft state: a heartbeat moves a deadline and leaves no
 //! trace anywhere else, a new leader begins with full time for everyone ([`Deadlines::reset`]), so that a
-//! session may end late but never early. What runs out is to be proposed as [`Command::Expire`] and is
+//! session may end late but never early. What runs out is to be proposed as [`GroupCommand::Expire`] and is
 //! decided again when that is applied.
 //!
 //! There is no clock in here: `now_ms` is milliseconds of a clock that never goes back, from any beginning.
@@ -12,16 +12,16 @@
 //! queue alone. When that place comes up, a timer that was moved is put back at its new time. Everything here
 //! has an order, so that what runs out at one time is named in the same order in every run.
 //!
-//! [`Command::Expire`]: state_machine::command::Command::Expire
+//! [`GroupCommand::Expire`]: state_machine::groups::command::GroupCommand::Expire
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use state_machine::State;
-use state_machine::command::Deadline;
 use state_machine::event::Event;
-use state_machine::groups::Group;
+use state_machine::groups::command::Deadline;
 use state_machine::groups::event::Touched;
+use state_machine::groups::group::Group;
 use state_machine::ids::{GroupId, MemberId};
 
 /// What ran out is named again after this long, until the state does not have it any more: the proposal may
@@ -293,9 +293,12 @@ impl Timers {
 mod tests {
     use super::{Deadlines, RETRY_MS};
     use state_machine::State;
-    use state_machine::command::{Batch, Command, Deadline, Stamp, Subscription, Write};
+    use state_machine::command::{Batch, Command, Stamp, Write};
     use state_machine::event::Event;
+    use state_machine::groups::command::{Deadline, GroupCommand};
+    use state_machine::groups::polling::command::{PollingCommand, Subscription};
     use state_machine::ids::{GroupId, MemberId};
+    use state_machine::topics::command::TopicCommand;
 
     /// A state with the deadlines of its leader.
     #[derive(Default)]
@@ -330,11 +333,15 @@ mod tests {
                 session_timeout_ms: 10_000,
                 rebalance_timeout_ms: 60_000,
             };
-            self.apply(Command::Subscribe { group: "g".into(), member: member.into(), subscription });
+            self.apply(
+                PollingCommand::Subscribe { group: "g".into(), member: member.into(), subscription }.into(),
+            );
         }
 
         fn poll(&mut self, member: &str) {
-            self.apply(Command::Poll { group: "g".into(), member: member.into(), max_messages: 10 });
+            self.apply(
+                PollingCommand::Poll { group: "g".into(), member: member.into(), max_messages: 10 }.into(),
+            );
         }
 
         fn heartbeat(&mut self, member: &str) {
@@ -361,7 +368,7 @@ mod tests {
         fn expire_at(&mut self, now_ms: u64) {
             self.now_ms = now_ms;
             for (group, deadline) in self.deadlines.expired(now_ms) {
-                self.apply(Command::Expire { group, deadline });
+                self.apply(GroupCommand::Expire { group, deadline }.into());
             }
         }
     }
@@ -430,7 +437,7 @@ mod tests {
     #[test]
     fn the_time_of_an_eager_rebalance_is_watched_while_it_lasts() {
         let mut world = World::default();
-        world.apply(Command::CreateTopic { topic: "t".into(), partitions: 2 });
+        world.apply(TopicCommand::Create { topic: "t".into(), partitions: 2 }.into());
         world.subscribe("c1", "range");
         world.now_ms = 1_000;
         world.subscribe("c2", "range");
@@ -451,7 +458,7 @@ mod tests {
     #[test]
     fn the_time_to_give_up_partitions_begins_with_the_generation_that_asked() {
         let mut world = World::default();
-        world.apply(Command::CreateTopic { topic: "t".into(), partitions: 2 });
+        world.apply(TopicCommand::Create { topic: "t".into(), partitions: 2 }.into());
         world.subscribe("c1", "cooperative-sticky");
         world.now_ms = 1_000;
         world.subscribe("c2", "cooperative-sticky");
@@ -474,7 +481,7 @@ mod tests {
             world.now_ms = round;
             let member: MemberId = format!("c{round}").into();
             world.subscribe(member.as_str(), "range");
-            world.apply(Command::Unsubscribe { group: "g".into(), member, permanent: false });
+            world.apply(PollingCommand::Unsubscribe { group: "g".into(), member, permanent: false }.into());
         }
         assert!(world.deadlines.groups.is_empty());
         assert!(world.deadlines.timers.timers.len() < 10, "slots are used again");

@@ -10,7 +10,11 @@ use std::time::Duration;
 use raft_store::StateMachine;
 use state_machine::command::{Command, RequestId};
 use state_machine::event::Event;
+use state_machine::groups::classic::command::ClassicCommand;
+use state_machine::groups::classic::reply::ClassicReply;
+use state_machine::groups::command::GroupCommand;
 use state_machine::groups::event::GroupEvent;
+use state_machine::groups::reply::GroupReply;
 use state_machine::ids::{GroupId, MemberId};
 use state_machine::reply::{Outcome, Reply};
 
@@ -30,14 +34,14 @@ impl DelayTimes {
     /// How much longer a request may take than one that is answered at once: a join or a sync waits for the other
     /// members, so it has their time.
     pub(super) fn of(&self, request: &Request, machine: &StateMachine) -> Duration {
-        let ms = match request {
-            Request::Command(Command::JoinGroup { rebalance_timeout_ms, .. }) => *rebalance_timeout_ms,
-            Request::Command(Command::SyncGroup { group, member, .. }) => {
+        let ms = match classic(request) {
+            Some(ClassicCommand::Join { info, .. }) => info.rebalance_timeout_ms,
+            Some(ClassicCommand::Sync { group, member, .. }) => {
                 let here = self.joined.get(&(group.clone(), member.clone())).copied();
                 here.or_else(|| known_elsewhere(machine, group, member))
                     .unwrap_or(limits::UNKNOWN_REBALANCE_TIMEOUT_MS)
             }
-            Request::Command(_) | Request::Query(_) => 0,
+            Some(ClassicCommand::Leave { .. }) | None => 0,
         };
         Duration::from_millis(ms.into())
     }
@@ -45,16 +49,24 @@ impl DelayTimes {
     /// A request was answered. If it was a join, its member's time is remembered.
     pub(super) fn learn(&mut self, request: &Request, reply: &Reply) {
         let (
-            Request::Command(Command::JoinGroup { group, rebalance_timeout_ms, .. }),
-            Reply::Joined { member_id, .. },
-        ) = (request, reply)
+            Some(ClassicCommand::Join { group, info, .. }),
+            Reply::Group(GroupReply::Classic(ClassicReply::Joined { member_id, .. })),
+        ) = (classic(request), reply)
         else {
             return;
         };
         if self.joined.len() >= limits::REMEMBERED_JOINS {
             self.joined.clear();
         }
-        self.joined.insert((group.clone(), member_id.clone()), *rebalance_timeout_ms);
+        self.joined.insert((group.clone(), member_id.clone()), info.rebalance_timeout_ms);
+    }
+}
+
+/// A classic member's request: no other is delayed.
+fn classic(request: &Request) -> Option<&ClassicCommand> {
+    match request {
+        Request::Command(Command::Group(GroupCommand::Classic(command))) => Some(command),
+        Request::Command(_) | Request::Query(_) => None,
     }
 }
 

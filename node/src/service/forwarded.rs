@@ -126,7 +126,8 @@ impl ForwardedRequests {
 
 #[cfg(test)]
 mod tests {
-    use state_machine::command::{Lane, Query};
+    use state_machine::command::Lane;
+    use state_machine::topics::command::TopicQuery;
 
     use super::ForwardedRequests;
     use crate::peers::message::{AcknowledgedBelow, Forward, ForwardItem};
@@ -141,7 +142,7 @@ mod tests {
             id: id(*seq),
             after: after.map(id),
             attempt: *attempt,
-            request: Request::Query(Query::ListTopics),
+            request: Request::Query(TopicQuery::List.into()),
         };
         let acknowledged = AcknowledgedBelow { immediate: floor, delayed: 1 };
         let ready = forwarded.receive(Forward { acknowledged, items: items.iter().map(item).collect() });

@@ -229,7 +229,9 @@ mod tests {
     use std::time::Duration;
 
     use runtime::Instant;
-    use state_machine::command::{Command, Lane, Query};
+    use state_machine::command::Lane;
+    use state_machine::groups::classic::command::ClassicCommand;
+    use state_machine::topics::command::TopicQuery;
 
     use super::{InFlight, Progress};
     use crate::peers::message::AcknowledgedBelow;
@@ -248,17 +250,20 @@ mod tests {
     }
 
     fn immediate() -> Request {
-        Request::Query(Query::ListTopics)
+        Request::Query(TopicQuery::List.into())
     }
 
     fn delayed() -> Request {
-        Request::Command(Command::SyncGroup {
-            group: "g".into(),
-            member: "m".into(),
-            instance_id: None,
-            generation: Default::default(),
-            assignments: None,
-        })
+        Request::Command(
+            ClassicCommand::Sync {
+                group: "g".into(),
+                member: "m".into(),
+                instance_id: None,
+                generation: Default::default(),
+                assignments: None,
+            }
+            .into(),
+        )
     }
 
     #[test]

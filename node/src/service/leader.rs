@@ -11,7 +11,7 @@ use runtime::Instant;
 use state_machine::command::{Acknowledged, Batch, Command, Lane, Query, RequestId, Stamp, Write};
 use state_machine::ids::NodeId;
 use state_machine::liveness::Heartbeat;
-use state_machine::reply::{Outcome, Reply};
+use state_machine::reply::{Answer, Answered, Decision, Outcome};
 
 use super::api::{Request, RequestNumber};
 use super::coordinator::Coordinator;
@@ -256,7 +256,7 @@ impl Leader {
         match end {
             RoundEnd::Applied(applied) => self.round_applied(round, applied, context, now),
             RoundEnd::MayRead => {
-                let read = |state: &state_machine::State| -> Vec<Outcome> {
+                let read = |state: &state_machine::State| -> Vec<Answered> {
                     round.reads.iter().map(|(_, query, _)| state.query(query)).collect()
                 };
                 let answers = context.machine.read(read);
@@ -279,17 +279,21 @@ impl Leader {
     fn round_applied(&mut self, round: Round, applied: Applied, context: &mut Context<'_>, now: Instant) {
         let Applied { outcomes, answers, events } = applied;
         let batch = round.proposal.as_ref().map(|p| p.batch().writes.as_slice()).unwrap_or_default();
-        for ((write, reply_to), outcome) in batch.iter().zip(round.writes).zip(outcomes) {
+        for ((write, reply_to), decided) in batch.iter().zip(round.writes).zip(outcomes) {
             if matches!(write.command, Command::NewCoordinator { .. }) {
                 context.machine.read(|state| self.coordinator.start(state, now));
             }
-            self.coordinator.answered(write.command.heartbeat(), &outcome, now);
-            match (&outcome, write.request_id) {
-                (Ok(Reply::Delayed { .. }), Some(request_id)) => {
-                    self.delayed.insert(request_id, reply_to);
-                    self.tell_delayed(reply_to, context, now);
+            let sign = write.command.heartbeat().map(|sign| sign.told(&decided));
+            self.coordinator.answered(sign, &decided, now);
+            match decided {
+                Ok(Decision::Reply(reply)) => self.answer(reply_to, Ok(reply), context),
+                Ok(Decision::Delayed { .. }) => {
+                    if let Some(request_id) = write.request_id {
+                        self.delayed.insert(request_id, reply_to);
+                        self.tell_delayed(reply_to, context, now);
+                    }
                 }
-                _ => self.answer(reply_to, outcome, context),
+                Err(refused) => self.answer(reply_to, Err(refused), context),
             }
         }
         self.answer_reads(round.reads, answers, context, now);
@@ -306,17 +310,20 @@ impl Leader {
     fn answer_reads(
         &mut self,
         reads: Vec<(ReplyTo, Query, Option<RequestId>)>,
-        answers: Vec<Outcome>,
+        answers: Vec<Answered>,
         context: &mut Context<'_>,
         now: Instant,
     ) {
-        for ((reply_to, query, request_id), outcome) in reads.into_iter().zip(answers) {
-            if let (Ok(Reply::NeedsCommand), Query::PollingHeartbeat { group, member }) = (&outcome, &query) {
-                let (group, member) = (group.clone(), member.clone());
-                let request = Request::Command(Command::PollingHeartbeat { group, member });
-                self.queue.push_front(Queued { reply_to, request_id, request });
-                continue;
-            }
+        for ((reply_to, query, request_id), answered) in reads.into_iter().zip(answers) {
+            let outcome = match answered {
+                Ok(Answer::Reply(reply)) => Ok(reply),
+                Ok(Answer::NeedsCommand(command)) => {
+                    let request = Request::Command(command);
+                    self.queue.push_front(Queued { reply_to, request_id, request });
+                    continue;
+                }
+                Err(refused) => Err(refused),
+            };
             self.coordinator.answered(query.heartbeat(), &outcome, now);
             self.answer(reply_to, outcome, context);
         }
@@ -391,7 +398,7 @@ struct Contents {
     positions: Vec<usize>,
 }
 
-fn tell_served(machine: &StateMachine, reads: &[(ReplyTo, Query, Option<RequestId>)], answers: &[Outcome]) {
+fn tell_served(machine: &StateMachine, reads: &[(ReplyTo, Query, Option<RequestId>)], answers: &[Answered]) {
     observe::report(|observer| {
         let applied = machine.applied().map_or(0, |id| id.index());
         for ((_, query, _), answer) in reads.iter().zip(answers) {

@@ -23,7 +23,6 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use cohort::service::api::Request;
-use state_machine::command::Query;
 use state_machine::ids::{GroupId, NodeId};
 
 use super::cluster::Cluster;
@@ -190,7 +189,6 @@ fn request_of(line: &str) -> Request {
     match Line::parse(line).ask {
         Ask::Command(command) => Request::Command(command),
         Ask::Query(query) => Request::Query(query),
-        Ask::PollingHeartbeat(group, member) => Request::Query(Query::PollingHeartbeat { group, member }),
         other => panic!("`{line}` is no request of a client: {other:?}"),
     }
 }

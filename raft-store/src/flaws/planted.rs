@@ -14,10 +14,15 @@ use std::sync::{Mutex, PoisonError};
 
 use runtime::Host;
 use state_machine::State;
-use state_machine::command::{Acknowledged, Batch, Command, Fence, Lane, RequestId, Stamp, Write};
+use state_machine::command::{Acknowledged, Batch, Command, Lane, RequestId, Stamp, Write};
 use state_machine::dedup::Seen;
-use state_machine::groups::Membership;
+use state_machine::groups::classic::command::ClassicCommand;
+use state_machine::groups::classic::members::ClassicMember;
+use state_machine::groups::command::GroupCommand;
+use state_machine::groups::group::Membership;
+use state_machine::groups::polling::command::PollingCommand;
 use state_machine::ids::TopicPartition;
+use state_machine::offsets::command::{Fence, OffsetCommand};
 
 use crate::raft::applier::StateMachine;
 use crate::raft::replica::Replica;
@@ -240,8 +245,10 @@ fn forgetful(state: &State, batch: &Batch) -> Batch {
 /// Makes a member's commit one of who may make it, in the generation that is.
 fn legitimate(state: &State, command: &mut Command) {
     let (commit, member, generation) = match command {
-        Command::CommitOffset { commit, fence: Some(Fence { member_id: Some(member), generation }) }
-        | Command::PollingCommit { commit, member, generation } => (commit, member, generation),
+        Command::Offset(
+            OffsetCommand::Commit { commit, fence: Some(Fence { member_id: Some(member), generation }) }
+            | OffsetCommand::PollingCommit { commit, member, generation },
+        ) => (commit, member, generation),
         _ => return,
     };
     let Some(group) = state.group(&commit.group) else { return };
@@ -264,7 +271,8 @@ fn writes_after(state: &State, batch: &Batch) -> Vec<Write> {
         for (id, group) in state.groups() {
             let holding = group.membership.polling().and_then(|polling| polling.rebalance.as_ref());
             for member in holding.into_iter().flat_map(|rebalance| &rebalance.holding) {
-                let command = Command::Poll { group: id.clone(), member: member.clone(), max_messages: 0 };
+                let (group, member) = (id.clone(), member.clone());
+                let command = PollingCommand::Poll { group, member, max_messages: 0 }.into();
                 polls.push(Write { request_id: None, command });
             }
         }
@@ -272,7 +280,11 @@ fn writes_after(state: &State, batch: &Batch) -> Vec<Write> {
     }
     if has(Flaw::JoinedTwice) {
         let again = |write: &Write| {
-            let Command::JoinGroup { member: None, .. } = &write.command else { return None };
+            let Command::Group(GroupCommand::Classic(ClassicCommand::Join { member: None, .. })) =
+                &write.command
+            else {
+                return None;
+            };
             let mut request_id = write.request_id?;
             request_id.seq |= 1 << 60;
             Some(Write { request_id: Some(request_id), command: write.command.clone() })
@@ -295,20 +307,20 @@ pub(super) fn without_a_group(state: &State) -> Option<State> {
         Membership::Polling(polling) => {
             let unsubscribe = |member: &_| {
                 let (group, member) = (id.clone(), Clone::clone(member));
-                leave(Command::Unsubscribe { group, member, permanent: true })
+                leave(PollingCommand::Unsubscribe { group, member, permanent: true }.into())
             };
             polling.members.keys().map(unsubscribe).collect()
         }
         Membership::Classic(classic) => {
-            let leave_group = |(member, found): (&_, &state_machine::groups::ClassicMember)| {
+            let leave_group = |(member, found): (&_, &ClassicMember)| {
                 let (group, member) = (id.clone(), Clone::clone(member));
                 let instance_id = found.instance_id.clone();
-                leave(Command::LeaveGroup { group, member, instance_id, permanent: true })
+                leave(ClassicCommand::Leave { group, member, instance_id, permanent: true }.into())
             };
             classic.members.iter().map(leave_group).collect()
         }
     };
-    writes.push(leave(Command::DeleteGroup { group: id }));
+    writes.push(leave(GroupCommand::Delete { group: id }.into()));
     for write in &writes {
         // What is refused leaves the group where it is, and the flaw without effect.
         let _outcome = state.apply(write, None);

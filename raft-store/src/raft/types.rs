@@ -13,7 +13,7 @@ use state_machine::State;
 use state_machine::command::Batch;
 use state_machine::event::Event;
 use state_machine::ids::NodeId;
-use state_machine::reply::Outcome;
+use state_machine::reply::{Answered, Decided};
 
 use crate::codec;
 
@@ -121,9 +121,9 @@ impl<'de> Deserialize<'de> for Proposal {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Applied {
     /// One for each write, in order.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<Decided>,
     /// One for each read that was batched with the entry, in order.
-    pub answers: Vec<Outcome>,
+    pub answers: Vec<Answered>,
     /// What happened to groups.
     pub events: Vec<Event>,
 }

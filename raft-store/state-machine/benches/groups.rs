@@ -1,17 +1,22 @@
-//! What a rebalance of a large thin group costs in the state machine, and what its members' requests cost
-//! outside of one.
+//! What a rebalance of a large polling group costs in the state machine, and what its members'
+//! requests cost outside of one.
 //!
-//! A rebalance is measured where its work is done: in an eager group in the poll by which the last member gives
-//! up what it holds, in a cooperative group in the `subscribe` that sets it off. Each run begins with the group
-//! as it was, so that the copy which a snapshot under way makes necessary is in the figure.
+//! A rebalance is measured where its work is done: in an eager group in the poll by which the last
+//! member gives up what it holds, in a cooperative group in the `subscribe` that sets it off. Each
+//! run begins with the group as it was, so that the copy which a snapshot under way makes necessary
+//! is in the figure.
 #![allow(missing_docs, reason = "criterion's macro makes a public function")]
 
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use state_machine::State;
-use state_machine::command::{Batch, Command, OffsetCommit, Query, Stamp, Subscription, Write};
+use state_machine::command::{Batch, Command, Query, Stamp, Write};
+use state_machine::groups::command::GroupQuery;
+use state_machine::groups::polling::command::{PollingCommand, Subscription};
 use state_machine::ids::MemberId;
+use state_machine::offsets::command::{OffsetCommand, OffsetCommit};
+use state_machine::topics::command::TopicCommand;
 
 fn apply(state: &mut State, command: Command) {
     state.begin(&Batch { stamp: Stamp::default(), ..Batch::default() });
@@ -25,7 +30,7 @@ fn name(i: u32) -> MemberId {
 }
 
 fn subscribe(i: u32, strategy: &str) -> Command {
-    Command::Subscribe {
+    PollingCommand::Subscribe {
         group: "g".into(),
         member: name(i),
         subscription: Subscription {
@@ -36,10 +41,11 @@ fn subscribe(i: u32, strategy: &str) -> Command {
             rebalance_timeout_ms: 300_000,
         },
     }
+    .into()
 }
 
 fn poll(i: u32) -> Command {
-    Command::Poll { group: "g".into(), member: name(i), max_messages: 10 }
+    PollingCommand::Poll { group: "g".into(), member: name(i), max_messages: 10 }.into()
 }
 
 /// A Stable group whose members all read what they should.
@@ -49,7 +55,7 @@ fn group(members: u32, partitions: u32, strategy: &str) -> State {
         apply(&mut state, subscribe(i, strategy));
     }
     // Only now there is something to assign, so that building the group is one rebalance.
-    apply(&mut state, Command::CreateTopic { topic: "t".into(), partitions });
+    apply(&mut state, TopicCommand::Create { topic: "t".into(), partitions }.into());
     for i in 0..members {
         apply(&mut state, poll(i));
     }
@@ -100,7 +106,8 @@ fn requests(c: &mut Criterion) {
     };
     bench.bench_function("heartbeat", |b| {
         b.iter(|| {
-            let query = Query::PollingHeartbeat { group: "g".into(), member: name(next()) };
+            let query: Query =
+                GroupQuery::PollingHeartbeat { group: "g".into(), member: name(next()) }.into();
             black_box(state.query(&query)).expect("a member");
         });
     });
@@ -116,7 +123,10 @@ fn requests(c: &mut Criterion) {
                 offset: 0,
                 metadata: None,
             };
-            apply(&mut state, Command::PollingCommit { commit, member: name(i), generation: None });
+            apply(
+                &mut state,
+                OffsetCommand::PollingCommit { commit, member: name(i), generation: None }.into(),
+            );
         });
     });
     bench.finish();

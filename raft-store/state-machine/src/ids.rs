@@ -1,6 +1,6 @@
 //! The names and numbers of the domain, each a type of its own so that none can stand for another.
 //!
-//! Lengths are checked at the door ([`MAX_NAME_LEN`]); here a name is any string.
+//! Lengths are checked by the listener ([`MAX_NAME_LEN`]); here a name is any string.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest name of a group, topic, member or instance, in characters (Kafka's limit for topics).
+/// The longest name of a group, topic, member or instance, in characters (Kafka's limit for
+/// topics).
 pub const MAX_NAME_LEN: usize = 249;
 
 macro_rules! name {
@@ -75,7 +76,7 @@ name! {
     GroupId
 }
 name! {
-    /// A member of a group; for thin consumers the consumer's own name.
+    /// A member of a group; for polling consumers the consumer's own name.
     MemberId
 }
 name! {
@@ -109,7 +110,8 @@ pub type NodeId = u64;
 
 /// A group's generation: 0 before its first rebalance, then it only grows.
 ///
-/// Signed as in Kafka's protocol, where clients send -1 for "none"; a group's own is never negative.
+/// Signed as in Kafka's protocol, where clients send -1 for "none"; a group's own is never
+/// negative.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(pub i32);

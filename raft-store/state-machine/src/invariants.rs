@@ -1,7 +1,7 @@
 //! What must hold of every state, whatever was applied, and of every step from one to the next.
 //!
-//! [`check`] and [`check_step`] are pure and slow: tests and the simulator call them after each apply,
-//! production never does.
+//! [`check`] and [`check_step`] are pure and slow: tests and the simulator call them after each
+//! apply, production never does.
 
 use std::fmt;
 

@@ -1,68 +1,63 @@
 //! Signs of life: which member a request proves alive.
 //!
-//! Dedup are the coordinator's soft state: a heartbeat writes nothing. Whoever keeps the time (the node
-//! that leads) asks here whose request it just answered, and whether the answer lets it count.
+//! Sessions are the coordinator's soft state: a heartbeat writes nothing. Whoever keeps the time
+//! (the node that leads) asks here whose request it just answered, and whether the answer lets it
+//! count.
 
 use crate::command::{Command, Query, RequestId};
-use crate::groups::classic::member_id_for;
+use crate::groups::classic::command::ClassicCommand;
+use crate::groups::classic::join::member_id_for;
+use crate::groups::command::GroupCommand;
 use crate::ids::{GroupId, MemberId};
-use crate::reply::{Outcome, Rejection, Reply};
+use crate::rejection::Rejection;
+use crate::reply::{Decided, Decision};
 
 /// Whose request it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heartbeat<'a> {
     /// The group.
     pub group: &'a GroupId,
-    /// The member; `None` where its id is made when the command is applied: then the outcome tells it
-    /// ([`Reply::member`]).
+    /// The member; `None` where its id is made when the command is applied. Then what was
+    /// [decided](Heartbeat::told) tells it.
     pub member: Option<&'a MemberId>,
     /// Whether it extends the poll interval too, and not only the session.
     pub polled: bool,
 }
 
-impl Command {
-    /// Whose sign of life it is, if it is one and [proves_alive]. `subscribe` begins the poll interval anew,
-    /// as it begins everything anew for a consumer that restarts.
-    pub fn heartbeat(&self) -> Option<Heartbeat<'_>> {
-        let sign = |group, member, polled| Some(Heartbeat { group, member, polled });
-        match self {
-            Self::Subscribe { group, member, .. } | Self::Poll { group, member, .. } => {
-                sign(group, Some(member), true)
-            }
-            Self::PollingHeartbeat { group, member }
-            | Self::Unsubscribe { group, member, .. }
-            | Self::SyncGroup { group, member, .. }
-            | Self::LeaveGroup { group, member, .. } => sign(group, Some(member), false),
-            Self::PollingCommit { commit, member, .. } => sign(&commit.group, Some(member), false),
-            Self::CommitOffset { commit, fence } => {
-                let member = fence.as_ref()?.member_id.as_ref()?;
-                sign(&commit.group, Some(member), false)
-            }
-            Self::JoinGroup { group, member, .. } => sign(group, member.as_ref(), false),
-            Self::LogSend { .. }
-            | Self::LogCommit { .. }
-            | Self::CreateTopic { .. }
-            | Self::CreatePartitions { .. }
-            | Self::DeleteTopic { .. }
-            | Self::Produce { .. }
-            | Self::DeclareGroup { .. }
-            | Self::RegisterWrite { .. }
-            | Self::RegisterCas { .. }
-            | Self::NewCoordinator { .. }
-            | Self::Expire { .. }
-            | Self::DeleteGroup { .. }
-            | Self::DeleteOffsets { .. }
-            | Self::ExpireOffsets { .. } => None,
-        }
+impl<'a> Heartbeat<'a> {
+    /// A member's sign of life that extends its session.
+    pub(crate) fn of(group: &'a GroupId, member: &'a MemberId) -> Self {
+        Self { group, member: Some(member), polled: false }
+    }
+
+    /// A poll, or what counts as one.
+    pub(crate) fn of_poll(group: &'a GroupId, member: &'a MemberId) -> Self {
+        Self { polled: true, ..Self::of(group, member) }
+    }
+
+    /// The same with the member that was told its id, where it had none before.
+    pub fn told(self, decided: &'a Decided) -> Self {
+        let told = decided.as_ref().ok().and_then(Decision::member);
+        Self { member: self.member.or(told), ..self }
     }
 }
 
 impl Command {
-    /// Which member it proves alive, if it is a [sign of life](Self::heartbeat) and proves_alive; `request_id` is the request's. A
-    /// first join names nobody: it is a sign of the member that it makes, or made when it came before.
+    /// Whose sign of life it is, if it is one and [proves_alive].
+    pub fn heartbeat(&self) -> Option<Heartbeat<'_>> {
+        match self {
+            Self::Offset(command) => command.heartbeat(),
+            Self::Group(command) => command.heartbeat(),
+            Self::Topic(_) | Self::KeyedLog(_) | Self::Register(_) | Self::NewCoordinator { .. } => None,
+        }
+    }
+
+    /// Which member it proves alive, if it is a [sign of life](Self::heartbeat) and [proves_alive];
+    /// `request_id` is the request's. A first join names nobody: it is a sign of the member that it
+    /// makes, or made when it came before.
     pub fn heard_member(&self, request_id: Option<&RequestId>) -> Option<(GroupId, MemberId)> {
-        if let Self::JoinGroup { group, member: None, instance_id, .. } = self {
-            return Some((group.clone(), member_id_for(request_id?, instance_id.as_ref())));
+        if let Self::Group(GroupCommand::Classic(ClassicCommand::Join { group, member: None, info })) = self {
+            return Some((group.clone(), member_id_for(request_id?, info.instance_id.as_ref())));
         }
         let sign = self.heartbeat()?;
         Some((sign.group.clone(), sign.member?.clone()))
@@ -73,49 +68,17 @@ impl Query {
     /// Whose sign of life it is, if it is one and [proves_alive].
     pub fn heartbeat(&self) -> Option<Heartbeat<'_>> {
         match self {
-            Self::PollingHeartbeat { group, member } | Self::Heartbeat { group, member, .. } => {
-                Some(Heartbeat { group, member: Some(member), polled: false })
-            }
-            Self::LogPoll { .. }
-            | Self::LogCommitted { .. }
-            | Self::ListTopics
-            | Self::Fetch { .. }
-            | Self::FetchOffset { .. }
-            | Self::RegisterRead { .. }
-            | Self::ListGroups
-            | Self::DescribeGroup { .. } => None,
+            Self::Group(query) => query.heartbeat(),
+            Self::Topic(_) | Self::KeyedLog(_) | Self::Register(_) | Self::Offset(_) => None,
         }
     }
 }
 
-impl Reply {
-    /// The member that a reply names as the one it is for.
-    pub fn member(&self) -> Option<&MemberId> {
-        match self {
-            Self::Delayed { member } | Self::Joined { member_id: member, .. } => Some(member),
-            Self::Done
-            | Self::Appended { .. }
-            | Self::LogMessages(_)
-            | Self::LogCommitted(_)
-            | Self::Topics(_)
-            | Self::Fetched { .. }
-            | Self::Committed { .. }
-            | Self::Register(_)
-            | Self::Declared { .. }
-            | Self::Polling(_)
-            | Self::Polled { .. }
-            | Self::NeedsCommand
-            | Self::Synced { .. }
-            | Self::Groups(_)
-            | Self::Described(_) => None,
-        }
-    }
-}
-
-/// Whether a request with this outcome proves its member alive: it was taken, or refused for a reason that
-/// only a member in its right generation can meet. As in Kafka, a heartbeat answered REBALANCE_IN_PROGRESS
-/// proves_alive, one answered UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID or ILLEGAL_GENERATION does not.
-pub fn proves_alive(outcome: &Outcome) -> bool {
+/// Whether a request that ended so proves its member alive: it was taken, or refused for a reason
+/// that only a member in its right generation can meet. As in Kafka, a heartbeat answered
+/// REBALANCE_IN_PROGRESS does, one answered UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID or
+/// ILLEGAL_GENERATION does not.
+pub fn proves_alive<T>(outcome: &Result<T, Rejection>) -> bool {
     match outcome {
         Ok(_) => true,
         Err(
@@ -149,49 +112,46 @@ pub fn proves_alive(outcome: &Outcome) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::proves_alive;
+    use super::{Heartbeat, proves_alive};
     use crate::command::{Command, Lane, Query, RequestId, Write};
-    use crate::reply::Reply;
+    use crate::groups::classic::command::{ClassicCommand, JoinInfo, Protocol};
+    use crate::groups::command::GroupQuery;
+    use crate::groups::polling::command::PollingCommand;
     use crate::state::State;
 
     #[test]
     fn a_poll_extends_the_poll_interval_and_a_heartbeat_does_not() {
-        let poll = Command::Poll { group: "g".into(), member: "c".into(), max_messages: 1 };
+        let poll: Command =
+            PollingCommand::Poll { group: "g".into(), member: "c".into(), max_messages: 1 }.into();
         let sign = poll.heartbeat().expect("a member's request");
         assert!(sign.polled && sign.member.is_some_and(|m| m.as_str() == "c"));
-        let heartbeat = Query::PollingHeartbeat { group: "g".into(), member: "c".into() };
+        let heartbeat: Query = GroupQuery::PollingHeartbeat { group: "g".into(), member: "c".into() }.into();
         assert!(!heartbeat.heartbeat().expect("a member's request").polled);
         assert_eq!(Command::NewCoordinator { node: 1 }.heartbeat(), None);
-        assert_eq!(Query::DescribeGroup { group: "g".into() }.heartbeat(), None);
+        assert_eq!(Query::from(GroupQuery::Describe { group: "g".into() }).heartbeat(), None);
     }
 
     #[test]
-    fn the_outcome_tells_who_joined_for_the_first_time() {
-        let command = Command::JoinGroup {
-            group: "g".into(),
-            member: None,
+    fn what_was_decided_tells_who_joined_for_the_first_time() {
+        let protocol =
+            Protocol { name: "range".into(), topics: Vec::new(), owned: Vec::new(), generation: None };
+        let info = JoinInfo {
             instance_id: Some("i".into()),
             session_timeout_ms: 10_000,
             rebalance_timeout_ms: 10_000,
-            protocols: vec![crate::command::Protocol {
-                name: "range".into(),
-                topics: Vec::new(),
-                owned: Vec::new(),
-                generation: None,
-            }],
+            protocols: vec![protocol],
         };
-        assert_eq!(command.heartbeat().expect("a member's request").member, None);
+        let command: Command = ClassicCommand::Join { group: "g".into(), member: None, info }.into();
+        let sign = command.heartbeat().expect("a member's request");
+        assert_eq!(sign.member, None);
         let request_id = Some(RequestId { node: 3, incarnation: 0x1f, lane: Lane::Delayed, seq: 7 });
         let retry_shows = command.heard_member(request_id.as_ref());
-        assert_eq!(
-            retry_shows,
-            Some(("g".into(), "i-3-1f-7".into())),
-            "a retry of the join is its member's sign"
-        );
+        let expected = Some(("g".into(), "i-3-1f-7".into()));
+        assert_eq!(retry_shows, expected, "a retry of the join is its member's sign");
         assert_eq!(command.heard_member(None), None);
-        let outcome = State::default().apply(&Write { request_id, command }, None);
-        assert!(proves_alive(&outcome));
-        let member = outcome.as_ref().ok().and_then(Reply::member).expect("its id");
-        assert_eq!(member.as_str(), "i-3-1f-7");
+        let decided = State::default().apply(&Write { request_id, command: command.clone() }, None);
+        assert!(proves_alive(&decided));
+        let Heartbeat { member, .. } = sign.told(&decided);
+        assert_eq!(member.expect("its id").as_str(), "i-3-1f-7");
     }
 }

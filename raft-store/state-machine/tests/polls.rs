@@ -1,32 +1,44 @@
-//! How much one poll hands out: never more than a reply may carry, and never more than `fill` then finds.
+//! How much one poll hands out: never more than a reply may carry, and never more than `fill` then
+//! finds.
 
 use state_machine::State;
-use state_machine::command::{Batch, Command, Placement, Records, Subscription, Write};
-use state_machine::partitions::MAX_REPLY_BYTES;
-use state_machine::reply::{Outcome, Reply};
+use state_machine::command::{Batch, Command, Write};
+use state_machine::groups::polling::command::{PollingCommand, Subscription};
+use state_machine::groups::polling::reply::PollingReply;
+use state_machine::groups::reply::GroupReply;
+use state_machine::reply::{Decided, Decision, Reply};
+use state_machine::topics::command::TopicCommand;
+use state_machine::topics::partitions::MAX_REPLY_BYTES;
+use state_machine::topics::placement::Placement;
+use state_machine::values::Records;
 
-fn apply(state: &mut State, command: Command) -> Outcome {
+fn apply(state: &mut State, command: Command) -> Decided {
     state.begin(&Batch::default());
     state.apply(&Write { request_id: None, command }, None)
 }
 
-fn poll(state: &mut State, max_messages: u32) -> Outcome {
-    let mut outcome = apply(state, Command::Poll { group: "g".into(), member: "c".into(), max_messages });
+fn poll(state: &mut State, max_messages: u32) -> PollingReply {
+    let mut outcome =
+        apply(state, PollingCommand::Poll { group: "g".into(), member: "c".into(), max_messages }.into());
     state.fill(&mut outcome);
-    outcome
+    match outcome {
+        Ok(Decision::Reply(Reply::Group(GroupReply::Polling(reply)))) => reply,
+        other => panic!("not a poll's reply: {other:?}"),
+    }
 }
 
 /// A group whose only consumer reads a topic with these batches: partition, records, bytes.
 fn world(batches: &[(u32, u32, usize)]) -> State {
     let mut state = State::default();
-    apply(&mut state, Command::CreateTopic { topic: "t".into(), partitions: 3 }).expect("a new topic");
+    apply(&mut state, TopicCommand::Create { topic: "t".into(), partitions: 3 }.into()).expect("a new topic");
     for (partition, count, len) in batches {
-        let command = Command::Produce {
+        let command = TopicCommand::Produce {
             topic: "t".into(),
             placement: Placement::Partition(*partition),
             new_topic_partitions: 3,
             records: Records { count: *count, bytes: vec![7; *len].into() },
-        };
+        }
+        .into();
         apply(&mut state, command).expect("a record");
     }
     let subscription = Subscription {
@@ -36,17 +48,23 @@ fn world(batches: &[(u32, u32, usize)]) -> State {
         session_timeout_ms: 10_000,
         rebalance_timeout_ms: 10_000,
     };
-    apply(&mut state, Command::Subscribe { group: "g".into(), member: "c".into(), subscription })
-        .expect("the only member");
+    apply(
+        &mut state,
+        PollingCommand::Subscribe { group: "g".into(), member: "c".into(), subscription }.into(),
+    )
+    .expect("the only member");
     state
 }
 
-/// Polls until there is nothing more. Each reply is checked; the result is how many records each one had.
+/// Polls until there is nothing more. Each reply is checked; the result is how many records each
+/// one had.
 fn drain(state: &mut State, max_messages: u32) -> Vec<u64> {
     let mut sizes = Vec::new();
     let mut next = [0_u64; 3];
     loop {
-        let Ok(Reply::Polled { spans, records, .. }) = poll(state, max_messages) else { panic!("refused") };
+        let PollingReply::Polled { spans, records, .. } = poll(state, max_messages) else {
+            panic!("no records");
+        };
         if spans.is_empty() {
             return sizes;
         }
@@ -93,7 +111,7 @@ fn a_batch_of_several_records_is_cut_by_offsets() {
 #[test]
 fn a_poll_for_no_records_tells_where_the_consumer_stands() {
     let mut state = world(&[(0, 1, 1)]);
-    let Ok(Reply::Polled { view, spans, records }) = poll(&mut state, 0) else { panic!("refused") };
+    let PollingReply::Polled { view, spans, records } = poll(&mut state, 0) else { panic!("no records") };
     assert!(spans.is_empty() && records.is_empty());
     assert_eq!(view.assignment, [("t".into(), vec![0, 1, 2])]);
 }

@@ -1,5 +1,6 @@
-//! Whatever is asked in whatever order: invariants hold, replicas agree, snapshots keep everything, retries
-//! change nothing, and a group whose members do their part becomes Stable, complete and balanced.
+//! Whatever is asked in whatever order: invariants hold, replicas agree, snapshots keep everything,
+//! retries change nothing, and a group whose members do their part becomes Stable, complete and
+//! balanced.
 
 mod support;
 
@@ -7,12 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use state_machine::State;
-use state_machine::command::{Batch, Command, Deadline, Lane, RequestId, Write};
+use state_machine::command::{Batch, Command, Lane, RequestId, Write};
 use state_machine::event::Event;
-use state_machine::groups::Membership;
+use state_machine::groups::command::{Deadline, GroupCommand};
 use state_machine::groups::event::GroupEvent;
+use state_machine::groups::group::{GroupState, Membership};
+use state_machine::groups::polling::reply::{PollingReply, PollingView};
+use state_machine::groups::reply::GroupReply;
 use state_machine::ids::{Generation, InstanceId, MemberId, TopicPartition};
-use state_machine::reply::{GroupState, Outcome, PollingView, Reply};
+use state_machine::offsets::command::OffsetCommand;
+use state_machine::reply::{Decided, Decision, Reply};
 use support::ops::{self, Op, Said};
 use support::script::World;
 
@@ -21,9 +26,10 @@ use support::script::World;
 struct Run {
     world: World,
     said: Vec<Batch>,
-    outcomes: Vec<Option<Outcome>>,
+    outcomes: Vec<Option<Decided>>,
     seq: u64,
-    /// Who was told to read a partition in a generation; under the same static identity it is the same reader.
+    /// Who was told to read a partition in a generation; under the same static identity it is the
+    /// same reader.
     readers: BTreeMap<(Generation, TopicPartition), (MemberId, Option<InstanceId>)>,
     /// Requests that wait.
     waiting: BTreeSet<RequestId>,
@@ -47,7 +53,7 @@ impl Run {
             Said::Acknowledged(back) => {
                 let below = self.seq.saturating_sub(back);
                 let acknowledged =
-                    [Lane::Immediate, Lane::Delayed].map(|lane| ops::floor(lane, below)).to_vec();
+                    [Lane::Immediate, Lane::Delayed].map(|lane| ops::acknowledged(lane, below)).to_vec();
                 let batch = Batch { stamp: self.world.stamp, acknowledged, writes: Vec::new() };
                 self.world.state.begin(&batch);
                 self.waiting.retain(|request_id| request_id.seq >= below);
@@ -74,7 +80,7 @@ impl Run {
         assert_eq!(self.world.state.apply(write, None), first, "and always has the same answer");
     }
 
-    fn say(&mut self, command: Command) -> Outcome {
+    fn say(&mut self, command: Command) -> Decided {
         self.seq += 1;
         let write = ops::write(command, self.seq);
         let before = self.world.state.clone();
@@ -94,7 +100,7 @@ impl Run {
     }
 
     /// What outsiders see.
-    fn look(&mut self, before: &State, write: &Write, outcome: &Outcome, events: &[Event]) {
+    fn look(&mut self, before: &State, write: &Write, outcome: &Decided, events: &[Event]) {
         for event in events {
             let Event::Group { event, .. } = event else { continue };
             match event {
@@ -109,20 +115,24 @@ impl Run {
                 _ => {}
             }
         }
-        if let (Ok(Reply::Delayed { .. }), Some(request_id)) = (outcome, write.request_id) {
+        if let (Ok(Decision::Delayed { .. }), Some(request_id)) = (outcome, write.request_id) {
             assert!(self.waiting.insert(request_id), "{request_id:?} waits twice");
         }
-        let parked = self.parked();
-        let lost: Vec<_> = self.waiting.difference(&parked).collect();
+        let delayed = self.delayed();
+        let lost: Vec<_> = self.waiting.difference(&delayed).collect();
         assert!(lost.is_empty(), "{lost:?} wait, and nobody will answer");
-        if let (Ok(Reply::Polling(view) | Reply::Polled { view, .. }), Some(member)) =
-            (outcome, write.command.heartbeat().and_then(|s| s.member))
+        if let (
+            Ok(Decision::Reply(Reply::Group(GroupReply::Polling(
+                PollingReply::Told(view) | PollingReply::Polled { view, .. },
+            )))),
+            Some(member),
+        ) = (outcome, write.command.heartbeat().and_then(|s| s.member))
         {
             self.reads(member, view);
         }
         let fenced = match &write.command {
-            Command::PollingCommit { commit, member, .. } => Some((commit, member)),
-            Command::CommitOffset { commit, fence } => {
+            Command::Offset(OffsetCommand::PollingCommit { commit, member, .. }) => Some((commit, member)),
+            Command::Offset(OffsetCommand::Commit { commit, fence }) => {
                 fence.as_ref().and_then(|f| f.member_id.as_ref()).map(|member| (commit, member))
             }
             _ => None,
@@ -145,16 +155,16 @@ impl Run {
     }
 
     /// The requests that the state will answer.
-    fn parked(&self) -> BTreeSet<RequestId> {
+    fn delayed(&self) -> BTreeSet<RequestId> {
         let classic = self.world.state.group(&ops::group()).and_then(|g| g.membership.classic());
-        let waits = classic.into_iter().flat_map(|c| c.members.values()).filter_map(|m| m.waits.as_ref());
+        let waits = classic.into_iter().flat_map(|c| c.members.values()).filter_map(|m| m.delayed.as_ref());
         waits.filter_map(|w| w.request_id).collect()
     }
 
-    /// A thin consumer was told what to read: nobody else was told that in the same generation.
+    /// A polling consumer was told what to read: nobody else was told that in the same generation.
     fn reads(&mut self, member: &MemberId, view: &PollingView) {
         let group = self.world.state.group(&ops::group()).expect("it has a member");
-        let polling = group.membership.polling().expect("it has a thin member");
+        let polling = group.membership.polling().expect("it has a polling member");
         let instance = polling.members[member].instance_id.clone();
         for (topic, partitions) in &view.assignment {
             for partition in partitions {
@@ -199,7 +209,8 @@ impl Run {
                     }
                 };
                 if expires {
-                    self.say(Command::Expire { group: ops::group(), deadline }).expect("never refused");
+                    self.say(GroupCommand::Expire { group: ops::group(), deadline }.into())
+                        .expect("never refused");
                 }
             }
             if round % 8 == 7 && round < 32 && self.state() == GroupState::Stable && !self.is_complete() {

@@ -1,11 +1,19 @@
-//! Ten members are restarted one after another. With static identities within their session time-out that costs
-//! nothing; without, each stop and each start is a rebalance, whose price depends on the protocol.
+//! Ten members are restarted one after another. With static identities within their session
+//! time-out that costs nothing; without, each stop and each start is a rebalance, whose price
+//! depends on the protocol.
 
 mod support;
 
-use state_machine::command::{Command, Subscription};
+use state_machine::command::Command;
+use state_machine::groups::group::GroupState;
+use state_machine::groups::polling::command::{PollingCommand, Subscription};
+use state_machine::groups::polling::reply::PollingReply;
+use state_machine::groups::reply::GroupReply;
 use state_machine::ids::MemberId;
-use state_machine::reply::{GroupState, Reply};
+use state_machine::reply::{Decision, Reply};
+use state_machine::topics::command::TopicCommand;
+use state_machine::topics::placement::Placement;
+use state_machine::values::Records;
 use support::ops;
 use support::script::World;
 
@@ -34,11 +42,11 @@ fn name(i: usize) -> MemberId {
 }
 
 impl Deployment {
-    fn say(&mut self, command: Command) -> Reply {
+    fn say(&mut self, command: impl Into<Command>) -> Decision {
         self.seq += 1;
         let mut events = Vec::new();
-        let outcome = self.world.apply(ops::write(command, self.seq), &mut events);
-        outcome.expect("not refused")
+        let decided = self.world.apply(ops::write(command.into(), self.seq), &mut events);
+        decided.expect("not refused")
     }
 
     fn subscribe(&mut self, i: usize) {
@@ -49,15 +57,19 @@ impl Deployment {
             session_timeout_ms: 45_000,
             rebalance_timeout_ms: 300_000,
         };
-        self.say(Command::Subscribe { group: ops::group(), member: name(i), subscription });
+        self.say(PollingCommand::Subscribe { group: ops::group(), member: name(i), subscription });
     }
 
-    /// Every member polls once, and there is always something to read. The one that restarts may be `stopped`,
-    /// and its own polls are not counted.
+    /// Every member polls once, and there is always something to read. The one that restarts may be
+    /// `stopped`, and its own polls are not counted.
     fn all_poll(&mut self, restarts: Option<usize>, stopped: bool) {
         for i in (0..MEMBERS).filter(|i| !(stopped && Some(*i) == restarts)) {
-            let poll = Command::Poll { group: ops::group(), member: name(i), max_messages: 1 };
-            let Reply::Polled { spans, .. } = self.say(poll) else { panic!("a poll") };
+            let poll = PollingCommand::Poll { group: ops::group(), member: name(i), max_messages: 1 };
+            let Decision::Reply(Reply::Group(GroupReply::Polling(PollingReply::Polled { spans, .. }))) =
+                self.say(poll)
+            else {
+                panic!("a poll");
+            };
             self.paused_polls += usize::from(spans.is_empty() && Some(i) != restarts);
         }
     }
@@ -68,13 +80,13 @@ impl Deployment {
 
     fn run(strategy: &'static str, is_static: bool) -> Cost {
         let mut d = Self { world: World::default(), seq: 0, strategy, is_static, paused_polls: 0 };
-        d.say(Command::CreateTopic { topic: "t".into(), partitions: PARTITIONS });
+        d.say(TopicCommand::Create { topic: "t".into(), partitions: PARTITIONS });
         for partition in 0..PARTITIONS {
-            d.say(Command::Produce {
+            d.say(TopicCommand::Produce {
                 topic: "t".into(),
-                placement: state_machine::command::Placement::Partition(partition),
+                placement: Placement::Partition(partition),
                 new_topic_partitions: 1,
-                records: state_machine::command::Records { count: 10_000, bytes: vec![0].into() },
+                records: Records { count: 10_000, bytes: vec![0].into() },
             });
         }
         (0..MEMBERS).for_each(|i| d.subscribe(i));
@@ -82,7 +94,7 @@ impl Deployment {
         let before = d.rebalances();
         d.paused_polls = 0;
         for i in 0..MEMBERS {
-            d.say(Command::Unsubscribe { group: ops::group(), member: name(i), permanent: false });
+            d.say(PollingCommand::Unsubscribe { group: ops::group(), member: name(i), permanent: false });
             (0..3).for_each(|_| d.all_poll(Some(i), true));
             d.subscribe(i);
             (0..3).for_each(|_| d.all_poll(Some(i), false));
@@ -105,8 +117,8 @@ fn static_members_restart_for_nothing() {
 fn dynamic_members_pay_with_two_rebalances_each_and_eager_ones_with_pauses() {
     for strategy in ["range", "roundrobin", "sticky"] {
         let cost = Deployment::run(strategy, false);
-        // In each rebalance the first poll of each of the nine that run gives up all it has, but the last one's
-        // ends the rebalance and reads.
+        // In each rebalance the first poll of each of the nine that run gives up all it has, but
+        // the last one's ends the rebalance and reads.
         assert_eq!(cost, Cost { rebalances: 20, paused_polls: 10 * (8 + 8) }, "{strategy}");
     }
 }

@@ -1,7 +1,8 @@
-//! The golden traces: `traces/*.trace`, each a story that someone who knows Kafka can read and judge.
+//! The golden traces: `traces/*.trace`, each a story that someone who knows Kafka can read and
+//! judge.
 //!
-//! `UPDATE_TRACES=1 cargo test -p state-machine --test traces` writes the output anew. Read every line of the
-//! difference before committing it.
+//! `UPDATE_TRACES=1 cargo test -p state-machine --test traces` writes the output anew. Read every
+//! line of the difference before committing it.
 
 mod support;
 

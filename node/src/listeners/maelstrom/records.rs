@@ -11,9 +11,8 @@ use kafka_protocol::records::{
 };
 use thiserror::Error;
 
-use state_machine::command::Records;
 use state_machine::ids::Offset;
-use state_machine::reply::StoredBatch;
+use state_machine::values::{Records, StoredBatch};
 
 /// A record as JSON tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +88,7 @@ pub fn decode(batch: &StoredBatch, from: Offset) -> Result<Vec<JsonRecord>, Corr
 #[cfg(test)]
 mod tests {
     use super::{decode, encode};
-    use state_machine::reply::StoredBatch;
+    use state_machine::values::StoredBatch;
 
     #[test]
     fn a_message_comes_back_as_it_was_sent() {

@@ -8,11 +8,16 @@ use super::requests::ReplyShape;
 use crate::cluster::members::Members;
 use crate::limits;
 use crate::service::api::{Failure, Response, Status};
+use state_machine::groups::classic::reply::{ClassicReply, JoinedMember};
+use state_machine::groups::polling::reply::{PollingReply, PollingView};
+use state_machine::groups::reply::{DescribedMember, DescribedOffset, Description, GroupReply};
 use state_machine::ids::{MemberId, Offset, PartitionId, TopicPartition};
-use state_machine::reply::{
-    DescribedMember, DescribedOffset, Description, JoinedMember, PollingView, Reply, StoredBatch,
-    TopicPartitions,
-};
+use state_machine::keyed_logs::reply::KeyedLogReply;
+use state_machine::offsets::reply::OffsetReply;
+use state_machine::registers::reply::RegisterReply;
+use state_machine::reply::Reply;
+use state_machine::topics::reply::TopicReply;
+use state_machine::values::{StoredBatch, TopicPartitions};
 
 /// A reply's type and its own fields as text (`"a":1,"b":2`), ready for its place in the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,43 +167,43 @@ type Written = Result<(), records::CorruptBatch>;
 
 fn write_reply(reply: &Reply, form: ReplyShape, members: &Members, out: &mut String) -> Written {
     match reply {
-        Reply::Done => {}
-        Reply::Appended { offset, .. } if form.log => {
+        Reply::Done => Ok(()),
+        Reply::Topic(reply) => topic_reply(reply, form, out),
+        Reply::KeyedLog(reply) => keyed_log_reply(reply, out),
+        Reply::Register(RegisterReply::Value(text)) => {
+            field("value", out);
+            out.push_str(text);
+            Ok(())
+        }
+        Reply::Offset(OffsetReply::Committed { offset, metadata }) => {
             field("offset", out);
             number(offset, out);
+            if let Some(metadata) = metadata {
+                field("metadata", out);
+                string(metadata, out);
+            }
+            Ok(())
         }
-        Reply::Appended { partition, offset } => {
+        Reply::Group(reply) => group_reply(reply, members, out),
+    }
+}
+
+fn topic_reply(reply: &TopicReply, form: ReplyShape, out: &mut String) -> Written {
+    match reply {
+        TopicReply::Appended { partition, offset } => {
             field("partition", out);
             number(partition, out);
             field("offset", out);
             number(offset, out);
         }
-        Reply::LogMessages(logs) => {
-            field("msgs", out);
-            let mut written = Ok(());
-            list(OBJECT, logs, out, |(key, batches), out| {
-                named(key.as_str(), out);
-                if let Err(corrupt) = log_messages(batches, out) {
-                    written = Err(corrupt);
-                }
-            });
-            written?;
-        }
-        Reply::LogCommitted(offsets) => {
-            field("offsets", out);
-            list(OBJECT, offsets, out, |(key, offset), out| {
-                named(key.as_str(), out);
-                number(offset, out);
-            });
-        }
-        Reply::Topics(topics) => {
+        TopicReply::Listed(topics) => {
             field("topics", out);
             list(OBJECT, topics, out, |(topic, count), out| {
                 named(topic.as_str(), out);
                 number(count, out);
             });
         }
-        Reply::Fetched { batches, high_watermark } => {
+        TopicReply::Fetched { batches, high_watermark } => {
             field("records", out);
             out.push('[');
             record_list(None, batches, form.from, out)?;
@@ -206,19 +211,42 @@ fn write_reply(reply: &Reply, form: ReplyShape, members: &Members, out: &mut Str
             field("high_watermark", out);
             number(high_watermark, out);
         }
-        Reply::Committed { offset, metadata } => {
+    }
+    Ok(())
+}
+
+fn keyed_log_reply(reply: &KeyedLogReply, out: &mut String) -> Written {
+    let mut written = Ok(());
+    match reply {
+        KeyedLogReply::Appended { offset } => {
             field("offset", out);
             number(offset, out);
-            if let Some(metadata) = metadata {
-                field("metadata", out);
-                string(metadata, out);
-            }
         }
-        Reply::Register(text) => {
-            field("value", out);
-            out.push_str(text);
+        KeyedLogReply::Messages(logs) => {
+            field("msgs", out);
+            list(OBJECT, logs, out, |(key, batches), out| {
+                named(key.as_str(), out);
+                if let Err(corrupt) = log_messages(batches, out) {
+                    written = Err(corrupt);
+                }
+            });
         }
-        Reply::Declared { assignments: target, revoked } => {
+        KeyedLogReply::Committed(offsets) => {
+            field("offsets", out);
+            list(OBJECT, offsets, out, |(key, offset), out| {
+                named(key.as_str(), out);
+                number(offset, out);
+            });
+        }
+    }
+    written
+}
+
+fn group_reply(reply: &GroupReply, members: &Members, out: &mut String) -> Written {
+    match reply {
+        GroupReply::Polling(reply) => return polling_reply(reply, out),
+        GroupReply::Classic(reply) => classic_reply(reply, out),
+        GroupReply::Declared { assignments: target, revoked } => {
             field("assignments", out);
             assignments(target, out);
             if let Some(revoked) = revoked {
@@ -226,34 +254,7 @@ fn write_reply(reply: &Reply, form: ReplyShape, members: &Members, out: &mut Str
                 assignments(revoked, out);
             }
         }
-        Reply::Polling(view) => thin_view(view, out),
-        Reply::Polled { view, spans, records } => {
-            thin_view(view, out);
-            field("records", out);
-            out.push('[');
-            for (partition, batches) in records {
-                let from = spans.iter().find(|span| span.partition == *partition).map_or(0, |span| span.from);
-                record_list(Some(partition), batches, from, out)?;
-            }
-            out.push(']');
-        }
-        Reply::Joined { generation, protocol, leader, member_id, members } => {
-            field("generation", out);
-            number(generation, out);
-            field("protocol", out);
-            string(protocol.as_str(), out);
-            field("leader", out);
-            string(leader.as_str(), out);
-            field("member_id", out);
-            string(member_id.as_str(), out);
-            field("members", out);
-            list(ARRAY, members, out, joined_member);
-        }
-        Reply::Synced { assignment } => {
-            field("assignment", out);
-            topic_partitions(assignment, out);
-        }
-        Reply::Groups(groups) => {
+        GroupReply::Listed(groups) => {
             field("groups", out);
             list(ARRAY, groups, out, |(group, kind, state), out| {
                 out.push('{');
@@ -266,11 +267,47 @@ fn write_reply(reply: &Reply, form: ReplyShape, members: &Members, out: &mut Str
                 out.push('}');
             });
         }
-        Reply::Described(description) => described(description, members, out),
-        // Neither reaches a listener: the service waits for the one and proposes the other.
-        Reply::Delayed { .. } | Reply::NeedsCommand => {}
+        GroupReply::Described(description) => described(description, members, out),
     }
     Ok(())
+}
+
+fn polling_reply(reply: &PollingReply, out: &mut String) -> Written {
+    match reply {
+        PollingReply::Told(view) => polling_view(view, out),
+        PollingReply::Polled { view, spans, records } => {
+            polling_view(view, out);
+            field("records", out);
+            out.push('[');
+            for (partition, batches) in records {
+                let from = spans.iter().find(|span| span.partition == *partition).map_or(0, |span| span.from);
+                record_list(Some(partition), batches, from, out)?;
+            }
+            out.push(']');
+        }
+    }
+    Ok(())
+}
+
+fn classic_reply(reply: &ClassicReply, out: &mut String) {
+    match reply {
+        ClassicReply::Joined { generation, protocol, leader, member_id, members } => {
+            field("generation", out);
+            number(generation, out);
+            field("protocol", out);
+            string(protocol.as_str(), out);
+            field("leader", out);
+            string(leader.as_str(), out);
+            field("member_id", out);
+            string(member_id.as_str(), out);
+            field("members", out);
+            list(ARRAY, members, out, joined_member);
+        }
+        ClassicReply::Synced { assignment } => {
+            field("assignment", out);
+            topic_partitions(assignment, out);
+        }
+    }
 }
 
 fn log_messages(batches: &[StoredBatch], out: &mut String) -> Written {
@@ -323,7 +360,7 @@ fn record_list(
     Ok(())
 }
 
-fn thin_view(view: &PollingView, out: &mut String) {
+fn polling_view(view: &PollingView, out: &mut String) {
     field("generation", out);
     number(view.generation, out);
     field("state", out);

@@ -14,16 +14,22 @@ use crate::config::{Bounds, Config};
 use crate::limits;
 use crate::listeners::maelstrom::calculators::{self, CalculatorError};
 use crate::service::api::Request;
-use state_machine::command::{
-    Command, Fence, OffsetCommit, Placement, Protocol, Query, Records, RegisterValue, Subscription,
-};
+use state_machine::command::{Command, Query};
+use state_machine::groups::classic::command::{ClassicCommand, JoinInfo, Protocol};
+use state_machine::groups::command::{GroupCommand, GroupQuery};
+use state_machine::groups::polling::command::{PollingCommand, Subscription};
 use state_machine::ids::{
     Generation, GroupId, InstanceId, LogKey, MAX_NAME_LEN, MemberId, Offset, PartitionId, ProtocolName,
     TopicName,
 };
-use state_machine::partitions::murmur2;
-use state_machine::reply::TopicPartitions;
-use state_machine::topics::MAX_PARTITIONS;
+use state_machine::keyed_logs::command::{KeyedLogCommand, KeyedLogQuery};
+use state_machine::offsets::command::{Fence, OffsetCommand, OffsetCommit, OffsetQuery};
+use state_machine::registers::command::{RegisterCommand, RegisterQuery};
+use state_machine::registers::register::RegisterValue;
+use state_machine::topics::command::{TopicCommand, TopicQuery};
+use state_machine::topics::placement::{Placement, murmur2};
+use state_machine::topics::topic::MAX_PARTITIONS;
+use state_machine::values::{Records, TopicPartitions};
 
 /// The topic where none is named.
 const DEFAULT_TOPIC: &str = "default";
@@ -40,8 +46,6 @@ const DEFAULT_FETCH_MESSAGES: u32 = 1_000;
 pub struct ReplyShape {
     /// The reply's type.
     pub ok: &'static str,
-    /// A message of Maelstrom's logs, whose replies are closed: no partition is told.
-    pub log: bool,
     /// The first offset asked for, where a reply's batches may begin before it.
     pub from: Offset,
 }
@@ -409,53 +413,65 @@ fn assignments(value: &str) -> Result<Vec<(MemberId, TopicPartitions)>> {
     Ok(assignments)
 }
 
+fn form(ok: &'static str) -> ReplyShape {
+    ReplyShape { ok, from: 0 }
+}
+
+fn command(ok: &'static str, command: impl Into<Command>) -> Result<Decoded> {
+    Ok(Decoded::Service(Request::Command(command.into()), form(ok)))
+}
+
+fn query(ok: &'static str, query: impl Into<Query>) -> Result<Decoded> {
+    Ok(Decoded::Service(Request::Query(query.into()), form(ok)))
+}
+
 /// Reads the body of a request of type `kind`.
 ///
 /// # Errors
 /// What is wrong with it, by field, value and what was expected.
 pub fn decode(kind: &str, fields: &Fields<'_>, config: &Config) -> Result<Decoded> {
     let body = &Body(fields);
-    let form = |ok| ReplyShape { ok, log: false, from: 0 };
-    let command = |ok, command| Ok(Decoded::Service(Request::Command(command), form(ok)));
-    let query = |ok, query| Ok(Decoded::Service(Request::Query(query), form(ok)));
     match kind {
         "echo" => Ok(Decoded::Echo(json::one_line(body.any("echo")?))),
         "topology" => Ok(Decoded::Topology),
         "cluster_status" => Ok(Decoded::Status),
         "send" => send(body, config),
         "poll" => poll(body),
-        "commit_offsets" => command(LOG_COMMIT_OK, Command::LogCommit { offsets: log_offsets(body)? }),
+        "commit_offsets" => command(LOG_COMMIT_OK, KeyedLogCommand::Commit { offsets: log_offsets(body)? }),
         "list_committed_offsets" => {
             let keys: Vec<String> = Body::parse("keys", body.required("keys")?, "a list of strings")?;
             let keys = keys.into_iter().map(LogKey::from).collect();
-            query("list_committed_offsets_ok", Query::LogCommitted { keys })
+            query("list_committed_offsets_ok", KeyedLogQuery::Committed { keys })
         }
         "create_topic" => {
             let (topic, partitions) = (body.topic()?, body.partition_count()?);
-            command("create_topic_ok", Command::CreateTopic { topic, partitions })
+            command("create_topic_ok", TopicCommand::Create { topic, partitions })
         }
         "create_partitions" => {
             let (topic, partitions) = (body.topic()?, body.partition_count()?);
-            command("create_partitions_ok", Command::CreatePartitions { topic, partitions })
+            command("create_partitions_ok", TopicCommand::Grow { topic, partitions })
         }
-        "delete_topic" => command("delete_topic_ok", Command::DeleteTopic { topic: body.topic()? }),
-        "list_topics" => query("list_topics_ok", Query::ListTopics),
+        "delete_topic" => command("delete_topic_ok", TopicCommand::Delete { topic: body.topic()? }),
+        "list_topics" => query("list_topics_ok", TopicQuery::List),
         "fetch" => {
             let (topic, partition, offset) = (body.topic()?, body.partition()?, body.offset()?);
             let max_messages = body.max_messages(DEFAULT_FETCH_MESSAGES)?;
-            let fetch = Query::Fetch { topic, partition, offset, max_messages };
-            Ok(Decoded::Service(Request::Query(fetch), ReplyShape { from: offset, ..form("fetch_ok") }))
+            let fetch = TopicQuery::Fetch { topic, partition, offset, max_messages };
+            Ok(Decoded::Service(
+                Request::Query(fetch.into()),
+                ReplyShape { from: offset, ..form("fetch_ok") },
+            ))
         }
         "commit_offset" => {
             let commit = body.commit(body.topic()?)?;
-            command("commit_offset_ok", Command::CommitOffset { commit, fence: body.fence()? })
+            command("commit_offset_ok", OffsetCommand::Commit { commit, fence: body.fence()? })
         }
         "fetch_offset" => {
             let (group, topic, partition) = (body.group()?, body.topic()?, body.partition()?);
-            query("fetch_offset_ok", Query::FetchOffset { group, topic, partition })
+            query("fetch_offset_ok", OffsetQuery::Fetch { group, topic, partition })
         }
         "consumer_rebalance" => {
-            let declare = Command::DeclareGroup {
+            let declare = GroupCommand::Declare {
                 group: body.group()?,
                 topic: body.topic_or_default()?,
                 consumers: Body::names("consumers", body.required("consumers")?)?,
@@ -469,19 +485,23 @@ pub fn decode(kind: &str, fields: &Fields<'_>, config: &Config) -> Result<Decode
         "commit" => {
             let commit = body.commit(body.topic_or_default()?)?;
             let commit = if body.consumer_field().is_some() {
-                Command::PollingCommit { commit, member: body.consumer()?, generation: body.generation()? }
+                OffsetCommand::PollingCommit {
+                    commit,
+                    member: body.consumer()?,
+                    generation: body.generation()?,
+                }
             } else {
-                Command::CommitOffset { commit, fence: body.fence()? }
+                OffsetCommand::Commit { commit, fence: body.fence()? }
             };
             command("commit_ok", commit)
         }
         "unsubscribe" => {
             let (group, member, permanent) = (body.group()?, body.consumer()?, body.flag("permanent")?);
-            command("unsubscribe_ok", Command::Unsubscribe { group, member, permanent })
+            command("unsubscribe_ok", PollingCommand::Unsubscribe { group, member, permanent })
         }
         "join_group" => command("join_group_ok", join_group(body, config)?),
         "sync_group" => {
-            let sync = Command::SyncGroup {
+            let sync = ClassicCommand::Sync {
                 group: body.group()?,
                 member: body.member()?,
                 instance_id: body.instance()?,
@@ -493,15 +513,15 @@ pub fn decode(kind: &str, fields: &Fields<'_>, config: &Config) -> Result<Decode
         "leave_group" => {
             let (group, member, instance_id) = (body.group()?, body.member()?, body.instance()?);
             let permanent = body.flag("permanent")?;
-            command("leave_group_ok", Command::LeaveGroup { group, member, instance_id, permanent })
+            command("leave_group_ok", ClassicCommand::Leave { group, member, instance_id, permanent })
         }
-        "list_groups" => query("list_groups_ok", Query::ListGroups),
-        "describe_group" => query("describe_group_ok", Query::DescribeGroup { group: body.group()? }),
-        "delete_group" => command("delete_group_ok", Command::DeleteGroup { group: body.group()? }),
+        "list_groups" => query("list_groups_ok", GroupQuery::List),
+        "describe_group" => query("describe_group_ok", GroupQuery::Describe { group: body.group()? }),
+        "delete_group" => command("delete_group_ok", GroupCommand::Delete { group: body.group()? }),
         "delete_offsets" => {
             let (group, topic) = (body.group()?, body.topic()?);
             let partitions = body.optional("partitions", |value| Body::partitions("partitions", value))?;
-            command("delete_offsets_ok", Command::DeleteOffsets { group, topic, partitions })
+            command("delete_offsets_ok", OffsetCommand::Delete { group, topic, partitions })
         }
         "calculate_session_timeout" => {
             let safety_margin = body.0.get("safety_margin").is_some().then(|| body.number("safety_margin"));
@@ -533,13 +553,13 @@ pub fn decode(kind: &str, fields: &Fields<'_>, config: &Config) -> Result<Decode
             };
             planning(throughput.map(|t| ("estimate_consumer_throughput_ok", fields(t))))
         }
-        "read" => query("read_ok", Query::RegisterRead { key: body.canonical("key")? }),
+        "read" => query("read_ok", RegisterQuery::Read { key: body.canonical("key")? }),
         "write" => {
             let (key, value) = (body.canonical("key")?, body.register_value("value")?);
-            command("write_ok", Command::RegisterWrite { key, value })
+            command("write_ok", RegisterCommand::Write { key, value })
         }
         "cas" => {
-            let cas = Command::RegisterCas {
+            let cas = RegisterCommand::Cas {
                 key: body.canonical("key")?,
                 from: body.canonical("from")?,
                 to: body.register_value("to")?,
@@ -552,10 +572,10 @@ pub fn decode(kind: &str, fields: &Fields<'_>, config: &Config) -> Result<Decode
 }
 
 fn send(body: &Body<'_>, config: &Config) -> Result<Decoded> {
-    let (request, log) = if body.either("msg", "message")? == "msg" {
+    let request: Command = if body.either("msg", "message")? == "msg" {
         let key = body.string("key")?;
         check_size("key", &key)?;
-        (Command::LogSend { key: key.into(), records: message(None, "msg", body.any("msg")?)? }, true)
+        KeyedLogCommand::Send { key: key.into(), records: message(None, "msg", body.any("msg")?)? }.into()
     } else {
         let key: Option<String> = body.optional("key", |v| Body::parse("key", v, "a string or null"))?;
         let partition = body.optional("partition", |v| partition_number("partition", v))?;
@@ -566,37 +586,32 @@ fn send(body: &Body<'_>, config: &Config) -> Result<Decoded> {
         };
         let records = message(key.as_deref(), "message", body.any("message")?)?;
         let new_topic_partitions = config.default_partitions;
-        (
-            Command::Produce { topic: body.topic_or_default()?, placement, new_topic_partitions, records },
-            false,
-        )
+        TopicCommand::Produce { topic: body.topic_or_default()?, placement, new_topic_partitions, records }
+            .into()
     };
-    Ok(Decoded::Service(Request::Command(request), ReplyShape { ok: "send_ok", log, from: 0 }))
+    command("send_ok", request)
 }
 
 fn poll(body: &Body<'_>) -> Result<Decoded> {
     let thin = body.0.get("group").or(body.0.get("group_id")).is_some() || body.consumer_field().is_some();
-    let request = match (body.0.get("offsets").is_some(), thin) {
-        (true, false) => Request::Query(Query::LogPoll { offsets: log_offsets(body)? }),
+    match (body.0.get("offsets").is_some(), thin) {
+        (true, false) => query("poll_ok", KeyedLogQuery::Poll { offsets: log_offsets(body)? }),
         (false, true) => {
             let (group, member) = (body.group()?, body.consumer()?);
             let max_messages = body.max_messages(DEFAULT_POLL_MESSAGES)?;
-            Request::Command(Command::Poll { group, member, max_messages })
+            command("poll_ok", PollingCommand::Poll { group, member, max_messages })
         }
-        (true, true) => {
-            return invalid("fields `offsets` and `group`, `consumer` exclude each other".to_owned());
-        }
+        (true, true) => invalid("fields `offsets` and `group`, `consumer` exclude each other".to_owned()),
         (false, false) => {
-            return invalid("expected either field `offsets` or fields `group` and `consumer`".to_owned());
+            invalid("expected either field `offsets` or fields `group` and `consumer`".to_owned())
         }
-    };
-    Ok(Decoded::Service(request, ReplyShape { ok: "poll_ok", log: !thin, from: 0 }))
+    }
 }
 
 fn heartbeat(body: &Body<'_>) -> Result<Decoded> {
-    let query = match (body.consumer_field(), body.0.get("member_id").is_some()) {
-        (Some(_), false) => Query::PollingHeartbeat { group: body.group()?, member: body.consumer()? },
-        (None, true) => Query::Heartbeat {
+    let asked = match (body.consumer_field(), body.0.get("member_id").is_some()) {
+        (Some(_), false) => GroupQuery::PollingHeartbeat { group: body.group()?, member: body.consumer()? },
+        (None, true) => GroupQuery::ClassicHeartbeat {
             group: body.group()?,
             member: body.member()?,
             instance_id: body.instance()?,
@@ -609,12 +624,12 @@ fn heartbeat(body: &Body<'_>) -> Result<Decoded> {
             return invalid("expected either field `consumer` or field `member_id`".to_owned());
         }
     };
-    Ok(Decoded::Service(Request::Query(query), ReplyShape { ok: "heartbeat_ok", log: false, from: 0 }))
+    query("heartbeat_ok", asked)
 }
 
-fn subscribe(body: &Body<'_>, config: &Config) -> Result<Command> {
+fn subscribe(body: &Body<'_>, config: &Config) -> Result<PollingCommand> {
     let topics = body.optional("topics", |value| Body::names("topics", value))?;
-    Ok(Command::Subscribe {
+    Ok(PollingCommand::Subscribe {
         group: body.group()?,
         member: body.consumer()?,
         subscription: Subscription {
@@ -635,18 +650,20 @@ fn subscribe(body: &Body<'_>, config: &Config) -> Result<Command> {
     })
 }
 
-fn join_group(body: &Body<'_>, config: &Config) -> Result<Command> {
+fn join_group(body: &Body<'_>, config: &Config) -> Result<ClassicCommand> {
     // The first join has no id yet: `""`, as Kafka's clients send.
     let member: Option<String> = body.optional("member_id", |v| Body::parse("member_id", v, "a string"))?;
     let member = member.filter(|id| !id.is_empty()).map(|id| checked_name("member_id", &id)).transpose()?;
     let texts: Vec<&serde_json::value::RawValue> =
         Body::parse("protocols", body.required("protocols")?, "a list of objects with `name` and `topics`")?;
-    Ok(Command::JoinGroup {
+    Ok(ClassicCommand::Join {
         group: body.group()?,
         member: member.map(Into::into),
-        instance_id: body.instance()?,
-        session_timeout_ms: body.timeout("session_timeout_ms", config.session_timeout, None)?,
-        rebalance_timeout_ms: body.timeout("rebalance_timeout_ms", config.rebalance_timeout, None)?,
-        protocols: texts.iter().map(|text| protocol(text.get())).collect::<Result<_>>()?,
+        info: JoinInfo {
+            instance_id: body.instance()?,
+            session_timeout_ms: body.timeout("session_timeout_ms", config.session_timeout, None)?,
+            rebalance_timeout_ms: body.timeout("rebalance_timeout_ms", config.rebalance_timeout, None)?,
+            protocols: texts.iter().map(|text| protocol(text.get())).collect::<Result<_>>()?,
+        },
     })
 }

@@ -2,17 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ClassicMember, Group, HOUR_MS, Membership, PollingMember, existing, log_end};
+use super::classic::members::ClassicMember;
+use super::existing;
+use super::group::{Group, HOUR_MS, Membership};
+use super::polling::members::PollingMember;
+use super::reply::{DescribedMember, DescribedOffset, Description, GroupReply};
 use crate::ids::{GroupId, MemberId, Offset, TopicName, TopicPartition};
-use crate::reply::{DescribedMember, DescribedOffset, Description, Outcome, Reply};
+use crate::reply::Outcome;
 use crate::state::State;
 
-pub(crate) fn describe(state: &State, id: &GroupId) -> Outcome {
+pub(super) fn describe(state: &State, id: &GroupId) -> Outcome {
     let group = existing(state, id)?;
     let since = state.now_ms().saturating_sub(HOUR_MS);
     let members = members(group);
     let last_hour = group.recent_rebalances.iter().filter(|at| **at >= since).count();
-    Ok(Reply::Described(Box::new(Description {
+    let description = Description {
         group: id.clone(),
         kind: group.kind(),
         state: group.state(),
@@ -24,7 +28,8 @@ pub(crate) fn describe(state: &State, id: &GroupId) -> Outcome {
         rebalances_last_hour: u64::try_from(last_hour).unwrap_or(u64::MAX),
         offsets: offsets(state, group, &members),
         members,
-    })))
+    };
+    Ok(GroupReply::Described(Box::new(description)).into())
 }
 
 fn members(group: &Group) -> Vec<DescribedMember> {
@@ -94,11 +99,11 @@ fn offset(
     partition: TopicPartition,
     member_id: Option<MemberId>,
 ) -> DescribedOffset {
-    let committed = group.committed(&partition.topic, partition.partition);
+    let committed = group.offsets.get(&partition.topic, partition.partition);
     DescribedOffset {
         committed: committed.map(|c| c.offset),
         position: member_id.as_ref().and_then(|owner| position(group, owner, &partition)),
-        log_end_offset: log_end(state, &partition.topic, partition.partition),
+        log_end_offset: state.log_end(&partition),
         metadata: committed.and_then(|c| c.metadata.clone()),
         timestamp: committed.map(|c| c.timestamp),
         member_id,
@@ -106,8 +111,8 @@ fn offset(
     }
 }
 
-/// Where a thin consumer will read on in a partition that it holds. What other members have read, only they
-/// know.
+/// Where a polling consumer will read on in a partition that it holds. What other members have
+/// read, only they know.
 fn position(group: &Group, owner: &MemberId, partition: &TopicPartition) -> Option<Offset> {
     let reader = group.membership.polling()?.members.get(owner)?;
     Some(reader.assigned.get(partition).copied().flatten().unwrap_or_else(|| group.start(partition)))

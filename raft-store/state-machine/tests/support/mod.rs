@@ -1,4 +1,5 @@
-//! What the tests of this crate share: a state with its clock, the words of traces, and what they print.
+//! What the tests of this crate share: a state with its clock, the words of traces, and what they
+//! print.
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
 pub mod ops;

@@ -1,14 +1,19 @@
-//! Random requests in a small world: few groups, members, topics, so that they meet often. What an op names by
-//! number (a member, a deadline, an earlier request) is looked up in the state when it is run.
+//! Random requests in a small world: few groups, members, topics, so that they meet often. What an
+//! op names by number (a member, a deadline, an earlier request) is looked up in the state when it
+//! is run.
 
 use proptest::prelude::*;
 use state_machine::State;
-use state_machine::command::{
-    Acknowledged, Command, Fence, Lane, OffsetCommit, Placement, Protocol, Records, RequestId, Subscription,
-    Write,
-};
-use state_machine::groups::Membership;
+use state_machine::command::{Acknowledged, Command, Lane, RequestId, Write};
+use state_machine::groups::classic::command::{ClassicCommand, JoinInfo, Protocol};
+use state_machine::groups::command::{Deadline, GroupCommand};
+use state_machine::groups::group::Membership;
+use state_machine::groups::polling::command::{PollingCommand, Subscription};
 use state_machine::ids::{Generation, GroupId, InstanceId, MemberId, ProtocolName, TopicName};
+use state_machine::offsets::command::{Fence, OffsetCommand, OffsetCommit};
+use state_machine::topics::command::TopicCommand;
+use state_machine::topics::placement::Placement;
+use state_machine::values::Records;
 
 const STRATEGIES: [&str; 4] = ["range", "roundrobin", "sticky", "cooperative-sticky"];
 const TOPICS: [&str; 2] = ["t", "u"];
@@ -42,7 +47,7 @@ pub enum Op {
     Acknowledged { back: u64 },
 }
 
-/// Ops of a world where `thin` members (and else classic ones) are the likelier ones.
+/// Ops of a world where polling members (and else classic ones) are the likelier ones.
 pub fn op(polling: bool) -> impl Strategy<Value = Op> {
     let name = 0..4_usize;
     let topic = 0..TOPICS.len();
@@ -137,6 +142,10 @@ fn offers(topics: &[TopicName], which: usize, owned: Vec<(TopicName, Vec<u32>)>)
     lists[which].iter().map(protocol).collect()
 }
 
+fn join_info(instance_id: Option<InstanceId>, protocols: Vec<Protocol>) -> JoinInfo {
+    JoinInfo { instance_id, session_timeout_ms: 10_000, rebalance_timeout_ms: 60_000, protocols }
+}
+
 impl Op {
     pub fn say(&self, state: &State) -> Said {
         let generation = || state.group(&group()).map_or(0, |g| g.generation.0);
@@ -149,79 +158,85 @@ impl Op {
         };
         Said::Command(match *self {
             Op::Topic { topic, partitions } => {
-                Command::CreateTopic { topic: TOPICS[topic].into(), partitions }
+                TopicCommand::Create { topic: TOPICS[topic].into(), partitions }.into()
             }
             Op::Grow { topic, by } => {
                 let now = state.topic(&TOPICS[topic].into()).map_or(0, |t| t.partition_count());
-                Command::CreatePartitions { topic: TOPICS[topic].into(), partitions: now + by }
+                TopicCommand::Grow { topic: TOPICS[topic].into(), partitions: now + by }.into()
             }
-            Op::DeleteTopic { topic } => Command::DeleteTopic { topic: TOPICS[topic].into() },
-            Op::Send { topic, partition, count } => Command::Produce {
+            Op::DeleteTopic { topic } => TopicCommand::Delete { topic: TOPICS[topic].into() }.into(),
+            Op::Send { topic, partition, count } => TopicCommand::Produce {
                 topic: TOPICS[topic].into(),
                 placement: Placement::Partition(partition),
                 new_topic_partitions: 2,
                 records: Records { count, bytes: vec![b'x'; count as usize].into() },
-            },
-            Op::Subscribe { name: i, topics: mask, strategy: s, instance: which } => Command::Subscribe {
-                group: group(),
-                member: name(i),
-                subscription: Subscription {
-                    topics: topics(mask),
-                    strategy: strategy(s),
-                    instance_id: which.map(instance),
-                    session_timeout_ms: 10_000,
-                    rebalance_timeout_ms: 60_000,
-                },
-            },
-            Op::Poll { name: i, max } => Command::Poll { group: group(), member: name(i), max_messages: max },
-            Op::Heartbeat { name: i } => Command::PollingHeartbeat { group: group(), member: name(i) },
+            }
+            .into(),
+            Op::Subscribe { name: i, topics: mask, strategy: s, instance: which } => {
+                PollingCommand::Subscribe {
+                    group: group(),
+                    member: name(i),
+                    subscription: Subscription {
+                        topics: topics(mask),
+                        strategy: strategy(s),
+                        instance_id: which.map(instance),
+                        session_timeout_ms: 10_000,
+                        rebalance_timeout_ms: 60_000,
+                    },
+                }
+                .into()
+            }
+            Op::Poll { name: i, max } => {
+                PollingCommand::Poll { group: group(), member: name(i), max_messages: max }.into()
+            }
+            Op::Heartbeat { name: i } => PollingCommand::Heartbeat { group: group(), member: name(i) }.into(),
             Op::PollingCommit { name: i, topic, partition, offset, generation: given } => {
-                Command::PollingCommit {
+                OffsetCommand::PollingCommit {
                     commit: commit(topic, partition, offset),
                     member: name(i),
                     generation: given.map(|behind| Generation(generation() - behind)),
                 }
+                .into()
             }
             Op::Unsubscribe { name: i, permanent } => {
-                Command::Unsubscribe { group: group(), member: name(i), permanent }
+                PollingCommand::Unsubscribe { group: group(), member: name(i), permanent }.into()
             }
             Op::Join { member: i, topics: mask, offers: which, instance: seat } => {
                 let id = i.map(|i| member(state, i));
-                Command::JoinGroup {
-                    group: group(),
-                    instance_id: seat.map(instance),
-                    session_timeout_ms: 10_000,
-                    rebalance_timeout_ms: 60_000,
-                    protocols: offers(&topics(mask), which, Vec::new()),
-                    member: id,
-                }
+                let info = join_info(seat.map(instance), offers(&topics(mask), which, Vec::new()));
+                ClassicCommand::Join { group: group(), member: id, info }.into()
             }
-            Op::Sync { member: i, behind } => Command::SyncGroup {
+            Op::Sync { member: i, behind } => ClassicCommand::Sync {
                 group: group(),
                 member: member(state, i),
                 instance_id: None,
                 generation: Generation(generation() - behind),
                 assignments: None,
-            },
-            Op::Leave { member: i, permanent } => {
-                Command::LeaveGroup { group: group(), member: member(state, i), instance_id: None, permanent }
             }
-            Op::Commit { member: i, topic, partition, behind } => Command::CommitOffset {
+            .into(),
+            Op::Leave { member: i, permanent } => ClassicCommand::Leave {
+                group: group(),
+                member: member(state, i),
+                instance_id: None,
+                permanent,
+            }
+            .into(),
+            Op::Commit { member: i, topic, partition, behind } => OffsetCommand::Commit {
                 commit: commit(topic, partition, 1),
                 fence: i.map(|i| Fence {
                     member_id: Some(member(state, i)),
                     generation: Some(Generation(generation() - behind)),
                 }),
-            },
+            }
+            .into(),
             Op::Expire { deadline } => {
                 let all = state.group(&group()).map_or_else(Vec::new, |g| g.deadlines());
                 match all.into_iter().map(|(d, _)| d).cycle().nth(deadline) {
-                    Some(deadline) => Command::Expire { group: group(), deadline },
+                    Some(deadline) => GroupCommand::Expire { group: group(), deadline }.into(),
                     None => return Said::Nothing,
                 }
             }
             Op::ExpireOld { deadline } => {
-                use state_machine::command::Deadline;
                 let number = (deadline / 8) as u64;
                 let old = Generation(i32::try_from(number).expect("small"));
                 let deadline = match deadline % 6 {
@@ -232,21 +247,22 @@ impl Op {
                     4 => Deadline::Revocation { member: name(deadline % 4), generation: old },
                     _ => Deadline::InitialDelay { epoch: number },
                 };
-                Command::Expire { group: group(), deadline }
+                GroupCommand::Expire { group: group(), deadline }.into()
             }
             Op::Coordinator { node } => Command::NewCoordinator { node },
-            Op::Declare { consumers, partitions, strategy: s } => Command::DeclareGroup {
+            Op::Declare { consumers, partitions, strategy: s } => GroupCommand::Declare {
                 group: group(),
                 topic: TOPICS[0].into(),
                 consumers: (0..3).filter(|i| consumers & (1 << i) != 0).map(name).collect(),
                 partitions: (0..partitions).collect(),
                 strategy: strategy(s),
-            },
-            Op::DeleteGroup => Command::DeleteGroup { group: group() },
-            Op::DeleteOffsets { topic } => {
-                Command::DeleteOffsets { group: group(), topic: TOPICS[topic].into(), partitions: None }
             }
-            Op::ExpireOffsets { hours } => Command::ExpireOffsets { retention_ms: hours * 3_600_000 },
+            .into(),
+            Op::DeleteGroup => GroupCommand::Delete { group: group() }.into(),
+            Op::DeleteOffsets { topic } => {
+                OffsetCommand::Delete { group: group(), topic: TOPICS[topic].into(), partitions: None }.into()
+            }
+            Op::ExpireOffsets { hours } => OffsetCommand::Expire { retention_ms: hours * 3_600_000 }.into(),
             Op::Wait { minutes } => return Said::Wait(minutes * 60_000),
             Op::MaxSize { members } => return Said::MaxSize(members),
             Op::InitialDelay { ms } => return Said::InitialDelay(ms),
@@ -258,32 +274,31 @@ impl Op {
 
 /// A command as one of node 1's requests.
 pub fn write(command: Command, seq: u64) -> Write {
-    let lane = match command {
-        Command::JoinGroup { .. } | Command::SyncGroup { .. } => Lane::Delayed,
-        _ => Lane::Immediate,
-    };
-    let is_leaders_own = matches!(command, Command::Expire { .. } | Command::NewCoordinator { .. });
+    let lane = command.lane();
+    let is_leaders_own =
+        matches!(command, Command::NewCoordinator { .. } | Command::Group(GroupCommand::Expire { .. }));
     let request_id = (!is_leaders_own).then_some(RequestId { node: 1, incarnation: 0xa, lane, seq });
     Write { request_id, command }
 }
 
-pub fn floor(lane: Lane, below: u64) -> Acknowledged {
+pub fn acknowledged(lane: Lane, below: u64) -> Acknowledged {
     Acknowledged { node: 1, incarnation: 0xa, lane, below }
 }
 
-/// The requests that faithful clients of all members would send now: thin consumers poll, classic members join
-/// and sync as their state asks them to. Members in `silent` say nothing.
+/// The requests that faithful clients of all members would send now: polling consumers poll, classic
+/// members join and sync as their state asks them to. Members in `silent` say nothing.
 pub fn faithful(state: &State, silent: impl Fn(&MemberId) -> bool) -> Vec<Command> {
     let Some(found) = state.group(&group()) else { return Vec::new() };
     match &found.membership {
         Membership::Simple | Membership::Declared(_) => Vec::new(),
         Membership::Polling(polling) => {
             let present = polling.members.iter().filter(|(id, m)| !m.away && !silent(id));
-            let poll = |id: &MemberId| Command::Poll { group: group(), member: id.clone(), max_messages: 3 };
-            present.map(|(id, _)| poll(id)).collect()
+            let poll =
+                |id: &MemberId| PollingCommand::Poll { group: group(), member: id.clone(), max_messages: 3 };
+            present.map(|(id, _)| poll(id).into()).collect()
         }
         Membership::Classic(classic) => {
-            let sync = |id: &MemberId| Command::SyncGroup {
+            let sync = |id: &MemberId| ClassicCommand::Sync {
                 group: group(),
                 member: id.clone(),
                 instance_id: None,
@@ -294,7 +309,7 @@ pub fn faithful(state: &State, silent: impl Fn(&MemberId) -> bool) -> Vec<Comman
             let preparing = found.state().name() == "PreparingRebalance";
             ids.filter_map(|id| {
                 if classic.pending_sync.contains(id) {
-                    Some(sync(id))
+                    Some(sync(id).into())
                 } else if preparing && !classic.joining.contains(id) {
                     rejoin(state, id)
                 } else {
@@ -315,17 +330,12 @@ fn rejoin(state: &State, id: &MemberId) -> Option<Command> {
         generation: Some(found.generation),
         ..p.clone()
     };
-    Some(Command::JoinGroup {
-        group: group(),
-        member: Some(id.clone()),
-        instance_id: None,
-        session_timeout_ms: 10_000,
-        rebalance_timeout_ms: 60_000,
-        protocols: member.protocols.iter().map(protocol).collect(),
-    })
+    let info = join_info(None, member.protocols.iter().map(protocol).collect());
+    Some(ClassicCommand::Join { group: group(), member: Some(id.clone()), info }.into())
 }
 
-/// What the leader of a cooperative classic group does when partitions were withheld: it joins again.
+/// What the leader of a cooperative classic group does when partitions were withheld: it joins
+/// again.
 pub fn second_round(state: &State) -> Option<Command> {
     rejoin(state, state.group(&group())?.membership.classic()?.leader.as_ref()?)
 }

@@ -1,12 +1,14 @@
-//! A state with its clock, to which the lines of a trace are said. Invariants are checked after every one.
+//! A state with its clock, to which the lines of a trace are said. Invariants are checked after
+//! every one.
 
 use std::fmt::Write as _;
 
 use state_machine::State;
-use state_machine::command::{Batch, Command, Deadline, Query, RequestId, Stamp, Write};
+use state_machine::command::{Batch, Command, RequestId, Stamp, Write};
 use state_machine::event::Event;
+use state_machine::groups::command::{Deadline, GroupCommand};
 use state_machine::invariants::{check, check_step};
-use state_machine::reply::{Outcome, Reply};
+use state_machine::reply::{Answer, Decided};
 
 use super::show;
 use super::words::{Ask, ExpireWhat, Line};
@@ -18,8 +20,8 @@ pub struct World {
 }
 
 impl World {
-    /// Runs a trace: blocks of comments and commands, each followed by `---` and what it printed; a blank line
-    /// ends a block. The result is the same trace with the output as it is now.
+    /// Runs a trace: blocks of comments and commands, each followed by `---` and what it printed; a
+    /// blank line ends a block. The result is the same trace with the output as it is now.
     pub fn run(trace: &str) -> String {
         let mut world = Self::default();
         let mut out = String::new();
@@ -66,16 +68,11 @@ impl World {
     fn answer(&mut self, request_id: Option<RequestId>, ask: Ask) -> String {
         match ask {
             Ask::Command(command) => self.command(request_id, command),
-            Ask::Query(query) => format!("    reply  {}", show::outcome(&self.state.query(&query))),
-            Ask::PollingHeartbeat(group, member) => {
-                let query = Query::PollingHeartbeat { group: group.clone(), member: member.clone() };
-                match self.state.query(&query) {
-                    Ok(Reply::NeedsCommand) => {
-                        self.command(request_id, Command::PollingHeartbeat { group, member })
-                    }
-                    told => format!("    reply  {}", show::outcome(&told)),
-                }
-            }
+            Ask::Query(query) => match self.state.query(&query) {
+                Ok(Answer::NeedsCommand(command)) => self.command(request_id, command),
+                Ok(Answer::Reply(reply)) => format!("    reply  {}", show::outcome(&Ok(reply))),
+                Err(refused) => format!("    reply  {}", show::outcome(&Err(refused))),
+            },
             Ask::Expire(group, what) => {
                 let found = self.state.group(&group);
                 let epoch = found.map_or(0, |g| g.epoch);
@@ -87,10 +84,11 @@ impl World {
                     ExpireWhat::Sync => Deadline::Sync { generation },
                     ExpireWhat::Revocation(member) => Deadline::Revocation { member, generation },
                 };
-                self.command(request_id, Command::Expire { group, deadline })
+                self.command(request_id, GroupCommand::Expire { group, deadline }.into())
             }
-            Ask::Acknowledged(floor) => {
-                self.state.begin(&Batch { stamp: self.stamp, acknowledged: vec![floor], writes: Vec::new() });
+            Ask::Acknowledged(acknowledged) => {
+                let acknowledged = vec![acknowledged];
+                self.state.begin(&Batch { stamp: self.stamp, acknowledged, writes: Vec::new() });
                 self.check();
                 String::new()
             }
@@ -127,25 +125,25 @@ impl World {
 
     fn command(&mut self, request_id: Option<RequestId>, command: Command) -> String {
         let mut events = Vec::new();
-        let outcome = self.apply(Write { request_id, command }, &mut events);
+        let decided = self.apply(Write { request_id, command }, &mut events);
         let mut out = String::new();
         for event in &events {
             writeln!(out, "    event  {}", show::event(event)).expect("a string");
         }
-        write!(out, "    reply  {}", show::outcome(&outcome)).expect("a string");
+        write!(out, "    reply  {}", show::decided(&decided)).expect("a string");
         out
     }
 
     /// Applies one write as a batch of its own.
-    pub fn apply(&mut self, write: Write, events: &mut Vec<Event>) -> Outcome {
+    pub fn apply(&mut self, write: Write, events: &mut Vec<Event>) -> Decided {
         let before = self.state.clone();
         let batch = Batch { stamp: self.stamp, acknowledged: Vec::new(), writes: vec![write] };
         self.state.begin(&batch);
-        let outcome = self.state.apply(&batch.writes[0], Some(events));
+        let decided = self.state.apply(&batch.writes[0], Some(events));
         let broken = check_step(&before, &self.state);
         assert!(broken.is_empty(), "{:?} broke {broken:?}", batch.writes[0]);
         self.check();
-        outcome
+        decided
     }
 
     fn check(&self) {

@@ -2,15 +2,29 @@
 
 use std::fmt::Write as _;
 
-use state_machine::command::{Deadline, RequestId};
+use state_machine::command::RequestId;
 use state_machine::event::Event;
-use state_machine::groups::classic::{Phase, WaitingRequest};
+use state_machine::groups::classic::event::ClassicEvent;
+use state_machine::groups::classic::members::{DelayedKind, Phase};
+use state_machine::groups::classic::reply::ClassicReply;
+use state_machine::groups::command::Deadline;
 use state_machine::groups::event::{GroupEvent, RebalanceReason, RemovalReason};
-use state_machine::groups::{Group, Membership};
+use state_machine::groups::group::{Group, Membership};
+use state_machine::groups::polling::event::PollingEvent;
+use state_machine::groups::polling::reply::{PollingReply, PollingView};
+use state_machine::groups::reply::{Description, GroupReply};
 use state_machine::ids::TopicPartition;
-use state_machine::reply::{
-    Description, Outcome, PollingView, Rejection, Reply, StoredBatch, TopicPartitions,
-};
+use state_machine::keyed_logs::event::KeyedLogEvent;
+use state_machine::keyed_logs::reply::KeyedLogReply;
+use state_machine::offsets::event::OffsetEvent;
+use state_machine::offsets::reply::OffsetReply;
+use state_machine::registers::event::RegisterEvent;
+use state_machine::registers::reply::RegisterReply;
+use state_machine::rejection::Rejection;
+use state_machine::reply::{Decided, Decision, Outcome, Reply};
+use state_machine::topics::event::TopicEvent;
+use state_machine::topics::reply::TopicReply;
+use state_machine::values::{StoredBatch, TopicPartitions};
 
 pub fn time(ms: u64) -> String {
     if ms.is_multiple_of(1_000) { format!("{}s", ms / 1_000) } else { format!("{ms}ms") }
@@ -78,46 +92,46 @@ fn removal(reason: RemovalReason) -> &'static str {
 /// Only what a reader wants to see: lengths and metadata are in the commands.
 pub fn event(event: &Event) -> String {
     match event {
-        Event::LogAppended { key, offset, timestamp, .. } => {
+        Event::Topic(event) => topic_event(event),
+        Event::KeyedLog(KeyedLogEvent::Appended { key, offset, timestamp, .. }) => {
             format!("appended {key} {offset} at={timestamp}")
         }
-        Event::LogCommitted { key, offset } => format!("committed {key} {offset}"),
-        Event::TopicCreated { topic, partitions } => {
-            format!("topic_created {topic} partitions={partitions}")
+        Event::KeyedLog(KeyedLogEvent::Committed { key, offset }) => format!("committed {key} {offset}"),
+        Event::Register(RegisterEvent::Written { key, value }) => {
+            format!("register_written {key} {}", value.text)
         }
-        Event::TopicGrown { topic, partitions } => {
-            format!("topic_grown {topic} partitions={partitions}")
-        }
-        Event::TopicDeleted { topic } => format!("topic_deleted {topic}"),
-        Event::Appended { topic, partition, offset, timestamp, .. } => {
-            format!("appended {topic}-{partition} {offset} at={timestamp}")
-        }
-        Event::OffsetCommitted { group, topic, partition, committed } => {
+        Event::Offset(OffsetEvent::Committed { group, topic, partition, committed }) => {
             format!("offset_committed {group} {topic}-{partition} {}", committed.offset)
         }
-        Event::OffsetRemoved { group, topic, partition } => {
+        Event::Offset(OffsetEvent::Removed { group, topic, partition }) => {
             format!("offset_removed {group} {topic}-{partition}")
         }
-        Event::RegisterWritten { key, value } => format!("register_written {key} {}", value.text),
-        Event::CoordinatorChanged { node } => format!("coordinator_changed n{node}"),
         Event::Group { group, event } => group_event(group.as_str(), event),
+        Event::CoordinatorChanged { node } => format!("coordinator_changed n{node}"),
+    }
+}
+
+fn topic_event(event: &TopicEvent) -> String {
+    match event {
+        TopicEvent::Created { topic, partitions } => {
+            format!("topic_created {topic} partitions={partitions}")
+        }
+        TopicEvent::Grown { topic, partitions } => {
+            format!("topic_grown {topic} partitions={partitions}")
+        }
+        TopicEvent::Deleted { topic } => format!("topic_deleted {topic}"),
+        TopicEvent::Appended { topic, partition, offset, timestamp, .. } => {
+            format!("appended {topic}-{partition} {offset} at={timestamp}")
+        }
     }
 }
 
 fn group_event(group: &str, event: &GroupEvent) -> String {
     match event {
+        GroupEvent::Polling(event) => polling_event(group, event),
+        GroupEvent::Classic(event) => classic_event(group, event),
         GroupEvent::Declared { strategy, assignments, .. } => {
-            format!("declared {group} strategy={strategy} {}", declared(assignments))
-        }
-        GroupEvent::Subscribed { member, subscription } => {
-            let instance = subscription.instance_id.as_ref().map(|i| format!(" instance={i}"));
-            let topics = list(&subscription.topics);
-            format!("subscribed {group}/{member} topics={topics}{}", instance.unwrap_or_default())
-        }
-        GroupEvent::Joined { member, info, waits } => {
-            let offers = list(info.protocols.iter().map(|p| format!("{}({})", p.name, list(&p.topics))));
-            let waits = if waits.is_some() { " waits" } else { "" };
-            format!("joined {group}/{member} offers={offers}{waits}")
+            format!("declared {group} strategy={strategy} {}", declaration(assignments))
         }
         GroupEvent::SeatTaken { instance_id, from, to } => {
             format!("seat_taken {group} instance={instance_id} {from} -> {to}")
@@ -131,34 +145,13 @@ fn group_event(group: &str, event: &GroupEvent) -> String {
             let (why, timeout) = (reason(why), time((*timeout_ms).into()));
             format!("rebalance_started {group} {why} timeout={timeout}{}", initial.unwrap_or_default())
         }
-        GroupEvent::RebalanceExtended { timeout_ms, initial } => match initial {
-            Some(initial) => {
-                format!("rebalance_extended {group} initial_delay={}", time(initial.delay_ms.into()))
-            }
-            None => format!("rebalance_extended {group} timeout={}", time((*timeout_ms).into())),
-        },
-        GroupEvent::JoinCompleted { generation, protocol, leader } => {
-            format!("join_completed {group} generation={generation} protocol={protocol} leader={leader}")
-        }
-        GroupEvent::Emptied { generation } => format!("emptied {group} generation={generation}"),
-        GroupEvent::SyncWaits { member, .. } => format!("sync_waits {group}/{member}"),
-        GroupEvent::SyncFetched { member } => format!("sync_fetched {group}/{member}"),
         GroupEvent::Assigned { generation, targets } => {
             let targets = targets.iter().map(|(id, t)| format!(" {id}>{}", partitions(t)));
             format!("assigned {group} generation={generation}{}", targets.collect::<String>())
         }
-        GroupEvent::Reconciled { member, generation, revoked, assigned } => {
-            let (gave, got) = (partitions(revoked), partitions(assigned));
-            format!("reconciled {group}/{member} generation={generation} gave_up={gave} got={got}")
-        }
         GroupEvent::RebalanceCompleted { generation } => {
             format!("rebalance_completed {group} generation={generation}")
         }
-        GroupEvent::Polled { member, spans } => {
-            let spans = spans.iter().map(|s| format!("{} {}..{}", s.partition, s.from, s.to));
-            format!("polled {group}/{member} {}", list(spans))
-        }
-        GroupEvent::TopicDropped { topic } => format!("topic_dropped {group} {topic}"),
         GroupEvent::Answered { member, request_id: whose, outcome: answer } => {
             format!("answered {group}/{member} {} {}", request_id(whose.as_ref()), outcome(answer))
         }
@@ -166,7 +159,48 @@ fn group_event(group: &str, event: &GroupEvent) -> String {
     }
 }
 
-fn declared<I: std::fmt::Display>(assignments: &[(I, Vec<u32>)]) -> String {
+fn polling_event(group: &str, event: &PollingEvent) -> String {
+    match event {
+        PollingEvent::Subscribed { member, subscription } => {
+            let instance = subscription.instance_id.as_ref().map(|i| format!(" instance={i}"));
+            let topics = list(&subscription.topics);
+            format!("subscribed {group}/{member} topics={topics}{}", instance.unwrap_or_default())
+        }
+        PollingEvent::Reconciled { member, generation, revoked, assigned } => {
+            let (gave, got) = (partitions(revoked), partitions(assigned));
+            format!("reconciled {group}/{member} generation={generation} gave_up={gave} got={got}")
+        }
+        PollingEvent::Polled { member, spans } => {
+            let spans = spans.iter().map(|s| format!("{} {}..{}", s.partition, s.from, s.to));
+            format!("polled {group}/{member} {}", list(spans))
+        }
+        PollingEvent::TopicDropped { topic } => format!("topic_dropped {group} {topic}"),
+    }
+}
+
+fn classic_event(group: &str, event: &ClassicEvent) -> String {
+    match event {
+        ClassicEvent::Joined { member, info, waits } => {
+            let offers = list(info.protocols.iter().map(|p| format!("{}({})", p.name, list(&p.topics))));
+            let waits = if waits.is_some() { " waits" } else { "" };
+            format!("joined {group}/{member} offers={offers}{waits}")
+        }
+        ClassicEvent::RebalanceExtended { timeout_ms, initial } => match initial {
+            Some(initial) => {
+                format!("rebalance_extended {group} initial_delay={}", time(initial.delay_ms.into()))
+            }
+            None => format!("rebalance_extended {group} timeout={}", time((*timeout_ms).into())),
+        },
+        ClassicEvent::JoinCompleted { generation, protocol, leader } => {
+            format!("join_completed {group} generation={generation} protocol={protocol} leader={leader}")
+        }
+        ClassicEvent::Emptied { generation } => format!("emptied {group} generation={generation}"),
+        ClassicEvent::SyncWaits { member, .. } => format!("sync_waits {group}/{member}"),
+        ClassicEvent::SyncFetched { member } => format!("sync_fetched {group}/{member}"),
+    }
+}
+
+fn declaration<I: std::fmt::Display>(assignments: &[(I, Vec<u32>)]) -> String {
     let one = |(id, owned): &(I, Vec<u32>)| {
         format!("{id}>{}", if owned.is_empty() { "-".to_owned() } else { numbers(owned) })
     };
@@ -184,44 +218,68 @@ fn batches(batches: &[StoredBatch]) -> String {
     list(batches.iter().map(batch))
 }
 
+pub fn decided(decided: &Decided) -> String {
+    match decided {
+        Ok(Decision::Delayed { member }) => format!("waits as {member}"),
+        Ok(Decision::Reply(found)) => reply(found),
+        Err(rejection) => refused(rejection),
+    }
+}
+
 pub fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Ok(found) => reply(found),
-        Err(rejection) => format!("refused {} ({rejection})", error_name(rejection)),
+        Err(rejection) => refused(rejection),
     }
+}
+
+fn refused(rejection: &Rejection) -> String {
+    format!("refused {} ({rejection})", error_name(rejection))
 }
 
 fn reply(reply: &Reply) -> String {
     match reply {
         Reply::Done => "ok".to_owned(),
-        Reply::Appended { partition, offset } => {
+        Reply::Topic(TopicReply::Appended { partition, offset }) => {
             format!("appended partition={partition} offset={offset}")
         }
-        Reply::LogMessages(logs) => {
-            list(logs.iter().map(|(key, found)| format!("{key} [{}]", batches(found))))
+        Reply::Topic(TopicReply::Listed(topics)) => {
+            list(topics.iter().map(|(name, n)| format!("{name}={n}")))
         }
-        Reply::LogCommitted(offsets) => list(offsets.iter().map(|(key, offset)| format!("{key}={offset}"))),
-        Reply::Topics(topics) => list(topics.iter().map(|(name, n)| format!("{name}={n}"))),
-        Reply::Fetched { batches: found, high_watermark } => {
+        Reply::Topic(TopicReply::Fetched { batches: found, high_watermark }) => {
             format!("[{}] high_watermark={high_watermark}", batches(found))
         }
-        Reply::Committed { offset, metadata } => {
+        // A keyed log is one partition.
+        Reply::KeyedLog(KeyedLogReply::Appended { offset }) => {
+            format!("appended partition=0 offset={offset}")
+        }
+        Reply::KeyedLog(KeyedLogReply::Messages(logs)) => {
+            list(logs.iter().map(|(key, found)| format!("{key} [{}]", batches(found))))
+        }
+        Reply::KeyedLog(KeyedLogReply::Committed(offsets)) => {
+            list(offsets.iter().map(|(key, offset)| format!("{key}={offset}")))
+        }
+        Reply::Register(RegisterReply::Value(value)) => value.to_string(),
+        Reply::Offset(OffsetReply::Committed { offset, metadata }) => {
             let metadata = metadata.as_ref().map(|m| format!(" metadata={m}"));
             format!("committed {offset}{}", metadata.unwrap_or_default())
         }
-        Reply::Register(value) => value.to_string(),
-        Reply::Declared { assignments, revoked } => {
-            let revoked = revoked.as_ref().map(|r| format!(" revoked {}", declared(r)));
-            format!("{}{}", declared(assignments), revoked.unwrap_or_default())
+        Reply::Group(reply) => group_reply(reply),
+    }
+}
+
+fn group_reply(reply: &GroupReply) -> String {
+    match reply {
+        GroupReply::Declared { assignments, revoked } => {
+            let revoked = revoked.as_ref().map(|r| format!(" revoked {}", declaration(r)));
+            format!("{}{}", declaration(assignments), revoked.unwrap_or_default())
         }
-        Reply::Polling(told) => view(told),
-        Reply::Polled { view: told, spans, .. } => {
+        GroupReply::Polling(PollingReply::Told(told)) => view(told),
+        GroupReply::Polling(PollingReply::Polled { view: told, spans, .. }) => {
             let spans = spans.iter().map(|s| format!("{} {}..{}", s.partition, s.from, s.to));
             format!("{} records {}", view(told), list(spans))
         }
-        Reply::NeedsCommand => "needs a command".to_owned(),
-        Reply::Delayed { member } => format!("waits as {member}"),
-        Reply::Joined { generation, protocol, leader, member_id, members } => {
+        GroupReply::Classic(ClassicReply::Joined { generation, protocol, leader, member_id, members }) => {
             let members = members.iter().map(|m| {
                 let instance = m.instance_id.as_ref().map(|i| format!("[{i}]")).unwrap_or_default();
                 format!("{}{instance}({})", m.member_id, list(&m.topics))
@@ -229,15 +287,17 @@ fn reply(reply: &Reply) -> String {
             let members = list(members);
             format!("joined {member_id} generation={generation} {protocol} leader={leader} members={members}")
         }
-        Reply::Synced { assignment } => format!("synced {}", partitions(assignment)),
-        Reply::Groups(groups) => {
+        GroupReply::Classic(ClassicReply::Synced { assignment }) => {
+            format!("synced {}", partitions(assignment))
+        }
+        GroupReply::Listed(groups) => {
             list(groups.iter().map(|(id, kind, state)| format!("{id}({} {})", kind.name(), state.name())))
         }
-        Reply::Described(description) => described(description),
+        GroupReply::Described(description) => described(description),
     }
 }
 
-/// Kafka's names, by the contract's table.
+/// Kafka's names, by the table of `docs/protocol.md`.
 fn error_name(rejection: &Rejection) -> &'static str {
     match rejection {
         Rejection::UnknownTopic(_) | Rejection::UnknownPartition { .. } => "UNKNOWN_TOPIC_OR_PARTITION",
@@ -354,9 +414,9 @@ pub fn group(name: &str, group: &Group) -> String {
             }
             for (id, m) in &classic.members {
                 write!(out, "\n           {id} reads {}", partitions(&m.assignment)).expect("a string");
-                match m.waits.as_ref().map(|w| (w.request, request_id(w.request_id.as_ref()))) {
-                    Some((WaitingRequest::Join, whose)) => write!(out, " join waits {whose}"),
-                    Some((WaitingRequest::Sync, whose)) => write!(out, " sync waits {whose}"),
+                match m.delayed.as_ref().map(|d| (d.kind, request_id(d.request_id.as_ref()))) {
+                    Some((DelayedKind::Join, whose)) => write!(out, " join waits {whose}"),
+                    Some((DelayedKind::Sync, whose)) => write!(out, " sync waits {whose}"),
                     None if classic.pending_sync.contains(id) => write!(out, " has to sync"),
                     None if classic.away.contains(id) => write!(out, " away"),
                     None => Ok(()),

@@ -1,26 +1,29 @@
 //! The words of a trace: one line becomes one request.
 //!
-//! A line is `[at TIME] [nN#SEQ] VERB WORDS… NAME=VALUE…`. `nN#SEQ` is the request's request id, so that the same
-//! one twice is a retry. Members are written `group/member`, partitions `topic-0`, lists with commas, ranges
-//! `0..5` (both included), times `10s`, `5m`, `1h`, `250` (ms).
+//! A line is `[at TIME] [nN#SEQ] VERB WORDS… NAME=VALUE…`. `nN#SEQ` is the request's request id, so
+//! that the same one twice is a retry. Members are written `group/member`, partitions `topic-0`,
+//! lists with commas, ranges `0..5` (both included), times `10s`, `5m`, `1h`, `250` (ms).
 
 use std::collections::BTreeMap;
 
-use state_machine::command::{
-    Acknowledged, Command, Deadline, Fence, Lane, OffsetCommit, Placement, Protocol, Query, Records,
-    RegisterValue, RequestId, Subscription,
-};
+use state_machine::command::{Acknowledged, Command, Lane, Query, RequestId};
+use state_machine::groups::classic::command::{ClassicCommand, JoinInfo, Protocol};
+use state_machine::groups::command::{Deadline, GroupCommand, GroupQuery};
+use state_machine::groups::polling::command::{PollingCommand, Subscription};
 use state_machine::ids::{Generation, GroupId, MemberId, PartitionId, TopicName, TopicPartition};
-use state_machine::partitions::murmur2;
-use state_machine::reply::TopicPartitions;
+use state_machine::keyed_logs::command::{KeyedLogCommand, KeyedLogQuery};
+use state_machine::offsets::command::{Fence, OffsetCommand, OffsetCommit, OffsetQuery};
+use state_machine::registers::command::{RegisterCommand, RegisterQuery};
+use state_machine::registers::register::RegisterValue;
+use state_machine::topics::command::{TopicCommand, TopicQuery};
+use state_machine::topics::placement::{Placement, murmur2};
+use state_machine::values::{Records, TopicPartitions};
 
 /// What a line asks for.
 #[derive(Debug, Clone)]
 pub enum Ask {
     Command(Command),
     Query(Query),
-    /// A thin heartbeat: a query, and a command where that is not enough.
-    PollingHeartbeat(GroupId, MemberId),
     /// `expire`, with the group's own epoch or generation filled in where the line has none.
     Expire(GroupId, ExpireWhat),
     Acknowledged(Acknowledged),
@@ -142,8 +145,8 @@ fn records(message: &str, count: u32) -> Records {
     Records { count, bytes: message.as_bytes().to_vec().into() }
 }
 
-/// `range(t,u);sticky(t)@t:0,1@3` is range for t and u, and sticky for t, where t-0 and t-1 were owned in
-/// generation 3.
+/// `range(t,u);sticky(t)@t:0,1@3` is range for t and u, and sticky for t, where t-0 and t-1 were
+/// owned in generation 3.
 fn protocols(text: &str) -> Vec<Protocol> {
     let protocol = |part: &str| {
         let mut parts = part.split('@');
@@ -184,20 +187,27 @@ impl Line {
     }
 }
 
+fn command(command: impl Into<Command>) -> Ask {
+    Ask::Command(command.into())
+}
+
+fn query(query: impl Into<Query>) -> Ask {
+    Ask::Query(query.into())
+}
+
 fn ask(w: &Words<'_>) -> Ask {
-    let command = Ask::Command;
     match w.plain(0) {
-        "topic" => command(Command::CreateTopic {
+        "topic" => command(TopicCommand::Create {
             topic: w.plain(1).into(),
             partitions: w.number("partitions").unwrap_or(1),
         }),
-        "grow" => command(Command::CreatePartitions {
+        "grow" => command(TopicCommand::Grow {
             topic: w.plain(1).into(),
             partitions: w.number("partitions").expect("partitions="),
         }),
-        "delete-topic" => command(Command::DeleteTopic { topic: w.plain(1).into() }),
-        "topics" => Ask::Query(Query::ListTopics),
-        "send" => command(Command::Produce {
+        "delete-topic" => command(TopicCommand::Delete { topic: w.plain(1).into() }),
+        "topics" => query(TopicQuery::List),
+        "send" => command(TopicCommand::Produce {
             topic: w.plain(1).into(),
             placement: match (w.number("partition"), w.text("key")) {
                 (Some(partition), _) => Placement::Partition(partition),
@@ -210,20 +220,22 @@ fn ask(w: &Words<'_>) -> Ask {
         "fetch" => {
             let TopicPartition { topic, partition } = partition(w.plain(1));
             let (offset, max_messages) = (w.number("from").unwrap_or(0), w.number("max").unwrap_or(10));
-            Ask::Query(Query::Fetch { topic, partition, offset, max_messages })
+            query(TopicQuery::Fetch { topic, partition, offset, max_messages })
         }
-        "log-send" => command(Command::LogSend { key: w.plain(1).into(), records: records(w.plain(2), 1) }),
-        "log-poll" => Ask::Query(Query::LogPoll { offsets: offsets(w) }),
-        "log-commit" => command(Command::LogCommit { offsets: offsets(w) }),
-        "log-committed" => Ask::Query(Query::LogCommitted { keys: names(w.plain(1)) }),
-        "write" => command(Command::RegisterWrite { key: w.plain(1).into(), value: register(w.plain(2)) }),
-        "cas" => command(Command::RegisterCas {
+        "log-send" => {
+            command(KeyedLogCommand::Send { key: w.plain(1).into(), records: records(w.plain(2), 1) })
+        }
+        "log-poll" => query(KeyedLogQuery::Poll { offsets: offsets(w) }),
+        "log-commit" => command(KeyedLogCommand::Commit { offsets: offsets(w) }),
+        "log-committed" => query(KeyedLogQuery::Committed { keys: names(w.plain(1)) }),
+        "write" => command(RegisterCommand::Write { key: w.plain(1).into(), value: register(w.plain(2)) }),
+        "cas" => command(RegisterCommand::Cas {
             key: w.plain(1).into(),
             from: w.plain(2).into(),
             to: register(w.plain(3)),
             create_if_not_exists: w.has("create"),
         }),
-        "read" => Ask::Query(Query::RegisterRead { key: w.plain(1).into() }),
+        "read" => query(RegisterQuery::Read { key: w.plain(1).into() }),
         "coordinator" => command(Command::NewCoordinator {
             node: w.plain(1).trim_start_matches('n').parse().expect("a node"),
         }),
@@ -262,7 +274,6 @@ fn commit(w: &Words<'_>, group: GroupId) -> OffsetCommit {
 }
 
 fn of_groups(w: &Words<'_>) -> Ask {
-    let command = Ask::Command;
     let generation = || w.number("generation").map(Generation);
     let instance_id = || w.text("instance").map(Into::into);
     match w.plain(0) {
@@ -271,17 +282,21 @@ fn of_groups(w: &Words<'_>) -> Ask {
             let member_id = w.text("member").map(MemberId::from);
             let is_fenced = member_id.is_some() || generation().is_some();
             let fence = is_fenced.then(|| Fence { member_id, generation: generation() });
-            command(Command::CommitOffset { commit, fence })
+            command(OffsetCommand::Commit { commit, fence })
         }
         "thin-commit" => {
             let (group, member) = w.member(1);
-            command(Command::PollingCommit { commit: commit(w, group), member, generation: generation() })
+            command(OffsetCommand::PollingCommit {
+                commit: commit(w, group),
+                member,
+                generation: generation(),
+            })
         }
         "fetch-offset" => {
             let TopicPartition { topic, partition } = partition(w.plain(2));
-            Ask::Query(Query::FetchOffset { group: w.plain(1).into(), topic, partition })
+            query(OffsetQuery::Fetch { group: w.plain(1).into(), topic, partition })
         }
-        "declare" => command(Command::DeclareGroup {
+        "declare" => command(GroupCommand::Declare {
             group: w.plain(1).into(),
             topic: w.text("topic").unwrap_or("default").into(),
             consumers: names(w.text("consumers").unwrap_or("")),
@@ -297,38 +312,40 @@ fn of_groups(w: &Words<'_>) -> Ask {
                 session_timeout_ms: w.time("session", 45_000),
                 rebalance_timeout_ms: w.time("rebalance", 300_000),
             };
-            command(Command::Subscribe { group, member, subscription })
+            command(PollingCommand::Subscribe { group, member, subscription })
         }
         "poll" => {
             let (group, member) = w.member(1);
-            command(Command::Poll { group, member, max_messages: w.number("max").unwrap_or(10) })
+            command(PollingCommand::Poll { group, member, max_messages: w.number("max").unwrap_or(10) })
         }
         "heartbeat" => {
             let (group, member) = w.member(1);
             match generation() {
-                None => Ask::PollingHeartbeat(group, member),
-                Some(generation) => {
-                    Ask::Query(Query::Heartbeat { group, member, instance_id: instance_id(), generation })
-                }
+                None => query(GroupQuery::PollingHeartbeat { group, member }),
+                Some(generation) => query(GroupQuery::ClassicHeartbeat {
+                    group,
+                    member,
+                    instance_id: instance_id(),
+                    generation,
+                }),
             }
         }
         "unsubscribe" => {
             let (group, member) = w.member(1);
-            command(Command::Unsubscribe { group, member, permanent: w.has("permanent") })
+            command(PollingCommand::Unsubscribe { group, member, permanent: w.has("permanent") })
         }
         "join" => {
             let (group, member) = match w.plain(1).split_once('/') {
                 Some((group, member)) => (group.into(), Some(member.into())),
                 None => (w.plain(1).into(), None),
             };
-            command(Command::JoinGroup {
-                group,
-                member,
+            let info = JoinInfo {
                 instance_id: instance_id(),
                 session_timeout_ms: w.time("session", 45_000),
                 rebalance_timeout_ms: w.time("rebalance", 300_000),
                 protocols: protocols(w.text("offers").unwrap_or("range(t)")),
-            })
+            };
+            command(ClassicCommand::Join { group, member, info })
         }
         "sync" => {
             let (group, member) = w.member(1);
@@ -336,7 +353,7 @@ fn of_groups(w: &Words<'_>) -> Ask {
                 let (member, owned) = part.split_once('>').expect("member>partitions");
                 (MemberId::from(member), by_topic(owned))
             };
-            command(Command::SyncGroup {
+            command(ClassicCommand::Sync {
                 group,
                 member,
                 instance_id: instance_id(),
@@ -347,19 +364,19 @@ fn of_groups(w: &Words<'_>) -> Ask {
         "leave" => {
             let (group, member) = w.member(1);
             let permanent = w.has("permanent");
-            command(Command::LeaveGroup { group, member, instance_id: instance_id(), permanent })
+            command(ClassicCommand::Leave { group, member, instance_id: instance_id(), permanent })
         }
         "expire" => expire(w),
-        "list" => Ask::Query(Query::ListGroups),
-        "describe" => Ask::Query(Query::DescribeGroup { group: w.plain(1).into() }),
-        "delete-group" => command(Command::DeleteGroup { group: w.plain(1).into() }),
-        "delete-offsets" => command(Command::DeleteOffsets {
+        "list" => query(GroupQuery::List),
+        "describe" => query(GroupQuery::Describe { group: w.plain(1).into() }),
+        "delete-group" => command(GroupCommand::Delete { group: w.plain(1).into() }),
+        "delete-offsets" => command(OffsetCommand::Delete {
             group: w.plain(1).into(),
             topic: w.plain(2).into(),
             partitions: w.text("partitions").map(numbers),
         }),
         "expire-offsets" => {
-            command(Command::ExpireOffsets { retention_ms: time(w.text("retention").expect("retention=")) })
+            command(OffsetCommand::Expire { retention_ms: time(w.text("retention").expect("retention=")) })
         }
         other => panic!("`{}`: unknown verb `{other}`", w.line),
     }

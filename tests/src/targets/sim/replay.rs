@@ -8,10 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use state_machine::command::{Batch, Command, RequestId, Write};
 use state_machine::event::Event;
+use state_machine::groups::classic::event::ClassicEvent;
 use state_machine::groups::event::{GroupEvent, RemovalReason, Touched};
-use state_machine::groups::{Group, Membership};
+use state_machine::groups::group::{Group, Membership};
+use state_machine::groups::polling::event::PollingEvent;
 use state_machine::ids::{Generation, GroupId, MemberId};
-use state_machine::reply::{Outcome, TopicPartitions};
+use state_machine::offsets::command::OffsetCommand;
+use state_machine::offsets::event::OffsetEvent;
+use state_machine::reply::Decided;
+use state_machine::values::TopicPartitions;
 use state_machine::{State, invariants};
 
 use super::watch::{Entry, Notes, hash};
@@ -125,11 +130,11 @@ impl Replay {
     fn member_change(&mut self, place: &Place<'_>, group: &GroupId, event: &GroupEvent) {
         let session_us = |ms: u32| Micros::from(ms) * 1_000;
         match event {
-            GroupEvent::Subscribed { member, subscription } => {
+            GroupEvent::Polling(PollingEvent::Subscribed { member, subscription }) => {
                 let timeout_us = session_us(subscription.session_timeout_ms);
                 self.came(place, group, member, timeout_us);
             }
-            GroupEvent::Joined { member, info, .. } => {
+            GroupEvent::Classic(ClassicEvent::Joined { member, info, .. }) => {
                 self.came(place, group, member, session_us(info.session_timeout_ms));
             }
             GroupEvent::SeatTaken { from, to, .. } => {
@@ -151,18 +156,22 @@ impl Replay {
                 };
                 self.went(place, group, member, change);
             }
-            GroupEvent::Declared { .. }
+            GroupEvent::Polling(
+                PollingEvent::Reconciled { .. }
+                | PollingEvent::Polled { .. }
+                | PollingEvent::TopicDropped { .. },
+            )
+            | GroupEvent::Classic(
+                ClassicEvent::RebalanceExtended { .. }
+                | ClassicEvent::JoinCompleted { .. }
+                | ClassicEvent::Emptied { .. }
+                | ClassicEvent::SyncWaits { .. }
+                | ClassicEvent::SyncFetched { .. },
+            )
+            | GroupEvent::Declared { .. }
             | GroupEvent::RebalanceStarted { .. }
-            | GroupEvent::RebalanceExtended { .. }
-            | GroupEvent::JoinCompleted { .. }
-            | GroupEvent::Emptied { .. }
-            | GroupEvent::SyncWaits { .. }
-            | GroupEvent::SyncFetched { .. }
             | GroupEvent::Assigned { .. }
-            | GroupEvent::Reconciled { .. }
             | GroupEvent::RebalanceCompleted { .. }
-            | GroupEvent::Polled { .. }
-            | GroupEvent::TopicDropped { .. }
             | GroupEvent::Answered { .. }
             | GroupEvent::Removed => {}
         }
@@ -217,13 +226,13 @@ impl Replay {
         &mut self,
         index: u64,
         said: &Write,
-        outcome: &Outcome,
+        outcome: &Decided,
         events: &[Event],
         generation: Option<Generation>,
     ) {
         let Some(named) = named(&said.command).filter(|_| outcome.is_ok()) else { return };
         for event in events {
-            let Event::OffsetCommitted { group, topic, partition, committed } = event else {
+            let Event::Offset(OffsetEvent::Committed { group, topic, partition, committed }) = event else {
                 continue;
             };
             let log = self.state.topic(topic).and_then(|topic| topic.partitions.get(*partition as usize));
@@ -253,12 +262,12 @@ struct Named<'a> {
 
 fn named(command: &Command) -> Option<Named<'_>> {
     match command {
-        Command::CommitOffset { commit, fence } => {
+        Command::Offset(OffsetCommand::Commit { commit, fence }) => {
             let member = fence.as_ref().and_then(|fence| fence.member_id.as_ref());
             let generation = fence.as_ref().and_then(|fence| fence.generation);
             Some(Named { group: &commit.group, member, generation, bounded: false })
         }
-        Command::PollingCommit { commit, member, generation } => {
+        Command::Offset(OffsetCommand::PollingCommit { commit, member, generation }) => {
             let (member, generation) = (Some(member), *generation);
             Some(Named { group: &commit.group, member, generation, bounded: true })
         }

@@ -1,19 +1,50 @@
 //! What events make of a classic group's members. Decides nothing.
 
-use super::{Classic, InitialWait, Phase, WaitingRequest, Waits};
-use crate::command::{Protocol, RequestId};
-use crate::groups::event::{InitialDelay, JoinInfo};
-use crate::groups::polling::each;
-use crate::ids::{InstanceId, MemberId, ProtocolName};
-use crate::reply::TopicPartitions;
+use super::command::{JoinInfo, Protocol};
+use super::event::{ClassicEvent, InitialDelay};
+use super::members::{Classic, DelayedKind, DelayedRequest, InitialWait, Phase};
+use crate::command::RequestId;
+use crate::groups::group::{Group, Membership};
+use crate::groups::members::Members;
+use crate::ids::{Generation, InstanceId, MemberId, Millis, ProtocolName};
+use crate::values::{TopicPartitions, each};
+
+impl Group {
+    /// Makes a fact about its classic members true.
+    pub(in crate::groups) fn evolve_classic(&mut self, event: &ClassicEvent, now_ms: Millis) {
+        if let ClassicEvent::Joined { .. } = event
+            && self.membership.classic().is_none()
+        {
+            self.membership = Membership::Classic(Classic::default());
+        }
+        let Membership::Classic(classic) = &mut self.membership else {
+            panic!("only a classic group meets {event:?}");
+        };
+        match event {
+            ClassicEvent::Joined { member, info, waits } => classic.joined(member, info, waits.as_ref()),
+            ClassicEvent::RebalanceExtended { timeout_ms, initial } => {
+                self.epoch += 1;
+                classic.prepare(*timeout_ms, *initial);
+            }
+            ClassicEvent::JoinCompleted { generation, protocol, leader } => {
+                self.generation = *generation;
+                classic.join_completed(protocol, leader);
+            }
+            ClassicEvent::Emptied { generation } => {
+                self.generation = *generation;
+                self.emptied_ms = now_ms;
+                *classic = Classic::default();
+            }
+            ClassicEvent::SyncWaits { member, request_id } => classic.sync_waits(member, *request_id),
+            ClassicEvent::SyncFetched { member } => {
+                classic.pending_sync.remove(member);
+            }
+        }
+    }
+}
 
 impl Classic {
-    pub(in crate::groups) fn joined(
-        &mut self,
-        id: &MemberId,
-        info: &JoinInfo,
-        waits: Option<&Option<RequestId>>,
-    ) {
+    fn joined(&mut self, id: &MemberId, info: &JoinInfo, waits: Option<&Option<RequestId>>) {
         let is_new = !self.members.contains_key(id);
         let member = self.members.entry(id.clone()).or_default();
         member.is_new |= is_new;
@@ -24,7 +55,7 @@ impl Classic {
         member.rebalance_timeout_ms = info.rebalance_timeout_ms;
         let old = std::mem::replace(&mut member.protocols, info.protocols.clone());
         if let Some(request_id) = waits {
-            member.waits = Some(Waits { request: WaitingRequest::Join, request_id: *request_id });
+            member.delayed = Some(DelayedRequest { kind: DelayedKind::Join, request_id: *request_id });
             self.joining.insert(id.clone());
         }
         self.count_protocols(&old, &info.protocols);
@@ -53,9 +84,48 @@ impl Classic {
         }
     }
 
-    pub(in crate::groups) fn seat_taken(&mut self, instance_id: &InstanceId, from: &MemberId, to: &MemberId) {
+    fn prepare(&mut self, timeout_ms: u32, initial: Option<InitialDelay>) {
+        let initial = initial.map(|delay| InitialWait { delay, joined: false });
+        self.phase = Phase::Preparing { timeout_ms, initial };
+    }
+
+    fn stop_syncs(&mut self) {
+        self.pending_sync.clear();
+        for member in self.members.values_mut() {
+            if member.delayed.as_ref().is_some_and(|d| d.kind == DelayedKind::Sync) {
+                member.delayed = None;
+            }
+        }
+    }
+
+    fn join_completed(&mut self, protocol: &ProtocolName, leader: &MemberId) {
+        self.phase = Phase::Completing;
+        self.sync_timeout_ms = self.rebalance_timeout_ms();
+        self.protocol = Some(protocol.clone());
+        self.leader = Some(leader.clone());
+        self.joining.clear();
+        self.owners.clear();
+        self.pending_sync = self.members.keys().filter(|id| !self.away.contains(*id)).cloned().collect();
+        for member in self.members.values_mut() {
+            member.delayed = None;
+            member.is_new = false;
+            member.assignment.clear();
+        }
+        let topics = self.members.values().filter_map(|m| m.protocol(protocol)).flat_map(|p| &p.topics);
+        self.subscribed = topics.cloned().collect();
+    }
+
+    fn sync_waits(&mut self, id: &MemberId, request_id: Option<RequestId>) {
+        let member = self.members.get_mut(id).expect("who syncs is there");
+        member.delayed = Some(DelayedRequest { kind: DelayedKind::Sync, request_id });
+        self.pending_sync.remove(id);
+    }
+}
+
+impl Members for Classic {
+    fn seat_taken(&mut self, instance_id: &InstanceId, from: &MemberId, to: &MemberId) {
         let mut member = self.members.remove(from).expect("a seat that is taken has a member");
-        member.waits = None;
+        member.delayed = None;
         for partition in each(&member.assignment) {
             self.owners.insert(partition, to.clone());
         }
@@ -71,14 +141,14 @@ impl Classic {
         }
     }
 
-    pub(in crate::groups) fn seat_kept(&mut self, id: &MemberId) {
-        self.members.get_mut(id).expect("who goes was there").waits = None;
+    fn seat_kept(&mut self, id: &MemberId) {
+        self.members.get_mut(id).expect("who goes was there").delayed = None;
         self.joining.remove(id);
         self.pending_sync.remove(id);
         self.away.insert(id.clone());
     }
 
-    pub(in crate::groups) fn removed(&mut self, id: &MemberId) {
+    fn removed(&mut self, id: &MemberId) {
         let member = self.members.remove(id).expect("who goes was there");
         self.count_protocols(&member.protocols, &[]);
         for partition in each(&member.assignment) {
@@ -96,68 +166,25 @@ impl Classic {
         }
     }
 
-    pub(in crate::groups) fn rebalance_started(&mut self, timeout_ms: u32, initial: Option<InitialDelay>) {
-        let initial = initial.map(|delay| InitialWait { delay, joined: false });
-        self.phase = Phase::Preparing { timeout_ms, initial };
+    fn rebalance_started(&mut self, timeout_ms: u32, initial: Option<InitialDelay>) {
+        self.prepare(timeout_ms, initial);
         self.stop_syncs();
     }
 
-    pub(in crate::groups) fn rebalance_extended(&mut self, timeout_ms: u32, initial: Option<InitialDelay>) {
-        let initial = initial.map(|delay| InitialWait { delay, joined: false });
-        self.phase = Phase::Preparing { timeout_ms, initial };
-    }
-
-    fn stop_syncs(&mut self) {
-        self.pending_sync.clear();
-        for member in self.members.values_mut() {
-            if member.waits.as_ref().is_some_and(|w| w.request == WaitingRequest::Sync) {
-                member.waits = None;
-            }
-        }
-    }
-
-    pub(in crate::groups) fn join_completed(&mut self, protocol: &ProtocolName, leader: &MemberId) {
-        self.phase = Phase::Completing;
-        self.sync_timeout_ms = self.rebalance_timeout_ms();
-        self.protocol = Some(protocol.clone());
-        self.leader = Some(leader.clone());
-        self.joining.clear();
-        self.owners.clear();
-        self.pending_sync = self.members.keys().filter(|id| !self.away.contains(*id)).cloned().collect();
-        for member in self.members.values_mut() {
-            member.waits = None;
-            member.is_new = false;
-            member.assignment.clear();
-        }
-        let topics = self.members.values().filter_map(|m| m.protocol(protocol)).flat_map(|p| &p.topics);
-        self.subscribed = topics.cloned().collect();
-    }
-
-    pub(in crate::groups) fn emptied(&mut self) {
-        *self = Self::default();
-    }
-
-    pub(in crate::groups) fn sync_waits(&mut self, id: &MemberId, request_id: Option<RequestId>) {
-        let member = self.members.get_mut(id).expect("who syncs is there");
-        member.waits = Some(Waits { request: WaitingRequest::Sync, request_id });
-        self.pending_sync.remove(id);
-    }
-
-    pub(in crate::groups) fn sync_fetched(&mut self, id: &MemberId) {
-        self.pending_sync.remove(id);
-    }
-
-    pub(in crate::groups) fn assigned(&mut self, targets: &[(MemberId, TopicPartitions)]) {
+    fn assigned(&mut self, _generation: Generation, targets: &[(MemberId, TopicPartitions)]) {
         self.phase = Phase::Stable;
         for (id, target) in targets {
             self.owners.extend(each(target).map(|p| (p, id.clone())));
             self.members.get_mut(id).expect("targets are for members").assignment.clone_from(target);
         }
         for member in self.members.values_mut() {
-            member.waits = None;
+            member.delayed = None;
         }
         if let Some(leader) = &self.leader {
             self.pending_sync.remove(leader);
         }
     }
+
+    /// Its assignment was the end.
+    fn rebalance_completed(&mut self) {}
 }

@@ -1,13 +1,15 @@
-//! A classic member's heartbeat: it is alive, and learns of a rebalance. Leaves no trace in the log.
+//! A classic member's heartbeat: it is alive, and learns of a rebalance. Leaves no trace in the
+//! log.
 
-use super::Phase;
-use crate::groups::classic_of;
+use super::members::Phase;
+use super::members_of;
 use crate::ids::{Generation, GroupId, InstanceId, MemberId};
-use crate::reply::{Outcome, Rejection, Reply};
+use crate::rejection::Rejection;
+use crate::reply::{Outcome, Reply};
 use crate::state::State;
 
-/// Order of checks, as in Kafka: member, generation, state. While members wait for their assignment nothing
-/// is wrong; while they should join, REBALANCE_IN_PROGRESS tells them to.
+/// Order of checks, as in Kafka: member, generation, state. While members wait for their assignment
+/// nothing is wrong; while they should join, REBALANCE_IN_PROGRESS tells them to.
 pub(in crate::groups) fn query(
     state: &State,
     id: &GroupId,
@@ -15,11 +17,11 @@ pub(in crate::groups) fn query(
     instance_id: Option<&InstanceId>,
     generation: Generation,
 ) -> Outcome {
-    let members = classic_of(state, id, member)?;
+    let (group, members) = members_of(state, id, member)?;
     members.present(id, member, instance_id)?;
-    let current = state.group(id).expect("it has the member").generation;
-    if generation != current {
-        return Err(Rejection::IllegalGeneration { group: id.clone(), given: generation, current });
+    if generation != group.generation {
+        let (group, current) = (id.clone(), group.generation);
+        return Err(Rejection::IllegalGeneration { group, given: generation, current });
     }
     match members.phase {
         Phase::Preparing { .. } => Err(Rejection::RebalanceInProgress(id.clone())),

@@ -2,24 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use super::rebalance::{classic, joined, joins_may_finish, maybe_finish, prepare};
-use super::{Classic, ClassicMember, Phase, WaitingRequest, leave, replace, unknown};
-use crate::apply::Transition;
+use super::command::JoinInfo;
+use super::event::ClassicEvent;
+use super::members::{Classic, ClassicMember, DelayedKind, Phase};
+use super::rebalance::{answer, classic, joined, joins_may_finish, maybe_finish, prepare};
+use super::{leave, replace};
 use crate::command::RequestId;
-use crate::groups::event::{GroupEvent, JoinInfo, RebalanceReason, RemovalReason};
-use crate::groups::{Group, answer, emit};
+use crate::groups::event::{RebalanceReason, RemovalReason};
+use crate::groups::group::Group;
 use crate::ids::{GroupId, InstanceId, MemberId};
-use crate::reply::{Outcome, Rejection, Reply};
+use crate::rejection::Rejection;
+use crate::reply::{Decided, Decision};
+use crate::transition::Transition;
 
-/// Order of checks, as in Kafka: group exists or the member is new; group of another kind; size; protocols;
-/// static identity; member. A member that comes too late into a group that has become too large is removed,
-/// which is the one refusal that changes something.
-pub(in crate::groups) fn join(
+/// Order of checks, as in Kafka: group exists or the member is new; group of another kind; size;
+/// protocols; static identity; member. A member that comes too late into a group that has become
+/// too large is removed, which is the one refusal that changes something.
+pub(super) fn join(
     tx: &mut Transition<'_>,
     id: &GroupId,
     member: Option<&MemberId>,
     mut info: JoinInfo,
-) -> Outcome {
+) -> Decided {
     // A name that is offered twice counts once, where it comes first: votes are counted by name.
     let mut names = BTreeSet::new();
     info.protocols.retain(|protocol| names.insert(protocol.name.clone()));
@@ -31,7 +35,7 @@ pub(in crate::groups) fn join(
     let empty = Classic::default();
     let members = group.membership.classic().unwrap_or(&empty);
     if let (Some(member), None) = (member, tx.state().group(id)) {
-        return Err(unknown(id, member));
+        return Err(Rejection::unknown_member(id, member));
     }
     let seat = info.instance_id.as_ref().and_then(|i| members.instances.get(i)).cloned();
     let limit = tx.state().limits().max_size;
@@ -72,9 +76,9 @@ fn accepts(members: &Classic, member: Option<&MemberId>, limit: u32) -> bool {
     }
 }
 
-fn add(tx: &mut Transition<'_>, id: &GroupId, info: JoinInfo) -> Outcome {
+fn add(tx: &mut Transition<'_>, id: &GroupId, info: JoinInfo) -> Decided {
     let member = new_id(tx, id, &info);
-    park(tx, id, &member, info);
+    delay(tx, id, &member, info);
     match classic(tx.state(), id).1.phase {
         Phase::Preparing { .. } => finish_if_last(tx, id, &member),
         Phase::Empty | Phase::Completing | Phase::Stable => {
@@ -84,7 +88,7 @@ fn add(tx: &mut Transition<'_>, id: &GroupId, info: JoinInfo) -> Outcome {
     Ok(outcome(tx, id, &member))
 }
 
-fn rejoin(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinInfo) -> Outcome {
+fn rejoin(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinInfo) -> Decided {
     let members = classic(tx.state(), id).1;
     let unchanged = members.members[member].protocols == info.protocols;
     let is_away = members.away.contains(member);
@@ -92,7 +96,7 @@ fn rejoin(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinIn
     let rebalances = match members.phase {
         Phase::Empty => unreachable!("a known member is in a group that is not empty"),
         Phase::Preparing { .. } => {
-            park(tx, id, member, info);
+            delay(tx, id, member, info);
             finish_if_last(tx, id, member);
             return Ok(outcome(tx, id, member));
         }
@@ -101,22 +105,23 @@ fn rejoin(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinIn
         Phase::Stable => !unchanged || leads,
     };
     if rebalances {
-        park(tx, id, member, info);
+        delay(tx, id, member, info);
         prepare(tx, id, RebalanceReason::MemberRejoined(member.clone()), Some(member));
     } else if is_away {
-        emit(tx, id, GroupEvent::Joined { member: member.clone(), info, waits: None });
+        tx.emit_group(id, ClassicEvent::Joined { member: member.clone(), info, waits: None });
     }
     Ok(outcome(tx, id, member))
 }
 
-/// Makes a member wait for the end of the join phase. A request of its that waits already is over.
-pub(super) fn park(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinInfo) {
-    let waits = classic_member(tx, id, member).and_then(|m| m.waits.clone());
-    if let Some(waits) = waits {
-        answer(tx, id, member, waits.request_id, Err(Rejection::RebalanceInProgress(id.clone())));
+/// Delays a member's join until the end of the join phase. A request of its that is delayed already
+/// is over.
+pub(super) fn delay(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinInfo) {
+    let delayed = classic_member(tx, id, member).and_then(|m| m.delayed.clone());
+    if let Some(delayed) = delayed {
+        answer(tx, id, member, delayed.request_id, Err(Rejection::RebalanceInProgress(id.clone())));
     }
     let request_id = tx.request_id();
-    emit(tx, id, GroupEvent::Joined { member: member.clone(), info, waits: Some(request_id) });
+    tx.emit_group(id, ClassicEvent::Joined { member: member.clone(), info, waits: Some(request_id) });
 }
 
 pub(super) fn finish_if_last(tx: &mut Transition<'_>, id: &GroupId, own: &MemberId) {
@@ -125,12 +130,12 @@ pub(super) fn finish_if_last(tx: &mut Transition<'_>, id: &GroupId, own: &Member
     }
 }
 
-/// The outcome of a join as things stand: the answer, or that it waits.
-pub(super) fn outcome(tx: &Transition<'_>, id: &GroupId, member: &MemberId) -> Reply {
-    let waits = classic_member(tx, id, member).and_then(|m| m.waits.as_ref());
-    match waits.map(|w| w.request) {
-        Some(WaitingRequest::Join) => Reply::Delayed { member: member.clone() },
-        Some(WaitingRequest::Sync) | None => joined(tx.state(), id, member),
+/// What a join comes to as things stand: the answer, or that it is delayed.
+pub(super) fn outcome(tx: &Transition<'_>, id: &GroupId, member: &MemberId) -> Decision {
+    let delayed = classic_member(tx, id, member).and_then(|m| m.delayed.as_ref());
+    match delayed.map(|d| d.kind) {
+        Some(DelayedKind::Join) => Decision::Delayed { member: member.clone() },
+        Some(DelayedKind::Sync) | None => Decision::Reply(joined(tx.state(), id, member)),
     }
 }
 
@@ -138,8 +143,8 @@ fn classic_member<'a>(tx: &'a Transition<'_>, id: &GroupId, member: &MemberId) -
     tx.state().group(id)?.membership.classic()?.members.get(member)
 }
 
-/// The id of the member that a first join makes, so that a retry makes the same: the static identity or
-/// `consumer`, then the node, its life and the request's number.
+/// The id of the member that a first join makes, so that a retry makes the same: the static
+/// identity or `consumer`, then the node, its incarnation and the request's number.
 pub(crate) fn member_id_for(request_id: &RequestId, instance_id: Option<&InstanceId>) -> MemberId {
     let base = base(instance_id);
     format!("{base}-{}-{:x}-{}", request_id.node, request_id.incarnation, request_id.seq).into()
@@ -149,7 +154,8 @@ fn base(instance_id: Option<&InstanceId>) -> &str {
     instance_id.map_or("consumer", InstanceId::as_str)
 }
 
-/// A new member's id: that [made](member_id_for) from its request, or without an request id the first free number.
+/// A new member's id: that [made](member_id_for) from its request, or without a request id the
+/// first free number.
 pub(super) fn new_id(tx: &Transition<'_>, id: &GroupId, info: &JoinInfo) -> MemberId {
     let instance_id = info.instance_id.as_ref();
     match tx.request_id() {

@@ -1,23 +1,24 @@
 //! A classic member goes: it says so, or its session is over.
 
-use super::rebalance::{classic, joins_may_finish, maybe_finish, prepare};
-use super::{Phase, unknown};
-use crate::apply::Transition;
+use super::members::Phase;
+use super::members_of;
+use super::rebalance::{answer, classic, joins_may_finish, maybe_finish, prepare};
 use crate::groups::event::{GroupEvent, RebalanceReason, RemovalReason};
-use crate::groups::{answer, classic_of, emit};
 use crate::ids::{GroupId, InstanceId, MemberId};
-use crate::reply::{Outcome, Rejection, Reply};
+use crate::rejection::Rejection;
+use crate::reply::{Outcome, Reply};
+use crate::transition::Transition;
 
-/// A dynamic member is gone at once. A static one keeps its seat until its session ends, unless it leaves for
-/// good; that may also be said of a member that is away.
-pub(in crate::groups) fn leave(
+/// A dynamic member is gone at once. A static one keeps its seat until its session ends, unless it
+/// leaves for good; that may also be said of a member that is away.
+pub(super) fn leave(
     tx: &mut Transition<'_>,
     id: &GroupId,
     member: &MemberId,
     instance_id: Option<&InstanceId>,
     permanent: bool,
 ) -> Outcome {
-    let members = classic_of(tx.state(), id, member)?;
+    let (_, members) = members_of(tx.state(), id, member)?;
     let found = members.known(id, member, instance_id)?;
     if found.instance_id.is_none() || permanent {
         remove(tx, id, member, RemovalReason::Left);
@@ -25,7 +26,7 @@ pub(in crate::groups) fn leave(
     }
     members.present(id, member, instance_id)?;
     stop_waiting(tx, id, member);
-    emit(tx, id, GroupEvent::SeatKept { member: member.clone() });
+    tx.emit_group(id, GroupEvent::SeatKept { member: member.clone() });
     let members = classic(tx.state(), id).1;
     match members.phase {
         Phase::Preparing { .. } if joins_may_finish(members) => maybe_finish(tx, id, None),
@@ -39,14 +40,9 @@ pub(in crate::groups) fn leave(
 }
 
 /// A member goes, and its seat with it.
-pub(in crate::groups) fn remove(
-    tx: &mut Transition<'_>,
-    id: &GroupId,
-    member: &MemberId,
-    reason: RemovalReason,
-) {
+pub(super) fn remove(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, reason: RemovalReason) {
     stop_waiting(tx, id, member);
-    emit(tx, id, GroupEvent::MemberRemoved { member: member.clone(), reason });
+    tx.emit_group(id, GroupEvent::MemberRemoved { member: member.clone(), reason });
     let members = classic(tx.state(), id).1;
     match members.phase {
         Phase::Stable | Phase::Completing => {
@@ -61,9 +57,8 @@ pub(in crate::groups) fn remove(
 }
 
 fn stop_waiting(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId) {
-    let waits = classic(tx.state(), id).1.members.get(member).and_then(|m| m.waits.clone());
-    if let Some(waits) = waits {
-        let outcome: Result<_, Rejection> = Err(unknown(id, member));
-        answer(tx, id, member, waits.request_id, outcome);
+    let delayed = classic(tx.state(), id).1.members.get(member).and_then(|m| m.delayed.clone());
+    if let Some(delayed) = delayed {
+        answer(tx, id, member, delayed.request_id, Err(Rejection::unknown_member(id, member)));
     }
 }

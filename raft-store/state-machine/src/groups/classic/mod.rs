@@ -1,207 +1,69 @@
-//! Kafka's classic protocol: members join, the group's leader assigns, members fetch what it assigned.
+//! Kafka's classic protocol: members join, the group's leader assigns, members fetch what it
+//! assigned.
 //!
-//! The states and the order of checks are Kafka's (`ClassicGroup`, `GroupMetadataManager`), with two
-//! differences that follow from where this runs. Nothing is rolled back at a change of coordinator: the join
-//! phase and the requests that wait are part of the replicated state. And ids are made from the request's
-//! request id, so that a join that is retried is the same join (KIP-394's round with MEMBER_ID_REQUIRED, which
-//! guards against lost replies, is not needed).
+//! The states and the order of checks are Kafka's (`ClassicGroup`, `GroupMetadataManager`), with
+//! two differences that follow from where this runs. Nothing is rolled back at a change of
+//! coordinator: the join phase and the delayed requests are part of the replicated state. And ids
+//! are made from the request's request id, so that a join that is retried is the same join
+//! (KIP-394's round with MEMBER_ID_REQUIRED, which guards against lost replies, is not needed).
 //!
-//! Where the contract is silent:
-//! * A static member that left without `permanent` is *away*: its seat stays until its session ends, but no
-//!   rebalance waits for it, and its old id is unknown until it joins again. If it leads a group that waits
-//!   for its assignment, the rebalance begins anew.
-//! * A static member that comes back with other topics under the elected protocol sets off a rebalance. (Kafka
-//!   leaves that to the client, which joins a second time.)
+//! Where `docs/protocol.md` is silent:
+//! * A static member that left without `permanent` is *away*: its seat stays until its session
+//!   ends, but no rebalance waits for it, and its old id is unknown until it joins again. If it
+//!   leads a group that waits for its assignment, the rebalance begins anew.
+//! * A static member that comes back with other topics under the elected protocol sets off a
+//!   rebalance. (Kafka leaves that to the client, which joins a second time.)
 //! * A change of a topic that the group reads sets off a rebalance here, not at the group's leader.
-//! * A member may commit what is not assigned to anybody, as a cooperative consumer does for partitions that
-//!   it just gave up, but not what is another's in this generation.
-//! * Where the leader goes, the member with the smallest id that has joined follows; a tie in the vote for
-//!   the protocol is won by the smallest name.
+//! * A member may commit what is not assigned to anybody, as a cooperative consumer does for
+//!   partitions that it just gave up, but not what is another's in this generation.
+//! * Where the leader goes, the member with the smallest id that has joined follows; a tie in the
+//!   vote for the protocol is won by the smallest name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::groups::group::Group;
+use crate::ids::{GroupId, MemberId};
+use crate::rejection::Rejection;
+use crate::reply::Decided;
+use crate::state::State;
+use crate::transition::Transition;
 
-use serde::{Deserialize, Serialize};
-
-use super::event::InitialDelay;
-use crate::command::{Protocol, RequestId};
-use crate::ids::{GroupId, InstanceId, MemberId, ProtocolName, TopicName, TopicPartition};
-use crate::reply::{GroupState, Rejection, TopicPartitions};
-
+pub mod command;
+mod deadlines;
+pub mod event;
 mod evolve;
+pub(super) mod expire;
+mod fence;
 pub(super) mod heartbeat;
-pub(super) mod join;
+mod invariants;
+pub(crate) mod join;
 pub(super) mod leave;
+pub mod members;
 pub(super) mod rebalance;
 mod replace;
+pub mod reply;
 pub(super) mod sync;
 
-pub(crate) use join::member_id_for;
+use command::ClassicCommand;
+use members::Classic;
 
-/// How long a new member may wait in its first join before it counts as gone (fixed in Kafka too), in ms.
-pub const NEW_MEMBER_JOIN_TIMEOUT_MS: u32 = 300_000;
-
-/// The members of a classic group.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Classic {
-    /// What the group is doing.
-    pub phase: Phase,
-    /// The elected protocol; `None` before the first election and in an empty group.
-    pub protocol: Option<ProtocolName>,
-    /// The member that assigns.
-    pub leader: Option<MemberId>,
-    /// By id.
-    pub members: BTreeMap<MemberId, ClassicMember>,
-    /// Who has the seat of each static identity.
-    pub instances: BTreeMap<InstanceId, MemberId>,
-    /// How many members offer each protocol.
-    pub offered: BTreeMap<ProtocolName, u32>,
-    /// The topics that members read under the elected protocol, as of the last join phase.
-    pub subscribed: BTreeSet<TopicName>,
-    /// Members whose join waits.
-    pub joining: BTreeSet<MemberId>,
-    /// Static members whose seats are kept, but which are not there.
-    pub away: BTreeSet<MemberId>,
-    /// Members of the generation that have not yet asked for their assignment.
-    pub pending_sync: BTreeSet<MemberId>,
-    /// How long they have for that, in ms.
-    pub sync_timeout_ms: u32,
-    /// Who reads each partition that is assigned.
-    pub owners: BTreeMap<TopicPartition, MemberId>,
-}
-
-/// What a classic group is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Phase {
-    /// It has no members.
-    #[default]
-    Empty,
-    /// Members join.
-    Preparing {
-        /// How long that may take, in ms.
-        timeout_ms: u32,
-        /// The group was empty, and waits for more members.
-        initial: Option<InitialWait>,
-    },
-    /// Members have joined and wait for the leader's assignment.
-    Completing,
-    /// Everyone has an assignment.
-    Stable,
-}
-
-/// The wait of a group that was empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InitialWait {
-    /// How long.
-    pub delay: InitialDelay,
-    /// Whether another member joined since it began.
-    pub joined: bool,
-}
-
-/// A classic member.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ClassicMember {
-    /// Its static identity, if it has one.
-    pub instance_id: Option<InstanceId>,
-    /// Silence after which it is removed, in ms.
-    pub session_timeout_ms: u32,
-    /// Time allowed to take part in a rebalance, in ms.
-    pub rebalance_timeout_ms: u32,
-    /// What it offers, in its order of preference.
-    pub protocols: Vec<Protocol>,
-    /// What it reads; empty from the end of a join phase until the leader has assigned.
-    pub assignment: TopicPartitions,
-    /// Its request that waits.
-    pub waits: Option<Waits>,
-    /// It has not yet seen the end of a join phase.
-    pub is_new: bool,
-}
-
-/// A request that waits for the group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Waits {
-    /// Which kind.
-    pub request: WaitingRequest,
-    /// Whose answer it will be.
-    pub request_id: Option<RequestId>,
-}
-
-/// The kinds of requests that wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WaitingRequest {
-    /// `join_group`.
-    Join,
-    /// `sync_group`.
-    Sync,
-}
-
-impl Classic {
-    /// Kafka's name for what the group is doing.
-    pub fn state(&self) -> GroupState {
-        match self.phase {
-            Phase::Empty => GroupState::Empty,
-            Phase::Preparing { .. } => GroupState::PreparingRebalance,
-            Phase::Completing => GroupState::CompletingRebalance,
-            Phase::Stable => GroupState::Stable,
+pub(super) fn decide(tx: &mut Transition<'_>, command: &ClassicCommand) -> Decided {
+    match command {
+        ClassicCommand::Join { group, member, info } => join::join(tx, group, member.as_ref(), info.clone()),
+        ClassicCommand::Sync { group, member, instance_id, generation, assignments } => {
+            sync::sync(tx, group, member, instance_id.as_ref(), *generation, assignments.as_deref())
+        }
+        ClassicCommand::Leave { group, member, instance_id, permanent } => {
+            Ok(leave::leave(tx, group, member, instance_id.as_ref(), *permanent)?.into())
         }
     }
-
-    /// What a member subscribes to under the elected protocol, or under its first one before an election.
-    pub fn topics_of(&self, member: &ClassicMember) -> Vec<TopicName> {
-        let elected = self.protocol.as_ref().and_then(|elected| member.protocol(elected));
-        elected.or(member.protocols.first()).map_or_else(Vec::new, |p| p.topics.clone())
-    }
-
-    /// A member that is there, by Kafka's order of checks (`ClassicGroup.validateMember`): the static identity
-    /// first, then the id.
-    ///
-    /// # Errors
-    /// [`Rejection::UnknownMember`], [`Rejection::FencedInstance`].
-    pub(super) fn present(
-        &self,
-        id: &GroupId,
-        member: &MemberId,
-        instance_id: Option<&InstanceId>,
-    ) -> Result<&ClassicMember, Rejection> {
-        let found = self.known(id, member, instance_id)?;
-        if self.away.contains(member) { Err(unknown(id, member)) } else { Ok(found) }
-    }
-
-    /// As [`present`](Self::present), but the member may be away.
-    fn known(
-        &self,
-        id: &GroupId,
-        member: &MemberId,
-        instance_id: Option<&InstanceId>,
-    ) -> Result<&ClassicMember, Rejection> {
-        if let Some(instance_id) = instance_id {
-            match self.instances.get(instance_id) {
-                None => return Err(unknown(id, member)),
-                Some(holder) if holder != member => {
-                    return Err(Rejection::FencedInstance {
-                        group: id.clone(),
-                        instance_id: instance_id.clone(),
-                        member: member.clone(),
-                    });
-                }
-                Some(_) => {}
-            }
-        }
-        self.members.get(member).ok_or_else(|| unknown(id, member))
-    }
-
-    /// The greatest rebalance time-out of the members, in ms.
-    pub(super) fn rebalance_timeout_ms(&self) -> u32 {
-        self.members.values().map(|m| m.rebalance_timeout_ms).max().unwrap_or(0)
-    }
 }
 
-impl ClassicMember {
-    /// What it offers under a name.
-    fn protocol(&self, name: &ProtocolName) -> Option<&Protocol> {
-        self.protocols.iter().find(|p| p.name == *name)
-    }
-}
-
-pub(super) fn unknown(id: &GroupId, member: &MemberId) -> Rejection {
-    Rejection::UnknownMember { group: id.clone(), member: member.clone() }
+/// A classic group and its members, for a request of one of them.
+fn members_of<'a>(
+    state: &'a State,
+    id: &GroupId,
+    member: &MemberId,
+) -> Result<(&'a Group, &'a Classic), Rejection> {
+    let group = state.group(id).ok_or_else(|| Rejection::unknown_member(id, member))?;
+    let members = group.membership.classic().ok_or_else(|| Rejection::unknown_member(id, member))?;
+    Ok((group, members))
 }

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{Classic, ClassicMember, Phase, WaitingRequest};
-use crate::apply::Transition;
-use crate::command::{Protocol, RequestId};
-use crate::groups::event::{GroupEvent, InitialDelay, RebalanceReason, RemovalReason};
-use crate::groups::{Group, answer, emit};
+use super::command::Protocol;
+use super::event::{ClassicEvent, InitialDelay};
+use super::members::{Classic, ClassicMember, DelayedKind, Phase};
+use super::reply::{ClassicReply, JoinedMember};
+use crate::command::RequestId;
+use crate::groups::event::{GroupEvent, RebalanceReason, RemovalReason};
+use crate::groups::group::Group;
 use crate::ids::{GroupId, MemberId, ProtocolName};
-use crate::reply::{JoinedMember, Rejection, Reply};
+use crate::rejection::Rejection;
+use crate::reply::{Outcome, Reply};
 use crate::state::State;
+use crate::transition::Transition;
 
 /// A group that is known to be a classic one, and its members.
 pub(super) fn classic<'a>(state: &'a State, id: &GroupId) -> (&'a Group, &'a Classic) {
@@ -17,7 +21,8 @@ pub(super) fn classic<'a>(state: &'a State, id: &GroupId) -> (&'a Group, &'a Cla
     (group, group.membership.classic().expect("a classic group"))
 }
 
-/// Something changed that the assignment depends on. A group whose members join already takes it in.
+/// Something changed that the assignment depends on. A group whose members join already takes it
+/// in.
 pub(in crate::groups) fn trigger(tx: &mut Transition<'_>, id: &GroupId, reason: RebalanceReason) {
     match classic(tx.state(), id).1.phase {
         Phase::Stable | Phase::Completing => prepare(tx, id, reason, None),
@@ -25,15 +30,15 @@ pub(in crate::groups) fn trigger(tx: &mut Transition<'_>, id: &GroupId, reason: 
     }
 }
 
-/// Begins the join phase. `own`: the member whose request this is; its answer is the request's outcome and no
-/// event.
+/// Begins the join phase. `own`: the member whose request this is; its answer is the request's
+/// outcome and no event.
 pub(super) fn prepare(
     tx: &mut Transition<'_>,
     id: &GroupId,
     reason: RebalanceReason,
     own: Option<&MemberId>,
 ) {
-    for (member, request_id) in waiting(classic(tx.state(), id).1, WaitingRequest::Sync) {
+    for (member, request_id) in delayed(classic(tx.state(), id).1, DelayedKind::Sync) {
         answer(tx, id, &member, request_id, Err(Rejection::RebalanceInProgress(id.clone())));
     }
     let delay_ms = tx.state().limits().initial_rebalance_delay_ms;
@@ -42,7 +47,7 @@ pub(super) fn prepare(
     let waits_for_more = members.phase == Phase::Empty && delay_ms > 0;
     let initial =
         waits_for_more.then(|| InitialDelay { delay_ms, remaining_ms: timeout_ms.saturating_sub(delay_ms) });
-    emit(tx, id, GroupEvent::RebalanceStarted { reason, timeout_ms, initial });
+    tx.emit_group(id, GroupEvent::RebalanceStarted { reason, timeout_ms, initial });
     if initial.is_none() {
         maybe_finish(tx, id, own);
     }
@@ -57,7 +62,8 @@ pub(super) fn maybe_finish(tx: &mut Transition<'_>, id: &GroupId, own: Option<&M
     }
 }
 
-/// Whether a join that is the last one ends the join phase: not while the group, empty before, waits for more.
+/// Whether a join that is the last one ends the join phase: not while the group, empty before,
+/// waits for more.
 pub(super) fn joins_may_finish(members: &Classic) -> bool {
     match members.phase {
         Phase::Preparing { initial, .. } => initial.is_none(),
@@ -66,40 +72,41 @@ pub(super) fn joins_may_finish(members: &Classic) -> bool {
 }
 
 /// Ends the join phase: dynamic members that did not join are out, static ones keep their seats.
-pub(in crate::groups) fn finish(tx: &mut Transition<'_>, id: &GroupId, own: Option<&MemberId>) {
+pub(super) fn finish(tx: &mut Transition<'_>, id: &GroupId, own: Option<&MemberId>) {
     let members = classic(tx.state(), id).1;
     let is_late =
         |(id, m): &(&MemberId, &ClassicMember)| m.instance_id.is_none() && !members.joining.contains(*id);
     let late: Vec<_> = members.members.iter().filter(is_late).map(|(id, _)| id.clone()).collect();
     for member in late {
-        emit(tx, id, GroupEvent::MemberRemoved { member, reason: RemovalReason::MissedRebalance });
+        tx.emit_group(id, GroupEvent::MemberRemoved { member, reason: RemovalReason::MissedRebalance });
     }
 
     let (group, members) = classic(tx.state(), id);
     let generation = group.generation.next();
     if members.members.is_empty() {
-        emit(tx, id, GroupEvent::Emptied { generation });
+        tx.emit_group(id, ClassicEvent::Emptied { generation });
         return;
     }
     let leader = members.leader.as_ref().filter(|leader| members.joining.contains(*leader));
     let Some(leader) = leader.or(members.joining.first()).cloned() else {
-        // Only seats of static members are left, and nobody in them: wait on, until they come or end.
+        // Only seats of static members are left, and nobody in them: wait on, until they come or
+        // end.
         let timeout_ms = members.rebalance_timeout_ms();
-        emit(tx, id, GroupEvent::RebalanceExtended { timeout_ms, initial: None });
+        tx.emit_group(id, ClassicEvent::RebalanceExtended { timeout_ms, initial: None });
         return;
     };
     let protocol = elect(members, None);
-    let waiting = waiting(members, WaitingRequest::Join);
-    emit(tx, id, GroupEvent::JoinCompleted { generation, protocol, leader });
+    let waiting = delayed(members, DelayedKind::Join);
+    tx.emit_group(id, ClassicEvent::JoinCompleted { generation, protocol, leader });
     for (member, request_id) in waiting.into_iter().filter(|(member, _)| Some(member) != own) {
         let outcome = Ok(joined(tx.state(), id, &member));
         answer(tx, id, &member, request_id, outcome);
     }
 }
 
-/// The initial delay is over: once more if members came meanwhile and there is time left, else the join phase
-/// ends.
-pub(in crate::groups) fn initial_delay_over(tx: &mut Transition<'_>, id: &GroupId) {
+/// The initial delay is over: once more if members came meanwhile and there is time left, else the
+/// join phase ends.
+pub(super) fn initial_delay_over(tx: &mut Transition<'_>, id: &GroupId) {
     let Phase::Preparing { timeout_ms, initial: Some(initial) } = classic(tx.state(), id).1.phase else {
         return;
     };
@@ -109,23 +116,23 @@ pub(in crate::groups) fn initial_delay_over(tx: &mut Transition<'_>, id: &GroupI
             delay_ms: tx.state().limits().initial_rebalance_delay_ms.min(remaining_ms),
             remaining_ms: remaining_ms.saturating_sub(delay_ms),
         };
-        emit(tx, id, GroupEvent::RebalanceExtended { timeout_ms, initial: Some(next) });
+        tx.emit_group(id, ClassicEvent::RebalanceExtended { timeout_ms, initial: Some(next) });
     } else {
         finish(tx, id, None);
     }
 }
 
 /// Members did not ask for their assignment in time: they are out, the others rebalance.
-pub(in crate::groups) fn sync_time_out(tx: &mut Transition<'_>, id: &GroupId) {
+pub(super) fn sync_time_out(tx: &mut Transition<'_>, id: &GroupId) {
     let late = classic(tx.state(), id).1.pending_sync.clone();
     for member in late {
-        emit(tx, id, GroupEvent::MemberRemoved { member, reason: RemovalReason::MissedSync });
+        tx.emit_group(id, GroupEvent::MemberRemoved { member, reason: RemovalReason::MissedSync });
     }
     prepare(tx, id, RebalanceReason::SyncTimedOut, None);
 }
 
-/// The protocol that all members support and most prefer (a tie: the smallest name). `changed`: a member and
-/// what it would offer instead.
+/// The protocol that all members support and most prefer (a tie: the smallest name). `changed`: a
+/// member and what it would offer instead.
 pub(super) fn elect(members: &Classic, changed: Option<(&MemberId, &[Protocol])>) -> ProtocolName {
     let offers = |(id, member): (&MemberId, &'_ ClassicMember)| -> Vec<ProtocolName> {
         let offered = match changed {
@@ -165,14 +172,26 @@ pub(super) fn joined(state: &State, id: &GroupId, member: &MemberId) -> Reply {
     };
     let members =
         if leader == *member { classic.members.iter().map(as_leader_sees).collect() } else { Vec::new() };
-    Reply::Joined { generation: group.generation, protocol, leader, member_id: member.clone(), members }
+    let (generation, member_id) = (group.generation, member.clone());
+    ClassicReply::Joined { generation, protocol, leader, member_id, members }.into()
 }
 
-/// The members that wait with a kind of request, and whose answers those will be.
-pub(super) fn waiting(members: &Classic, request: WaitingRequest) -> Vec<(MemberId, Option<RequestId>)> {
-    let waits = |(id, m): (&MemberId, &ClassicMember)| {
-        let waits = m.waits.as_ref().filter(|w| w.request == request)?;
-        Some((id.clone(), waits.request_id))
+/// The members whose requests of one kind are delayed, and which requests those are.
+pub(super) fn delayed(members: &Classic, kind: DelayedKind) -> Vec<(MemberId, Option<RequestId>)> {
+    let delayed = |(id, m): (&MemberId, &ClassicMember)| {
+        let delayed = m.delayed.as_ref().filter(|d| d.kind == kind)?;
+        Some((id.clone(), delayed.request_id))
     };
-    members.members.iter().filter_map(waits).collect()
+    members.members.iter().filter_map(delayed).collect()
+}
+
+/// Answers a delayed request.
+pub(super) fn answer(
+    tx: &mut Transition<'_>,
+    id: &GroupId,
+    member: &MemberId,
+    request_id: Option<RequestId>,
+    outcome: Outcome,
+) {
+    tx.emit_group(id, GroupEvent::Answered { member: member.clone(), request_id, outcome });
 }

@@ -1,31 +1,36 @@
-//! A classic member asks for its assignment; the group's leader brings everyone's (Kafka's SyncGroup).
+//! A classic member asks for its assignment; the group's leader brings everyone's (Kafka's
+//! SyncGroup).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::rebalance::{classic, waiting};
-use super::{Classic, Phase, WaitingRequest};
-use crate::apply::Transition;
-use crate::groups::assign::{self, Candidate, Failed, Moving};
+use super::event::ClassicEvent;
+use super::members::{Classic, DelayedKind, Phase};
+use super::members_of;
+use super::rebalance::{answer, classic, delayed};
+use super::reply::ClassicReply;
 use crate::groups::event::GroupEvent;
-use crate::groups::polling::{by_topic, each};
-use crate::groups::{answer, classic_of, emit, text};
-use crate::ids::{Generation, GroupId, InstanceId, MemberId, TopicPartition};
-use crate::reply::{Outcome, Rejection, Reply, TopicPartitions};
+use crate::groups::target::{self, Candidate, Moving};
+use crate::ids::{Generation, GroupId, InstanceId, MemberId, TopicName, TopicPartition};
+use crate::rejection::Rejection;
+use crate::reply::{Decided, Decision, Reply};
 use crate::state::State;
+use crate::topics::topic::Topic;
+use crate::transition::Transition;
+use crate::values::{TopicPartitions, by_topic, each};
 
-/// Order of checks, as in Kafka: member, generation, state; then what the leader brings. What others bring is
-/// not looked at.
-pub(in crate::groups) fn sync(
+/// Order of checks, as in Kafka: member, generation, state; then what the leader brings. What
+/// others bring is not looked at.
+pub(super) fn sync(
     tx: &mut Transition<'_>,
     id: &GroupId,
     member: &MemberId,
     instance_id: Option<&InstanceId>,
     generation: Generation,
     assignments: Option<&[(MemberId, TopicPartitions)]>,
-) -> Outcome {
-    let members = classic_of(tx.state(), id, member)?;
+) -> Decided {
+    let (group, members) = members_of(tx.state(), id, member)?;
     let found = members.present(id, member, instance_id)?;
-    let current = tx.state().group(id).expect("it has the member").generation;
+    let current = group.generation;
     if generation != current {
         return Err(Rejection::IllegalGeneration { group: id.clone(), given: generation, current });
     }
@@ -34,7 +39,7 @@ pub(in crate::groups) fn sync(
         Phase::Preparing { .. } => return Err(Rejection::RebalanceInProgress(id.clone())),
         Phase::Stable => {
             if members.pending_sync.contains(member) {
-                emit(tx, id, GroupEvent::SyncFetched { member: member.clone() });
+                tx.emit_group(id, ClassicEvent::SyncFetched { member: member.clone() });
             }
         }
         Phase::Completing if members.leader.as_ref() == Some(member) => {
@@ -45,19 +50,20 @@ pub(in crate::groups) fn sync(
             assigned(tx, id, generation, targets);
         }
         Phase::Completing => {
-            if let Some(waits) = found.waits.clone() {
-                answer(tx, id, member, waits.request_id, Err(Rejection::RebalanceInProgress(id.clone())));
+            if let Some(delayed) = found.delayed.clone() {
+                answer(tx, id, member, delayed.request_id, Err(Rejection::RebalanceInProgress(id.clone())));
             }
             let request_id = tx.request_id();
-            emit(tx, id, GroupEvent::SyncWaits { member: member.clone(), request_id });
-            return Ok(Reply::Delayed { member: member.clone() });
+            tx.emit_group(id, ClassicEvent::SyncWaits { member: member.clone(), request_id });
+            return Ok(Decision::Delayed { member: member.clone() });
         }
     }
-    Ok(synced(tx.state(), id, member))
+    Ok(synced(tx.state(), id, member).into())
 }
 
 fn synced(state: &State, id: &GroupId, member: &MemberId) -> Reply {
-    Reply::Synced { assignment: classic(state, id).1.members[member].assignment.clone() }
+    let assignment = classic(state, id).1.members[member].assignment.clone();
+    ClassicReply::Synced { assignment }.into()
 }
 
 /// Everyone has an assignment: the group is Stable, and who waits is answered.
@@ -67,9 +73,9 @@ fn assigned(
     generation: Generation,
     targets: Vec<(MemberId, TopicPartitions)>,
 ) {
-    let waiting = waiting(classic(tx.state(), id).1, WaitingRequest::Sync);
-    emit(tx, id, GroupEvent::Assigned { generation, targets });
-    emit(tx, id, GroupEvent::RebalanceCompleted { generation });
+    let waiting = delayed(classic(tx.state(), id).1, DelayedKind::Sync);
+    tx.emit_group(id, GroupEvent::Assigned { generation, targets });
+    tx.emit_group(id, GroupEvent::RebalanceCompleted { generation });
     for (member, request_id) in waiting {
         let outcome = Ok(synced(tx.state(), id, &member));
         answer(tx, id, &member, request_id, outcome);
@@ -83,7 +89,7 @@ fn checked(
     brought: &[(MemberId, TopicPartitions)],
 ) -> Result<Vec<(MemberId, TopicPartitions)>, Rejection> {
     let invalid =
-        |problem: String| Rejection::InvalidAssignment { group: id.clone(), problem: text(problem) };
+        |problem: String| Rejection::InvalidAssignment { group: id.clone(), problem: problem.into() };
     let mut targets: BTreeMap<&MemberId, BTreeSet<TopicPartition>> =
         members.members.keys().map(|id| (id, BTreeSet::new())).collect();
     let mut owners: BTreeMap<TopicPartition, &MemberId> = BTreeMap::new();
@@ -130,10 +136,7 @@ fn computed(
             }
         })
         .collect();
-    assign::run(state, &protocol, &candidates, Moving::Withheld).map_err(|failed| match failed {
-        Failed::Unknown => Rejection::UnsupportedAssignor(protocol.clone()),
-        Failed::Refused(error) => {
-            Rejection::AssignorFailed { group: id.clone(), problem: text(error.to_string()) }
-        }
-    })
+    let partitions = |topic: &TopicName| state.topic(topic).map(Topic::partition_count);
+    target::compute(&protocol, &candidates, partitions, Moving::Withheld)
+        .map_err(|failed| failed.rejection(id, &protocol))
 }

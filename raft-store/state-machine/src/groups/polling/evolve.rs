@@ -1,17 +1,43 @@
-//! What events make of a thin group's members. Decides nothing.
+//! What events make of a polling group's members. Decides nothing.
 
-use super::{MAX_FENCED, Polling, PollingMember, Rebalance, each};
-use crate::command::Subscription;
+use super::command::Subscription;
+use super::event::PollingEvent;
+use super::members::{MAX_FENCED, Polling, PollingMember, Rebalance};
+use super::reply::Span;
+use crate::groups::classic::event::InitialDelay;
+use crate::groups::group::{Group, Membership};
+use crate::groups::members::Members;
+use crate::groups::reconcile;
 use crate::ids::{Generation, InstanceId, MemberId, TopicName, TopicPartition};
-use crate::reply::{Span, TopicPartitions};
+use crate::values::{TopicPartitions, each};
+
+impl Group {
+    /// Makes a fact about its polling consumers true.
+    pub(in crate::groups) fn evolve_polling(&mut self, event: &PollingEvent) {
+        let current = self.generation;
+        if let PollingEvent::Subscribed { .. } = event
+            && self.membership.polling().is_none()
+        {
+            self.membership = Membership::Polling(Polling::default());
+        }
+        let Membership::Polling(polling) = &mut self.membership else {
+            panic!("only a polling group meets {event:?}");
+        };
+        match event {
+            PollingEvent::Subscribed { member, subscription } => {
+                polling.subscribed(member, subscription, current);
+            }
+            PollingEvent::Reconciled { member, generation, revoked, assigned } => {
+                polling.reconciled(member, *generation, current, revoked, assigned);
+            }
+            PollingEvent::Polled { member, spans } => polling.polled(member, spans),
+            PollingEvent::TopicDropped { topic } => polling.topic_dropped(topic, current),
+        }
+    }
+}
 
 impl Polling {
-    pub(in crate::groups) fn subscribed(
-        &mut self,
-        id: &MemberId,
-        subscription: &Subscription,
-        current: Generation,
-    ) {
+    fn subscribed(&mut self, id: &MemberId, subscription: &Subscription, current: Generation) {
         let Subscription { topics, strategy, instance_id, session_timeout_ms, rebalance_timeout_ms } =
             subscription;
         if self.strategy != *strategy {
@@ -44,7 +70,8 @@ impl Polling {
     /// Keeps [`Polling::unsettled`] what it says.
     fn settle(&mut self, id: &MemberId, current: Generation) {
         let member = &self.members[id];
-        if member.away || (member.generation == current && member.holds_target()) {
+        let standing = member.standing(Some(&member.target));
+        if member.away || reconcile::is_settled(&standing, current) {
             self.unsettled.remove(id);
         } else {
             self.unsettled.insert(id.clone());
@@ -64,80 +91,7 @@ impl Polling {
         }
     }
 
-    pub(in crate::groups) fn seat_taken(&mut self, instance_id: &InstanceId, from: &MemberId, to: &MemberId) {
-        let member = self.members.remove(from).expect("a seat that is taken has a member");
-        for partition in member.assigned.keys() {
-            self.owners.insert(partition.clone(), to.clone());
-        }
-        self.members.insert(to.clone(), member);
-        self.instances.insert(instance_id.clone(), to.clone());
-        if self.unsettled.remove(from) {
-            self.unsettled.insert(to.clone());
-        }
-        if let Some(rebalance) = &mut self.rebalance
-            && rebalance.holding.remove(from)
-        {
-            rebalance.holding.insert(to.clone());
-        }
-        self.fenced.retain(|(name, _)| name != to);
-        self.fenced.push_back((from.clone(), instance_id.clone()));
-        if self.fenced.len() > MAX_FENCED {
-            self.fenced.pop_front();
-        }
-    }
-
-    pub(in crate::groups) fn seat_kept(&mut self, id: &MemberId) {
-        self.members.get_mut(id).expect("who goes was there").away = true;
-        self.unsettled.remove(id);
-    }
-
-    pub(in crate::groups) fn removed(&mut self, id: &MemberId) {
-        let member = self.members.remove(id).expect("who goes was there");
-        for partition in member.assigned.keys() {
-            self.owners.remove(partition);
-        }
-        self.count_topics(&member.topics, &[]);
-        if let Some(instance_id) = &member.instance_id {
-            self.instances.remove(instance_id);
-            self.fenced.retain(|(_, fenced)| fenced != instance_id);
-        }
-        self.unsettled.remove(id);
-        if let Some(rebalance) = &mut self.rebalance {
-            rebalance.holding.remove(id);
-        }
-        if self.members.is_empty() {
-            self.rebalance = None;
-        }
-    }
-
-    pub(in crate::groups) fn rebalance_started(&mut self, timeout_ms: u32) {
-        let mut rebalance = Rebalance { timeout_ms, ..Rebalance::default() };
-        if !self.is_cooperative() {
-            let holds = |(id, m): (&MemberId, &PollingMember)| (!m.assigned.is_empty()).then(|| id.clone());
-            rebalance.holding = self.members.iter().filter_map(holds).collect();
-        }
-        self.rebalance = Some(rebalance);
-    }
-
-    pub(in crate::groups) fn assigned(
-        &mut self,
-        generation: Generation,
-        targets: &[(MemberId, TopicPartitions)],
-    ) {
-        for (id, target) in targets {
-            let member = self.members.get_mut(id).expect("targets are for members");
-            member.target.clone_from(target);
-            let kept = each(target).filter(|p| member.assigned.contains_key(p)).count();
-            if kept < member.assigned.len() {
-                member.asked.get_or_insert(generation);
-            } else {
-                member.asked = None;
-            }
-            self.settle(id, generation);
-        }
-    }
-
-    pub(in crate::groups) fn reconciled(
+    fn reconciled(
         &mut self,
         id: &MemberId,
         told: Generation,
@@ -162,7 +116,7 @@ impl Polling {
         self.settle(id, current);
     }
 
-    pub(in crate::groups) fn polled(&mut self, id: &MemberId, spans: &[Span]) {
+    fn polled(&mut self, id: &MemberId, spans: &[Span]) {
         let member = self.members.get_mut(id).expect("who polls is there");
         for span in spans {
             member.assigned.insert(span.partition.clone(), Some(span.to));
@@ -172,7 +126,7 @@ impl Polling {
         }
     }
 
-    pub(in crate::groups) fn topic_dropped(&mut self, topic: &TopicName, current: Generation) {
+    fn topic_dropped(&mut self, topic: &TopicName, current: Generation) {
         let of_topic = |p: &TopicPartition| p.topic == *topic;
         self.owners.retain(|p, _| !of_topic(p));
         for (id, member) in &mut self.members {
@@ -194,5 +148,79 @@ impl Polling {
                 *position = None;
             }
         }
+    }
+}
+
+impl Members for Polling {
+    fn seat_taken(&mut self, instance_id: &InstanceId, from: &MemberId, to: &MemberId) {
+        let member = self.members.remove(from).expect("a seat that is taken has a member");
+        for partition in member.assigned.keys() {
+            self.owners.insert(partition.clone(), to.clone());
+        }
+        self.members.insert(to.clone(), member);
+        self.instances.insert(instance_id.clone(), to.clone());
+        if self.unsettled.remove(from) {
+            self.unsettled.insert(to.clone());
+        }
+        if let Some(rebalance) = &mut self.rebalance
+            && rebalance.holding.remove(from)
+        {
+            rebalance.holding.insert(to.clone());
+        }
+        self.fenced.retain(|(name, _)| name != to);
+        self.fenced.push_back((from.clone(), instance_id.clone()));
+        if self.fenced.len() > MAX_FENCED {
+            self.fenced.pop_front();
+        }
+    }
+
+    fn seat_kept(&mut self, id: &MemberId) {
+        self.members.get_mut(id).expect("who goes was there").away = true;
+        self.unsettled.remove(id);
+    }
+
+    fn removed(&mut self, id: &MemberId) {
+        let member = self.members.remove(id).expect("who goes was there");
+        for partition in member.assigned.keys() {
+            self.owners.remove(partition);
+        }
+        self.count_topics(&member.topics, &[]);
+        if let Some(instance_id) = &member.instance_id {
+            self.instances.remove(instance_id);
+            self.fenced.retain(|(_, fenced)| fenced != instance_id);
+        }
+        self.unsettled.remove(id);
+        if let Some(rebalance) = &mut self.rebalance {
+            rebalance.holding.remove(id);
+        }
+        if self.members.is_empty() {
+            self.rebalance = None;
+        }
+    }
+
+    fn rebalance_started(&mut self, timeout_ms: u32, _initial: Option<InitialDelay>) {
+        let mut rebalance = Rebalance { timeout_ms, ..Rebalance::default() };
+        if !self.is_cooperative() {
+            let holds = |(id, m): (&MemberId, &PollingMember)| (!m.assigned.is_empty()).then(|| id.clone());
+            rebalance.holding = self.members.iter().filter_map(holds).collect();
+        }
+        self.rebalance = Some(rebalance);
+    }
+
+    fn assigned(&mut self, generation: Generation, targets: &[(MemberId, TopicPartitions)]) {
+        for (id, target) in targets {
+            let member = self.members.get_mut(id).expect("targets are for members");
+            member.target.clone_from(target);
+            if reconcile::owes(&member.standing(Some(target))) {
+                member.asked.get_or_insert(generation);
+            } else {
+                member.asked = None;
+            }
+            self.settle(id, generation);
+        }
+    }
+
+    fn rebalance_completed(&mut self) {
+        self.rebalance = None;
     }
 }

@@ -1,25 +1,28 @@
-//! A thin consumer's heartbeat: it is alive, and asks where it stands. Gives nothing up.
+//! A polling consumer's heartbeat: it is alive, and asks where it stands. Gives nothing up.
 
-use super::reconcile;
-use crate::apply::Transition;
-use crate::groups::polling_of;
+use super::command::PollingCommand;
+use super::reply::PollingReply;
+use super::{advance, members_of};
 use crate::ids::{GroupId, MemberId};
-use crate::reply::{Outcome, Reply};
+use crate::reply::{Answer, Answered, Outcome, Reply};
 use crate::state::State;
+use crate::transition::Transition;
 
 /// Without a trace in the log, while there is nothing new to tell.
-pub(in crate::groups) fn query(state: &State, id: &GroupId, member: &MemberId) -> Outcome {
-    polling_of(state, id, member)?.present(id, member)?;
-    let group = state.group(id).expect("it has the member");
-    if reconcile::step(group, member, false).is_some() {
-        return Ok(Reply::NeedsCommand);
+pub(in crate::groups) fn query(state: &State, id: &GroupId, member: &MemberId) -> Answered {
+    let (group, polling) = members_of(state, id, member)?;
+    polling.present(id, member)?;
+    if advance::next_step(group, member, false).is_some() {
+        let command = PollingCommand::Heartbeat { group: id.clone(), member: member.clone() };
+        return Ok(Answer::NeedsCommand(command.into()));
     }
-    Ok(Reply::Polling(reconcile::view(state, id, member)))
+    let reply: Reply = PollingReply::Told(advance::view(state, id, member)).into();
+    Ok(reply.into())
 }
 
 /// As a command: tells the newest generation, and gives what is free by now.
-pub(in crate::groups) fn heartbeat(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId) -> Outcome {
-    polling_of(tx.state(), id, member)?.present(id, member)?;
-    reconcile::reconcile(tx, id, member, false);
-    Ok(Reply::Polling(reconcile::view(tx.state(), id, member)))
+pub(super) fn heartbeat(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId) -> Outcome {
+    members_of(tx.state(), id, member)?.1.present(id, member)?;
+    advance::advance(tx, id, member, false);
+    Ok(PollingReply::Told(advance::view(tx.state(), id, member)).into())
 }

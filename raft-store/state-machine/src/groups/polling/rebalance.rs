@@ -1,24 +1,27 @@
-//! A thin group's rebalance: what sets it off, when its generation begins, when it is over.
+//! A polling group's rebalance: what sets it off, when its generation begins, when it is over.
 
-use super::reconcile;
-use crate::apply::Transition;
-use crate::groups::assign::{self, Candidate, Moving};
+use super::advance;
+use super::event::PollingEvent;
+use super::members::Polling;
 use crate::groups::event::{GroupEvent, RebalanceReason, RemovalReason};
-use crate::groups::{Polling, emit};
-use crate::ids::{Generation, GroupId, MemberId};
+use crate::groups::target::{self, Candidate, Moving};
+use crate::ids::{Generation, GroupId, MemberId, TopicName};
 use crate::state::State;
+use crate::topics::topic::Topic;
+use crate::transition::Transition;
+use crate::values::TopicPartitions;
 
-/// The members of a group that is known to be a thin one.
+/// The members of a group that is known to be a polling one.
 pub(super) fn polling<'a>(state: &'a State, id: &GroupId) -> &'a Polling {
-    state.group(id).and_then(|g| g.membership.polling()).expect("a thin group")
+    state.group(id).and_then(|g| g.membership.polling()).expect("a polling group")
 }
 
 fn generation(state: &State, id: &GroupId) -> Generation {
-    state.group(id).expect("a thin group").generation
+    state.group(id).expect("a polling group").generation
 }
 
-/// Something changed that the assignment depends on. An eager rebalance that is under way takes it in, as
-/// its assignment is computed at its end.
+/// Something changed that the assignment depends on. An eager rebalance that is under way takes it
+/// in, as its assignment is computed at its end.
 pub(in crate::groups) fn trigger(tx: &mut Transition<'_>, id: &GroupId, reason: RebalanceReason) {
     let group = polling(tx.state(), id);
     if group.members.is_empty() {
@@ -27,7 +30,7 @@ pub(in crate::groups) fn trigger(tx: &mut Transition<'_>, id: &GroupId, reason: 
     let cooperative = group.is_cooperative();
     if cooperative || group.rebalance.is_none() {
         let timeout_ms = group.rebalance_timeout_ms();
-        emit(tx, id, GroupEvent::RebalanceStarted { reason, timeout_ms, initial: None });
+        tx.emit_group(id, GroupEvent::RebalanceStarted { reason, timeout_ms, initial: None });
         if cooperative {
             begin_generation(tx, id);
         } else {
@@ -35,6 +38,13 @@ pub(in crate::groups) fn trigger(tx: &mut Transition<'_>, id: &GroupId, reason: 
         }
     }
     maybe_complete(tx, id);
+}
+
+/// The partitions of a topic that was removed are nobody's at once.
+pub(in crate::groups) fn topic_changed(tx: &mut Transition<'_>, id: &GroupId, topic: &TopicName) {
+    if tx.state().topic(topic).is_none() {
+        tx.emit_group(id, PollingEvent::TopicDropped { topic: topic.clone() });
+    }
 }
 
 /// Ends the rebalance if nobody has to be waited for any more.
@@ -52,19 +62,19 @@ pub(in crate::groups) fn maybe_complete(tx: &mut Transition<'_>, id: &GroupId) {
         begin_generation(tx, id);
     }
     let generation = generation(tx.state(), id);
-    emit(tx, id, GroupEvent::RebalanceCompleted { generation });
+    tx.emit_group(id, GroupEvent::RebalanceCompleted { generation });
 }
 
-/// An eager rebalance's time is over: who still holds partitions is removed, or gives them up if its seat is
-/// kept.
+/// An eager rebalance's time is over: who still holds partitions is removed, or gives them up if
+/// its seat is kept.
 pub(in crate::groups) fn time_out(tx: &mut Transition<'_>, id: &GroupId) {
     let group = polling(tx.state(), id);
     let holding = group.rebalance.as_ref().map_or_else(Default::default, |r| r.holding.clone());
     for member in holding {
         if polling(tx.state(), id).members[&member].instance_id.is_some() {
-            reconcile::release(tx, id, &member);
+            advance::release(tx, id, &member);
         } else {
-            emit(tx, id, GroupEvent::MemberRemoved { member, reason: RemovalReason::MissedRebalance });
+            tx.emit_group(id, GroupEvent::MemberRemoved { member, reason: RemovalReason::MissedRebalance });
         }
     }
     maybe_complete(tx, id);
@@ -77,14 +87,14 @@ pub(in crate::groups) fn remove(
     member: &MemberId,
     reason: RemovalReason,
 ) {
-    emit(tx, id, GroupEvent::MemberRemoved { member: member.clone(), reason });
+    tx.emit_group(id, GroupEvent::MemberRemoved { member: member.clone(), reason });
     trigger(tx, id, RebalanceReason::MemberRemoved(member.clone()));
 }
 
 /// A static member goes, its seat stays.
 pub(in crate::groups) fn keep_seat(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId) {
-    reconcile::release(tx, id, member);
-    emit(tx, id, GroupEvent::SeatKept { member: member.clone() });
+    advance::release(tx, id, member);
+    tx.emit_group(id, GroupEvent::SeatKept { member: member.clone() });
     maybe_complete(tx, id);
 }
 
@@ -92,7 +102,7 @@ pub(in crate::groups) fn keep_seat(tx: &mut Transition<'_>, id: &GroupId, member
 fn begin_generation(tx: &mut Transition<'_>, id: &GroupId) {
     let generation = generation(tx.state(), id);
     let targets = targets(tx.state(), polling(tx.state(), id), generation);
-    emit(tx, id, GroupEvent::Assigned { generation: generation.next(), targets });
+    tx.emit_group(id, GroupEvent::Assigned { generation: generation.next(), targets });
     release_seats(tx, id);
 }
 
@@ -100,26 +110,20 @@ fn begin_generation(tx: &mut Transition<'_>, id: &GroupId) {
 fn release_seats(tx: &mut Transition<'_>, id: &GroupId) {
     let away = polling(tx.state(), id).members.iter().filter(|(_, m)| m.away).map(|(id, _)| id.clone());
     for member in away.collect::<Vec<_>>() {
-        reconcile::release(tx, id, &member);
+        advance::release(tx, id, &member);
     }
 }
 
-fn targets(
-    state: &State,
-    group: &Polling,
-    generation: Generation,
-) -> Vec<(MemberId, crate::reply::TopicPartitions)> {
-    let candidate = |(id, member)| {
-        let member: &super::PollingMember = member;
-        Candidate {
-            id,
-            instance_id: member.instance_id.as_ref(),
-            topics: &member.topics,
-            owned: &member.target,
-            generation: (!member.target.is_empty()).then_some(generation),
-        }
-    };
-    let candidates: Vec<_> = group.members.iter().map(candidate).collect();
-    assign::run(state, &group.strategy, &candidates, Moving::Included)
+fn targets(state: &State, group: &Polling, generation: Generation) -> Vec<(MemberId, TopicPartitions)> {
+    let candidates = group.members.iter().map(|(id, member)| Candidate {
+        id,
+        instance_id: member.instance_id.as_ref(),
+        topics: &member.topics,
+        owned: &member.target,
+        generation: (!member.target.is_empty()).then_some(generation),
+    });
+    let candidates: Vec<_> = candidates.collect();
+    let partitions = |topic: &TopicName| state.topic(topic).map(Topic::partition_count);
+    target::compute(&group.strategy, &candidates, partitions, Moving::Included)
         .expect("the strategy was checked when its members subscribed, and names are unique")
 }

@@ -1,16 +1,19 @@
-//! A thin consumer joins, comes back, or changes what it wants.
+//! A polling consumer joins, comes back, or changes what it wants.
 
-use super::{rebalance, reconcile};
-use crate::apply::Transition;
-use crate::command::Subscription;
+use super::command::Subscription;
+use super::event::PollingEvent;
+use super::members::Polling;
+use super::reply::PollingReply;
+use super::{advance, rebalance};
 use crate::groups::event::{GroupEvent, RebalanceReason, RemovalReason};
-use crate::groups::{Group, Polling, emit};
 use crate::ids::{GroupId, MemberId};
-use crate::reply::{Outcome, Rejection, Reply};
+use crate::rejection::Rejection;
+use crate::reply::Outcome;
+use crate::transition::Transition;
 
-/// Order of checks: strategy known, group of another kind, group full, strategy of the other members. A seat
-/// that is taken over makes no group larger.
-pub(in crate::groups) fn subscribe(
+/// Order of checks: strategy known, group of another kind, group full, strategy of the other
+/// members. A seat that is taken over makes no group larger.
+pub(super) fn subscribe(
     tx: &mut Transition<'_>,
     id: &GroupId,
     member: &MemberId,
@@ -49,30 +52,19 @@ pub(in crate::groups) fn subscribe(
             rebalance::remove(tx, id, member, RemovalReason::ChangedSeat);
         }
         let (instance_id, to) = (instance_id.clone(), member.clone());
-        emit(tx, id, GroupEvent::SeatTaken { instance_id, from, to });
+        tx.emit_group(id, GroupEvent::SeatTaken { instance_id, from, to });
     }
-    let event = GroupEvent::Subscribed { member: member.clone(), subscription: subscription.clone() };
-    emit(tx, id, event);
+    let (who, what) = (member.clone(), subscription.clone());
+    tx.emit_group(id, PollingEvent::Subscribed { member: who, subscription: what });
     if let Some(reason) = reason {
         rebalance::trigger(tx, id, reason);
     }
     // Whoever subscribes begins anew, and reads nothing of what it held before.
-    reconcile::reconcile(tx, id, member, true);
-    Ok(Reply::Polling(reconcile::view(tx.state(), id, member)))
+    advance::advance(tx, id, member, true);
+    Ok(PollingReply::Told(advance::view(tx.state(), id, member)).into())
 }
 
 /// Whether anybody is in the group but the member, under its own name or its seat's.
 fn has_others(polling: &Polling, member: &MemberId, seat: Option<&MemberId>) -> bool {
     polling.members.keys().any(|id| id != member && Some(id) != seat)
-}
-
-impl Group {
-    /// Whether a member of the thin or classic kind reads a topic. Declared consumers are not members.
-    pub fn subscribes_to(&self, topic: &crate::ids::TopicName) -> bool {
-        match &self.membership {
-            crate::groups::Membership::Simple | crate::groups::Membership::Declared(_) => false,
-            crate::groups::Membership::Polling(polling) => polling.subscribed.contains_key(topic),
-            crate::groups::Membership::Classic(classic) => classic.subscribed.contains(topic),
-        }
-    }
 }

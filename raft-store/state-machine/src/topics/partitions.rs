@@ -1,27 +1,23 @@
 //! Partition logs: append-only lists of record batches.
 //!
-//! A log is a list of segments; all but the last are sealed and shared, so that a snapshot of the state is a
-//! clone of pointers and not of records. This module owns placement, offsets and the limits of one read. It
-//! never looks into the records' bytes.
+//! A log is a list of segments; all but the last are sealed and shared, so that a snapshot of the
+//! state is a clone of pointers and not of records. This module owns offsets and the limits of one
+//! read. It never looks into the records' bytes. Topics and keyed logs are both made of it.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::command::Records;
 use crate::ids::{Millis, Offset};
-use crate::reply::StoredBatch;
+use crate::values::{Records, StoredBatch};
 
-/// A segment is sealed when its records reach this many bytes. Small enough that copying the last one after
-/// a snapshot costs little, large enough that there are few.
+/// A segment is sealed when its records reach this many bytes. Small enough that copying the last
+/// one after a snapshot costs little, large enough that there are few.
 const SEGMENT_BYTES: usize = 64 * 1024;
 
 /// A reply carries at most this many bytes of records (but always one batch).
 pub const MAX_REPLY_BYTES: usize = 2 * 1024 * 1024;
-
-/// A poll of Maelstrom's logs gives at most this many messages a log.
-pub const MAX_LOG_POLL_MESSAGES: u32 = 1_000;
 
 /// Where one batch stands in its segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +73,8 @@ impl ReadBudget {
         self.bytes == 0
     }
 
-    /// Takes `bytes` off the budget; refuses what goes over it, but never the first piece of a reply.
+    /// Takes `bytes` off the budget; refuses what goes over it, but never the first piece of a
+    /// reply.
     fn take(&mut self, bytes: usize) -> bool {
         if bytes > self.bytes && self.started {
             self.bytes = 0;
@@ -99,7 +96,8 @@ pub struct PartitionLog {
 }
 
 impl PartitionLog {
-    /// The next offset to be written. Everything below it is replicated, so it is the high watermark too.
+    /// The next offset to be written. Everything below it is replicated, so it is the high
+    /// watermark too.
     pub fn end_offset(&self) -> Offset {
         self.end
     }
@@ -129,16 +127,17 @@ impl PartitionLog {
         self.timestamp = timestamp;
     }
 
-    /// The batches from the one that holds `offset` on, until `max_records` records or the budget is used.
-    /// The first batch may begin before `offset`.
+    /// The batches from the one that holds `offset` on, until `max_records` records or the budget
+    /// is used. The first batch may begin before `offset`.
     pub fn read(&self, offset: Offset, max_records: u32, budget: &mut ReadBudget) -> Vec<StoredBatch> {
         let mut found = Vec::new();
         self.walk(offset, max_records, budget, |segment, i| found.push(segment.batch(i)));
         found
     }
 
-    /// One past the last offset of what [`read`](Self::read) with the same arguments would give out, at most
-    /// `max_records` from `offset`; `offset` itself if that is nothing. Copies no records.
+    /// One past the last offset of what [`read`](Self::read) with the same arguments would give
+    /// out, at most `max_records` from `offset`; `offset` itself if that is nothing. Copies no
+    /// records.
     pub fn readable_to(&self, offset: Offset, max_records: u32, budget: &mut ReadBudget) -> Offset {
         let mut to = offset;
         let stop = offset.saturating_add(u64::from(max_records));
@@ -160,7 +159,8 @@ impl PartitionLog {
             return;
         }
         let stop = offset.saturating_add(u64::from(max_records));
-        // Segments are in the order of their first offset; the one before the first that begins later holds it.
+        // Segments are in the order of their first offset; the one before the first that begins
+        // later holds it.
         let first = self.sealed.partition_point(|s| s.slots[0].base_offset <= offset).saturating_sub(1);
         for segment in self.sealed[first..].iter().chain([&self.tail]) {
             let skip = segment.slots.partition_point(|s| s.base_offset + u64::from(s.count) <= offset);
@@ -174,66 +174,10 @@ impl PartitionLog {
     }
 }
 
-/// Kafka's murmur2 hash of a record's key (`kafka-coordinator-facts`, section 6: 32 bits, seed 0x9747b28c).
-pub fn murmur2(key: &[u8]) -> i32 {
-    const M: u32 = 0x5bd1_e995;
-    const R: u32 = 24;
-    let mut h = 0x9747_b28c_u32 ^ key.len() as u32;
-    let mut chunks = key.chunks_exact(4);
-    for chunk in &mut chunks {
-        let mut k = u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
-        k = k.wrapping_mul(M);
-        k ^= k >> R;
-        h = h.wrapping_mul(M) ^ k.wrapping_mul(M);
-    }
-    let tail = chunks.remainder();
-    for (i, byte) in tail.iter().enumerate() {
-        h ^= u32::from(*byte) << (8 * i);
-    }
-    if !tail.is_empty() {
-        h = h.wrapping_mul(M);
-    }
-    h ^= h >> 13;
-    h = h.wrapping_mul(M);
-    h ^= h >> 15;
-    h as i32
-}
-
-/// The partition of a key by its [`murmur2`] hash, as Kafka's producers place it.
-pub fn partition_of(hash: i32, partitions: u32) -> u32 {
-    (hash as u32 & 0x7fff_ffff) % partitions
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{PartitionLog, ReadBudget, murmur2, partition_of};
-    use crate::command::Records;
-
-    /// Hash, and partition of 3 and of 10, by Kafka's own `Utils.murmur2`.
-    #[test]
-    fn keys_are_placed_as_by_kafkas_producers() {
-        let table: &[(&[u8], i32, u32, u32)] = &[
-            (b"", 275_646_681, 0, 1),
-            (b"a", -1_563_381_124, 1, 4),
-            (b"21", -973_932_308, 0, 0),
-            (b"abc", 479_470_107, 0, 7),
-            (b"foobar", -790_332_482, 0, 6),
-            (b"key-0", 29_210_041, 1, 1),
-            (b"order-1234567", -728_454_695, 0, 3),
-            (b"a-little-bit-long-string", -985_981_536, 2, 2),
-            (b"a-little-bit-longer-string", -1_486_304_829, 2, 9),
-            (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971, 2, 7),
-            (&[0], 375_494_588, 2, 8),
-            (&[0xff, 0xfe, 0x80], -160_726_397, 0, 1),
-            ("h\u{e9}llo".as_bytes(), 614_509_002, 0, 2),
-            (&[0, 0, 0, 7], -1_028_359_445, 0, 3),
-        ];
-        for (key, hash, of_3, of_10) in table {
-            assert_eq!(murmur2(key), *hash, "{key:?}");
-            assert_eq!(partition_of(*hash, 3), *of_3, "{key:?}");
-            assert_eq!(partition_of(*hash, 10), *of_10, "{key:?}");
-        }
-    }
+    use super::{PartitionLog, ReadBudget};
+    use crate::values::Records;
 
     fn log(batches: &[(u32, usize)]) -> PartitionLog {
         let mut log = PartitionLog::default();

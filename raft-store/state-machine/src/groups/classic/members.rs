@@ -1,0 +1,180 @@
+//! The members of a classic group as they are kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::command::Protocol;
+use super::event::InitialDelay;
+use crate::command::RequestId;
+use crate::groups::group::GroupState;
+use crate::ids::{GroupId, InstanceId, MemberId, ProtocolName, TopicName, TopicPartition};
+use crate::rejection::Rejection;
+use crate::values::TopicPartitions;
+
+/// How long a new member may wait in its first join before it counts as gone (fixed in Kafka too),
+/// in ms.
+pub const NEW_MEMBER_JOIN_TIMEOUT_MS: u32 = 300_000;
+
+/// The members of a classic group.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Classic {
+    /// What the group is doing.
+    pub phase: Phase,
+    /// The elected protocol; `None` before the first election and in an empty group.
+    pub protocol: Option<ProtocolName>,
+    /// The member that assigns.
+    pub leader: Option<MemberId>,
+    /// By id.
+    pub members: BTreeMap<MemberId, ClassicMember>,
+    /// Who has the seat of each static identity.
+    pub instances: BTreeMap<InstanceId, MemberId>,
+    /// How many members offer each protocol.
+    pub offered: BTreeMap<ProtocolName, u32>,
+    /// The topics that members read under the elected protocol, as of the last join phase.
+    pub subscribed: BTreeSet<TopicName>,
+    /// Members whose join waits.
+    pub joining: BTreeSet<MemberId>,
+    /// Static members whose seats are kept, but which are not there.
+    pub away: BTreeSet<MemberId>,
+    /// Members of the generation that have not yet asked for their assignment.
+    pub pending_sync: BTreeSet<MemberId>,
+    /// How long they have for that, in ms.
+    pub sync_timeout_ms: u32,
+    /// Who reads each partition that is assigned.
+    pub owners: BTreeMap<TopicPartition, MemberId>,
+}
+
+/// What a classic group is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Phase {
+    /// It has no members.
+    #[default]
+    Empty,
+    /// Members join.
+    Preparing {
+        /// How long that may take, in ms.
+        timeout_ms: u32,
+        /// The group was empty, and waits for more members.
+        initial: Option<InitialWait>,
+    },
+    /// Members have joined and wait for the leader's assignment.
+    Completing,
+    /// Everyone has an assignment.
+    Stable,
+}
+
+/// The wait of a group that was empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InitialWait {
+    /// How long.
+    pub delay: InitialDelay,
+    /// Whether another member joined since it began.
+    pub joined: bool,
+}
+
+/// A classic member.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ClassicMember {
+    /// Its static identity, if it has one.
+    pub instance_id: Option<InstanceId>,
+    /// Silence after which it is removed, in ms.
+    pub session_timeout_ms: u32,
+    /// Time allowed to take part in a rebalance, in ms.
+    pub rebalance_timeout_ms: u32,
+    /// What it offers, in its order of preference.
+    pub protocols: Vec<Protocol>,
+    /// What it reads; empty from the end of a join phase until the leader has assigned.
+    pub assignment: TopicPartitions,
+    /// Its request that waits for the group.
+    pub delayed: Option<DelayedRequest>,
+    /// It has not yet seen the end of a join phase.
+    pub is_new: bool,
+}
+
+/// A request that is answered when the group is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DelayedRequest {
+    /// Which kind.
+    pub kind: DelayedKind,
+    /// Whose answer it will be.
+    pub request_id: Option<RequestId>,
+}
+
+/// The kinds of requests that can be delayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DelayedKind {
+    /// `join_group`.
+    Join,
+    /// `sync_group`.
+    Sync,
+}
+
+impl Classic {
+    /// Kafka's name for what the group is doing.
+    pub fn state(&self) -> GroupState {
+        match self.phase {
+            Phase::Empty => GroupState::Empty,
+            Phase::Preparing { .. } => GroupState::PreparingRebalance,
+            Phase::Completing => GroupState::CompletingRebalance,
+            Phase::Stable => GroupState::Stable,
+        }
+    }
+
+    /// What a member subscribes to under the elected protocol, or under its first one before an
+    /// election.
+    pub fn topics_of(&self, member: &ClassicMember) -> Vec<TopicName> {
+        let elected = self.protocol.as_ref().and_then(|elected| member.protocol(elected));
+        elected.or(member.protocols.first()).map_or_else(Vec::new, |p| p.topics.clone())
+    }
+
+    /// A member that is there, by Kafka's order of checks (`ClassicGroup.validateMember`): the
+    /// static identity first, then the id.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownMember`], [`Rejection::FencedInstance`].
+    pub(in crate::groups) fn present(
+        &self,
+        id: &GroupId,
+        member: &MemberId,
+        instance_id: Option<&InstanceId>,
+    ) -> Result<&ClassicMember, Rejection> {
+        let found = self.known(id, member, instance_id)?;
+        if self.away.contains(member) { Err(Rejection::unknown_member(id, member)) } else { Ok(found) }
+    }
+
+    /// As [`present`](Self::present), but the member may be away.
+    pub(super) fn known(
+        &self,
+        id: &GroupId,
+        member: &MemberId,
+        instance_id: Option<&InstanceId>,
+    ) -> Result<&ClassicMember, Rejection> {
+        if let Some(instance_id) = instance_id {
+            match self.instances.get(instance_id) {
+                None => return Err(Rejection::unknown_member(id, member)),
+                Some(holder) if holder != member => {
+                    return Err(Rejection::FencedInstance {
+                        group: id.clone(),
+                        instance_id: instance_id.clone(),
+                        member: member.clone(),
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+        self.members.get(member).ok_or_else(|| Rejection::unknown_member(id, member))
+    }
+
+    /// The greatest rebalance time-out of the members, in ms.
+    pub(super) fn rebalance_timeout_ms(&self) -> u32 {
+        self.members.values().map(|m| m.rebalance_timeout_ms).max().unwrap_or(0)
+    }
+}
+
+impl ClassicMember {
+    /// What it offers under a name.
+    pub(super) fn protocol(&self, name: &ProtocolName) -> Option<&Protocol> {
+        self.protocols.iter().find(|p| p.name == *name)
+    }
+}

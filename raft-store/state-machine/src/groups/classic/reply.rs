@@ -1,0 +1,49 @@
+//! What is answered to classic members.
+
+use serde::{Deserialize, Serialize};
+
+use crate::groups::reply::GroupReply;
+use crate::ids::{Generation, InstanceId, MemberId, ProtocolName, TopicName};
+use crate::reply::Reply;
+use crate::values::TopicPartitions;
+
+/// What a classic member is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
+pub enum ClassicReply {
+    /// Its join is over.
+    Joined {
+        /// The new one.
+        generation: Generation,
+        /// The elected one.
+        protocol: ProtocolName,
+        /// The group's leader.
+        leader: MemberId,
+        /// The member that joined.
+        member_id: MemberId,
+        /// Everyone, for the leader; empty for the others.
+        members: Vec<JoinedMember>,
+    },
+    /// Its assignment is there.
+    Synced { assignment: TopicPartitions },
+}
+
+/// A member as the leader of its group sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
+pub struct JoinedMember {
+    pub member_id: MemberId,
+    pub instance_id: Option<InstanceId>,
+    /// What it subscribes to under the elected protocol.
+    pub topics: Vec<TopicName>,
+    /// What it owned when it joined.
+    pub owned: TopicPartitions,
+    /// The generation in which it owned that.
+    pub generation: Option<Generation>,
+}
+
+impl From<ClassicReply> for Reply {
+    fn from(reply: ClassicReply) -> Self {
+        Self::Group(GroupReply::Classic(reply))
+    }
+}

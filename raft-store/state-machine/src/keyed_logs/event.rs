@@ -1,0 +1,26 @@
+//! What can happen to keyed logs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{LogKey, Millis, Offset};
+use crate::values::Records;
+
+/// One fact about a keyed log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
+pub enum KeyedLogEvent {
+    /// Records were appended.
+    Appended {
+        key: LogKey,
+        records: Records,
+        /// The first one's.
+        offset: Offset,
+        timestamp: Millis,
+    },
+    /// The committed position moved forward.
+    Committed {
+        key: LogKey,
+        /// The highest offset processed.
+        offset: Offset,
+    },
+}

@@ -1,0 +1,45 @@
+//! Keyed logs as they are kept.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::KeyedLogEvent;
+use crate::ids::{LogKey, Offset};
+use crate::topics::partitions::PartitionLog;
+
+/// All keyed logs and their committed positions. A position may be committed where there is no log.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KeyedLogs {
+    logs: BTreeMap<LogKey, PartitionLog>,
+    committed: BTreeMap<LogKey, Offset>,
+}
+
+impl KeyedLogs {
+    /// A log.
+    pub fn log(&self, key: &LogKey) -> Option<&PartitionLog> {
+        self.logs.get(key)
+    }
+
+    /// A log's committed position.
+    pub fn committed(&self, key: &LogKey) -> Option<Offset> {
+        self.committed.get(key).copied()
+    }
+
+    /// Makes a fact true.
+    pub(crate) fn evolve(&mut self, event: &KeyedLogEvent) {
+        match event {
+            KeyedLogEvent::Appended { key, records, offset, timestamp } => {
+                if !self.logs.contains_key(key) {
+                    self.logs.insert(key.clone(), PartitionLog::default());
+                }
+                let log = self.logs.get_mut(key).expect("was made");
+                debug_assert_eq!(log.end_offset(), *offset, "offsets are dense");
+                log.append(records, *timestamp);
+            }
+            KeyedLogEvent::Committed { key, offset } => {
+                self.committed.insert(key.clone(), *offset);
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What is answered about committed offsets.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Offset;
+
+/// What was read of a group's offsets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OffsetReply {
+    /// A committed offset.
+    Committed {
+        /// 0 where nothing was committed.
+        offset: Offset,
+        /// The committer's own note.
+        metadata: Option<Arc<str>>,
+    },
+}

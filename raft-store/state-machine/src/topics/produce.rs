@@ -1,0 +1,45 @@
+//! Records are appended to a partition. The topic is made if it does not exist.
+
+use super::create::create;
+use super::event::TopicEvent;
+use super::placement::{Placement, partition_of};
+use super::reply::TopicReply;
+use super::topic::Topic;
+use crate::ids::TopicName;
+use crate::rejection::Rejection;
+use crate::reply::Outcome;
+use crate::transition::Transition;
+use crate::values::Records;
+
+pub(super) fn produce(
+    tx: &mut Transition<'_>,
+    topic: &TopicName,
+    placement: Placement,
+    new_topic_partitions: u32,
+    records: &Records,
+) -> Outcome {
+    let found = tx.state().topic(topic);
+    let count = found.map_or(new_topic_partitions, Topic::partition_count);
+    let partition = match placement {
+        Placement::Key(hash) => partition_of(hash, count),
+        Placement::Next => found.map_or(0, |t| t.next),
+        Placement::Partition(partition) if partition < count => partition,
+        Placement::Partition(partition) => {
+            return Err(Rejection::UnknownPartition { topic: topic.clone(), partition, partitions: count });
+        }
+    };
+    if found.is_none() {
+        create(tx, topic, count)?;
+    }
+    let log = &tx.state().topic(topic).expect("exists or was made").partitions[partition as usize];
+    let (offset, timestamp) = (log.end_offset(), log.timestamp_at(tx.state().now_ms()));
+    tx.emit(TopicEvent::Appended {
+        topic: topic.clone(),
+        partition,
+        records: records.clone(),
+        offset,
+        timestamp,
+        next: placement == Placement::Next,
+    });
+    Ok(TopicReply::Appended { partition, offset }.into())
+}

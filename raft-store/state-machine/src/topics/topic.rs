@@ -1,0 +1,43 @@
+//! Topics as they are kept.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::partitions::PartitionLog;
+use crate::ids::{PartitionId, TopicName};
+
+/// A topic has at most this many partitions.
+pub const MAX_PARTITIONS: u32 = 10_000;
+
+/// A topic with its partitions.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Topic {
+    /// By number.
+    pub partitions: Vec<PartitionLog>,
+    /// Which partition the next record without a key goes to.
+    pub next: PartitionId,
+}
+
+impl Topic {
+    /// How many partitions it has.
+    pub fn partition_count(&self) -> u32 {
+        u32::try_from(self.partitions.len()).expect("at most MAX_PARTITIONS")
+    }
+}
+
+/// All topics.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Topics(pub(super) BTreeMap<TopicName, Topic>);
+
+impl Topics {
+    /// A topic.
+    pub fn get(&self, topic: &TopicName) -> Option<&Topic> {
+        self.0.get(topic)
+    }
+
+    /// All by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&TopicName, &Topic)> {
+        self.0.iter()
+    }
+}
