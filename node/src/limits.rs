@@ -90,7 +90,7 @@ pub const ROUND_RETRY: Duration = Duration::from_millis(10);
 pub const KEPT_PLACES: usize = 1_024;
 
 /// A Raft log of fewer bytes makes no snapshot, however cheap one is.
-pub const LEAST_LOG: usize = 4 * MIB;
+pub const LEAST_LOG: usize = 2 * MIB;
 
 /// The size of the Raft log is looked at when it has grown by so many bytes.
 pub const LOG_GROWTH: usize = MIB;

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use state_machine::command::{Batch, Command, Query};
 use state_machine::keyed_logs::command::{KeyedLogCommand, KeyedLogQuery};
 use state_machine::keyed_logs::reply::KeyedLogReply;
+use state_machine::offsets::command::OffsetCommand;
 use state_machine::registers::command::RegisterCommand;
 use state_machine::reply::{Outcome, Reply};
 use state_machine::topics::command::TopicCommand;
@@ -98,7 +99,7 @@ pub fn command_bytes(command: &Command) -> usize {
             Command::Register(RegisterCommand::Cas { key, from, to, .. }) => {
                 key.len() + from.len() + to.text.len() + to.canonical.len()
             }
-            Command::CommitOffset { commit, fence } => {
+            Command::Offset(OffsetCommand::Commit { commit, fence }) => {
                 let member = fence.as_ref().and_then(|fence| fence.member_id.as_ref());
                 commit.group.as_str().len()
                     + commit.topic.as_str().len()

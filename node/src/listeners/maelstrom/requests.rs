@@ -431,12 +431,7 @@ fn query(ok: &'static str, query: impl Into<Query>) -> Result<Decoded> {
 ///
 /// # Errors
 /// What is wrong with it, by field, value and what was expected.
-pub fn decode(
-    kind: &str,
-    fields: &Fields<'_>,
-    config: &Config,
-    encoder: &mut Encoder,
-) -> Result<Decoded> {
+pub fn decode(kind: &str, fields: &Fields<'_>, config: &Config, encoder: &mut Encoder) -> Result<Decoded> {
     let body = &Body(fields);
     match kind {
         "echo" => Ok(Decoded::Echo(json::one_line(body.any("echo")?).into_owned())),
@@ -582,7 +577,8 @@ fn send(body: &Body<'_>, config: &Config, encoder: &mut Encoder) -> Result<Decod
     let request: Command = if body.either("msg", "message")? == "msg" {
         let key = body.string("key")?;
         check_size("key", &key)?;
-        KeyedLogCommand::Send { key: key.into(), records: message(encoder, None, "msg", body.any("msg")?)? }.into()
+        KeyedLogCommand::Send { key: key.into(), records: message(encoder, None, "msg", body.any("msg")?)? }
+            .into()
     } else {
         let key: Option<String> = body.optional("key", |v| Body::parse("key", v, "a string or null"))?;
         let partition = body.optional("partition", |v| partition_number("partition", v))?;
