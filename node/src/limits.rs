@@ -52,6 +52,12 @@ pub const LATE_ANSWER: Duration = Duration::from_millis(800);
 /// After the end of input, what peers said last is given this long to take effect.
 pub const LAST_WORDS: Duration = Duration::from_millis(50);
 
+/// Room for lines to be printed that is kept from one time to the next.
+pub const KEPT_OUTPUT: usize = 64 * KIB;
+
+/// Records that came in stand side by side in blocks of so many bytes.
+pub const RECORD_BLOCK: usize = 64 * KIB;
+
 // --- Between nodes ---
 
 /// One message to the leader carries at most about so many bytes of requests, but always one request.
@@ -80,7 +86,16 @@ pub const ROUND: usize = MIB;
 /// A leader that may not propose yet, or cannot reach a quorum, tries again after this.
 pub const ROUND_RETRY: Duration = Duration::from_millis(10);
 
-/// How often the size of the Raft log is looked at.
+/// So many places of an empty queue are kept. A burst should not pin its size for good.
+pub const KEPT_PLACES: usize = 1_024;
+
+/// A Raft log of fewer bytes makes no snapshot, however cheap one is.
+pub const LEAST_LOG: usize = 2 * MIB;
+
+/// The size of the Raft log is looked at when it has grown by so many bytes.
+pub const LOG_GROWTH: usize = MIB;
+
+/// How often the size of the Raft log is looked at in any case.
 pub const COMPACTION_CHECK: Duration = Duration::from_millis(100);
 
 /// How long a follower leaves a delayed request alone before it asks the leader again.

@@ -79,13 +79,13 @@ fn log_to_stderr(level: Option<&str>) -> Result<(), String> {
 
 fn read_stdin(sender: &mpsc::Sender<Vec<u8>>) {
     let mut stdin = io::stdin().lock();
+    let mut chunk = vec![0; limits::INPUT_CHUNK];
     loop {
-        let mut chunk = vec![0; limits::INPUT_CHUNK];
         match stdin.read(&mut chunk) {
             Ok(0) => return,
             Ok(len) => {
-                chunk.truncate(len);
-                if sender.blocking_send(chunk).is_err() {
+                // A copy takes what was read, and most pieces are small.
+                if sender.blocking_send(chunk[..len].to_vec()).is_err() {
                     return;
                 }
             }

@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use crate::limits;
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct SlotQueue<T> {
@@ -50,6 +52,10 @@ impl<T> SlotQueue<T> {
         while self.slots.front().is_some_and(Option::is_none) {
             self.slots.pop_front();
             self.base += 1;
+        }
+        // A burst should not pin its size for good.
+        if self.slots.is_empty() && self.slots.capacity() > limits::KEPT_PLACES {
+            self.slots.shrink_to(limits::KEPT_PLACES);
         }
         Some(thing)
     }

@@ -8,11 +8,13 @@
 //! The functions `*_bytes` say about how large a value is, without encoding it. Bounds of memory
 //! and of messages are checked with them.
 
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use state_machine::command::{Batch, Command, Query};
 use state_machine::keyed_logs::command::{KeyedLogCommand, KeyedLogQuery};
 use state_machine::keyed_logs::reply::KeyedLogReply;
+use state_machine::offsets::command::OffsetCommand;
 use state_machine::registers::command::RegisterCommand;
 use state_machine::reply::{Outcome, Reply};
 use state_machine::topics::command::TopicCommand;
@@ -43,7 +45,29 @@ pub enum DecodeError {
 
 /// Encodes a value.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![VERSION]).expect("our types always serialize: no unsized sequences")
+    let encoded = postcard::serialize_with_flavor(value, Appended(vec![VERSION]));
+    encoded.expect("our types always serialize: no unsized sequences")
+}
+
+/// Where postcard writes to. Its own, over any `Extend`, goes byte by byte.
+struct Appended(Vec<u8>);
+
+impl Flavor for Appended {
+    type Output = Vec<u8>;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
 }
 
 /// Decodes a value.
@@ -74,6 +98,13 @@ pub fn command_bytes(command: &Command) -> usize {
             }
             Command::Register(RegisterCommand::Cas { key, from, to, .. }) => {
                 key.len() + from.len() + to.text.len() + to.canonical.len()
+            }
+            Command::Offset(OffsetCommand::Commit { commit, fence }) => {
+                let member = fence.as_ref().and_then(|fence| fence.member_id.as_ref());
+                commit.group.as_str().len()
+                    + commit.topic.as_str().len()
+                    + commit.metadata.as_ref().map_or(0, |text| text.len())
+                    + member.map_or(0, |id| id.as_str().len())
             }
             other => postcard::experimental::serialized_size(other).unwrap_or(COMMAND_BYTES),
         }

@@ -25,7 +25,7 @@ pub(crate) fn apply_batch(replica: &mut Replica, proposal: &Proposal, answer: bo
     if let Some(applied) = planted::apply_another_batch(replica, proposal, answer) {
         return applied;
     }
-    replica.apply_batch(proposal.round(), proposal.batch(), answer)
+    replica.apply_batch(proposal.round(), &proposal.batch(), answer)
 }
 
 /// The state that a node takes over from a snapshot.

@@ -99,7 +99,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(10..))]
     snapshot_entries: u64,
 
-    /// Take a snapshot when the Raft log has grown to this many MiB
+    /// Take a snapshot at the latest when the Raft log has grown to this many MiB
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     snapshot_mib: u32,
 

@@ -79,14 +79,17 @@ impl ForwardedRequests {
 
     /// Hands on a request, and those that waited for it.
     fn run(&mut self, item: ForwardItem, ready: &mut Vec<(RequestNumber, Request)>) {
-        let mut next = VecDeque::from([item]);
-        while let Some(item) = next.pop_front() {
+        // Seldom does anything wait, and an empty queue costs no allocation.
+        let mut freed = VecDeque::new();
+        let mut next = Some(item);
+        while let Some(item) = next {
             for (id, delayed) in self.blocked.remove(&item.id).into_iter().flatten() {
                 self.waits_for.remove(&id);
-                next.push_back(delayed);
+                freed.push_back(delayed);
             }
             self.items.insert(item.id, (item.attempt, Execution::Running));
             ready.push((item.id, item.request));
+            next = freed.pop_front();
         }
     }
 

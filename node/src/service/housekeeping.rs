@@ -4,12 +4,30 @@
 use openraft_rt::watch::WatchReceiver;
 use raft_store::compaction::{Policy, Position};
 use runtime::PacedInstant;
+use state_machine::State;
 
 use super::Service;
+use crate::limits;
 
 impl Service {
+    /// Whether the log has to be looked at before its time.
+    pub(super) fn log_has_grown(&self) -> bool {
+        self.log.bytes() > self.log_seen + limits::LOG_GROWTH
+    }
+
+    /// The policy: the log makes a snapshot when it is as large as what the snapshot costs, within
+    /// bounds. So a small state keeps a short log, and a large one is not copied all the time.
+    fn compaction(&self) -> Policy {
+        let cost = self.machine.read(State::clone_cost);
+        let bytes = cost.max(limits::LEAST_LOG).min(self.config.snapshot_bytes);
+        let policy = Policy::new(self.config.snapshot_entries, bytes);
+        // Without peers there are no followers that could be behind.
+        if self.alone() { Policy { kept_entries: 0, ..policy } } else { policy }
+    }
+
     /// Looks at the log, and has a snapshot taken or entries dropped where the policy says so.
     pub(super) fn keep_log_short(&mut self) {
+        self.log_seen = self.log.bytes();
         let Some(running) = &self.raft else { return };
         if let Err(error) = &running.raft.metrics().borrow_watched().running_state {
             self.failure = Some(error.to_string());
@@ -19,13 +37,12 @@ impl Service {
             running.raft.runtime_config().elect(true);
             self.stands_from = None;
         }
-        let policy = Policy::new(self.config.snapshot_entries, self.config.snapshot_bytes);
         let position = Position {
             applied: self.machine.applied().map_or(0, |id| id.index()),
             snapshot: self.machine.snapshot_index(),
             asked_at: self.snapshot_asked_at,
         };
-        let decided = self.log.compact(&policy, position);
+        let decided = self.log.compact(&self.compaction(), position);
         if decided.is_nothing() {
             return;
         }

@@ -170,7 +170,9 @@ impl Leader {
 
     /// Takes from the queue what goes with one round.
     fn take_contents(&mut self, context: &mut Context<'_>) -> Contents {
-        let mut contents = Contents::default();
+        let most = self.queue.len().min(limits::ROUND_REQUESTS);
+        let (writes, batch) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        let mut contents = Contents { writes, batch, ..Contents::default() };
         let mut bytes = 0;
         while let Some(queued) = self.queue.front() {
             bytes += queued.request.approximate_bytes();
@@ -195,6 +197,9 @@ impl Leader {
                     contents.reads.push((reply_to, query, request_id));
                 }
             }
+        }
+        if self.queue.is_empty() {
+            self.queue.shrink_to(limits::KEPT_PLACES);
         }
         contents
     }
@@ -278,8 +283,7 @@ impl Leader {
 
     fn round_applied(&mut self, round: Round, applied: Applied, context: &mut Context<'_>, now: Instant) {
         let Applied { outcomes, answers, events } = applied;
-        let batch = round.proposal.as_ref().map(|p| p.batch().writes.as_slice()).unwrap_or_default();
-        for ((write, reply_to), decided) in batch.iter().zip(round.writes).zip(outcomes) {
+        for ((write, reply_to), decided) in round.batch.writes.iter().zip(round.writes).zip(outcomes) {
             if matches!(write.command, Command::NewCoordinator { .. }) {
                 context.machine.read(|state| self.coordinator.start(state, now));
             }

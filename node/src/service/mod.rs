@@ -101,6 +101,8 @@ pub struct Service {
     next_housekeeping: Instant,
     /// In its first life, until then: when this node may stand for election of itself.
     stands_from: Option<PacedInstant>,
+    /// How many bytes the log had when it was looked at last.
+    log_seen: usize,
     /// The applied index at which a snapshot was last asked for.
     snapshot_asked_at: u64,
     failure: Option<String>,
@@ -151,6 +153,7 @@ impl Service {
             rounds: 0,
             next_housekeeping: Instant::now(),
             stands_from: None,
+            log_seen: 0,
             snapshot_asked_at: 0,
             failure: None,
         }
@@ -277,7 +280,7 @@ impl Service {
         self.look_who_leads();
         self.send_unsent(now);
         self.close_connections(now);
-        if now >= self.next_housekeeping {
+        if now >= self.next_housekeeping || self.log_has_grown() {
             self.next_housekeeping = now + limits::COMPACTION_CHECK;
             self.keep_log_short();
         }

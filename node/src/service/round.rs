@@ -1,11 +1,12 @@
 //! One round of a leader: what was waiting, as one Raft entry or one ReadIndex, and how it ended.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use openraft::raft::ReadPolicy;
 use raft_store::{Applied, Proposal, Raft, StateMachine};
-use state_machine::command::{Command, Query, RequestId};
+use state_machine::command::{Batch, Command, Query, RequestId};
 use state_machine::ids::NodeId;
 
 use super::api::{Request, RequestNumber};
@@ -60,9 +61,9 @@ pub type End = Pin<Box<dyn Future<Output = RoundEnd> + Send>>;
 
 /// A round under way.
 pub struct Round {
-    /// The writes, in order, and what they were; empty where there are only reads.
-    pub proposal: Option<Proposal>,
-    /// Whose each write is.
+    /// What was proposed; empty where there are only reads.
+    pub batch: Arc<Batch>,
+    /// Whose each of its writes is.
     pub writes: Vec<ReplyTo>,
     /// The reads, in order, and whose each is.
     pub reads: Vec<(ReplyTo, Query, Option<RequestId>)>,
@@ -84,7 +85,8 @@ impl Round {
             None => Box::pin(read_index(raft)),
         };
         let end = flaws::round_end(machine, proposal.as_ref(), end);
-        Self { proposal, writes, reads, end }
+        let batch = proposal.map(|proposal| proposal.batch()).unwrap_or_default();
+        Self { batch, writes, reads, end }
     }
 }
 

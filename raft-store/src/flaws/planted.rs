@@ -160,7 +160,7 @@ pub fn preview(machine: &StateMachine, proposal: &Proposal) -> Applied {
     let batched_reads = replica.batched_reads.remove_entry(&proposal.round()).into_iter().collect();
     let mut copy = Replica::default();
     (copy.state, copy.batched_reads) = (replica.state.clone(), batched_reads);
-    copy.apply_batch(proposal.round(), proposal.batch(), true)
+    copy.apply_batch(proposal.round(), &proposal.batch(), true)
 }
 
 /// Applies another batch than a proposal's, or more writes after it, where a flaw says so.
@@ -172,7 +172,8 @@ pub(super) fn apply_another_batch(
     proposal: &Proposal,
     answer: bool,
 ) -> Option<Applied> {
-    let (round, batch) = (proposal.round(), proposal.batch());
+    let (round, proposed) = (proposal.round(), proposal.batch());
+    let batch = &*proposed;
     if let Some(instead) = batch_instead(&replica.state, batch) {
         let applied = replica.apply_batch(round, &instead, answer);
         remember(instead);

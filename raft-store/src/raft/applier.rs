@@ -104,7 +104,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                         replica.apply_entry(id, None, false)
                     }
                     EntryPayload::Normal(proposal) => {
-                        replica.apply_entry(id, Some(&proposal), responder.is_some())
+                        let applied = replica.apply_entry(id, Some(&proposal), responder.is_some());
+                        proposal.pack();
+                        applied
                     }
                 }
             };

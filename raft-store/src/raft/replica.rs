@@ -69,15 +69,15 @@ impl Replica {
         let batched_reads = self.batched_reads.remove(&round).unwrap_or_default();
         let mut batched_reads = batched_reads.into_iter().peekable();
         applied.outcomes.reserve(batch.writes.len());
+        let mut events = Vec::new();
         for (i, write) in batch.writes.iter().enumerate() {
             while let Some((_, query)) = batched_reads.next_if(|(after, _)| *after <= i) {
                 applied.answers.push(self.state.query(&query));
             }
-            let events = applied.events.len();
-            let mut outcome = self.state.apply(write, Some(&mut applied.events));
+            let mut outcome = self.state.apply(write, Some(&mut events));
             // Only what concerns groups is waited for; records would be held twice.
-            let fresh = applied.events.split_off(events);
-            applied.events.extend(fresh.into_iter().filter(|event| matches!(event, Event::Group { .. })));
+            let of_groups = events.drain(..).filter(|event| matches!(event, Event::Group { .. }));
+            applied.events.extend(of_groups);
             self.state.fill(&mut outcome);
             applied.outcomes.push(outcome);
         }

@@ -1,7 +1,7 @@
 //! The types that openraft is set up with: entries, answers, nodes.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use openraft::alias::SnapshotOf;
@@ -42,31 +42,38 @@ pub struct RoundId {
 }
 
 /// An entry of the Raft log: a batch of commands. Clones share it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Proposal(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     round: RoundId,
-    batch: Batch,
     approximate_bytes: usize,
     /// Encoded once, however many followers it is sent to.
     encoded: OnceLock<Bytes>,
+    /// `None` once it is [packed](Proposal::pack).
+    batch: Mutex<Option<Arc<Batch>>>,
 }
 
-impl PartialEq for Inner {
+impl PartialEq for Proposal {
     fn eq(&self, other: &Self) -> bool {
-        self.round == other.round && self.batch == other.batch
+        self.0.round == other.0.round && self.batch() == other.batch()
     }
 }
 
-impl Eq for Inner {}
+impl Eq for Proposal {}
 
 impl Proposal {
     /// A round's batch.
-    pub fn new(round: RoundId, batch: Batch) -> Self {
+    pub fn new(round: RoundId, mut batch: Batch) -> Self {
+        // It may stay in the log for long.
+        batch.writes.shrink_to_fit();
+        Self::of(round, batch, OnceLock::new())
+    }
+
+    fn of(round: RoundId, batch: Batch, encoded: OnceLock<Bytes>) -> Self {
         let approximate_bytes = codec::approximate_bytes(&batch);
-        Self(Arc::new(Inner { round, batch, approximate_bytes, encoded: OnceLock::new() }))
+        let batch = Mutex::new(Some(Arc::new(batch)));
+        Self(Arc::new(Inner { round, approximate_bytes, encoded, batch }))
     }
 
     /// Which round it is.
@@ -74,17 +81,38 @@ impl Proposal {
         self.0.round
     }
 
+    fn held(&self) -> MutexGuard<'_, Option<Arc<Batch>>> {
+        self.0.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Its commands.
-    pub fn batch(&self) -> &Batch {
-        &self.0.batch
+    pub fn batch(&self) -> Arc<Batch> {
+        if let Some(batch) = &*self.held() {
+            return batch.clone();
+        }
+        let (_, batch): (RoundId, Batch) =
+            codec::decode(self.encoded()).expect("it was encoded, or decoded once before");
+        Arc::new(batch)
     }
 
     /// Its encoded form.
     fn encoded(&self) -> &Bytes {
-        self.0.encoded.get_or_init(|| codec::encode(&(self.0.round, &self.0.batch)).into())
+        self.0.encoded.get_or_init(|| {
+            let held = self.held();
+            let batch = held.as_deref().expect("it is packed only where it is encoded");
+            codec::encode(&(self.0.round, batch)).into_boxed_slice().into()
+        })
     }
 
-    /// About how many bytes it takes in the log; always the same for a proposal.
+    /// Lets go of the commands where they are held in encoded form too, which takes a third of the
+    /// memory. For who has applied it; it may still be sent to others.
+    pub(crate) fn pack(&self) {
+        if self.0.encoded.get().is_some() {
+            *self.held() = None;
+        }
+    }
+
+    /// About how many bytes it takes in the log before it is packed; always the same for a proposal.
     pub fn approximate_bytes(&self) -> usize {
         self.0.approximate_bytes
     }
@@ -92,7 +120,8 @@ impl Proposal {
 
 impl fmt::Display for Proposal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} writes at {}", self.0.batch.writes.len(), self.0.batch.stamp.now_ms)
+        let batch = self.batch();
+        write!(f, "{} writes at {}", batch.writes.len(), batch.stamp.now_ms)
     }
 }
 
@@ -112,8 +141,7 @@ impl<'de> Deserialize<'de> for Proposal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = Bytes::deserialize(deserializer)?;
         let (round, batch): (RoundId, Batch) = codec::decode(&bytes).map_err(D::Error::custom)?;
-        let approximate_bytes = codec::approximate_bytes(&batch);
-        Ok(Self(Arc::new(Inner { round, batch, approximate_bytes, encoded: OnceLock::new() })))
+        Ok(Self::of(round, batch, OnceLock::from(bytes)))
     }
 }
 

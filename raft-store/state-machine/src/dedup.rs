@@ -54,6 +54,10 @@ impl Dedup {
         if request_id.seq < numbering.acknowledged {
             return Seen::Over;
         }
+        // Nearly always: numbers are applied in about the order in which they were given.
+        if numbering.decided.back().is_none_or(|(last, _)| *last < request_id.seq) {
+            return Seen::New;
+        }
         match numbering.decided.binary_search_by_key(&request_id.seq, |(seq, _)| *seq) {
             Ok(i) => Seen::Decided(&numbering.decided[i].1),
             Err(_) => Seen::New,

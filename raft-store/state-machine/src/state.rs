@@ -15,7 +15,7 @@ use crate::ids::{GroupId, LogKey, Millis, NodeId, Offset, PartitionId, TopicName
 use crate::keyed_logs::logs::KeyedLogs;
 use crate::registers::register::{RegisterValue, Registers};
 use crate::reply::Decided;
-use crate::topics::partitions::PartitionLog;
+use crate::topics::partitions::{PART_BYTES, PartitionLog};
 use crate::topics::topic::{Topic, Topics};
 
 /// Everything that the cluster agrees on.
@@ -103,6 +103,13 @@ impl State {
             group.offsets.of_topic(topic).map(|(p, _)| (id.clone(), p)).collect::<Vec<_>>()
         };
         self.groups().flat_map(of_group).collect()
+    }
+
+    /// How many bytes, about, a clone costs: copied at once, or with the changes after it. A snapshot is
+    /// one.
+    pub fn clone_cost(&self) -> usize {
+        let parts = self.groups.len() + self.registers.len() + self.dedup.len();
+        self.keyed_logs.clone_cost() + self.topics.clone_cost() + PART_BYTES * parts
     }
 
     pub(crate) fn advance(&mut self, stamp: Stamp, acknowledged: &[Acknowledged]) {

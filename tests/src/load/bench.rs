@@ -22,6 +22,9 @@ const CLIENTS: usize = 64;
 /// Requests that a client that does not wait has under way.
 const WINDOW: u64 = 256;
 
+/// Messages whose memory is taken.
+const MESSAGES: u64 = 300_000;
+
 /// Nodes of a cluster.
 const NODES: usize = 3;
 
@@ -59,6 +62,8 @@ enum Figure {
     Rate,
     /// CPU time over three nodes
     Cpu,
+    /// What a node holds at rest, and for each message
+    Memory,
     /// Messages between three nodes
     Messages,
     /// Of one client, and from the start of a node
@@ -81,6 +86,9 @@ pub fn measure(args: &Args, tell: &dyn Fn(&str)) -> std::result::Result<String, 
         for work in WORKS {
             bench.cpu(work, &mut table)?;
         }
+    }
+    if wanted(Figure::Memory) {
+        bench.memory(&mut table)?;
     }
     if wanted(Figure::Messages) {
         bench.messages(&mut table)?;
@@ -142,6 +150,34 @@ impl Bench<'_> {
         let rates = runs.map(|run| run.per_second);
         table.compare(&format!("requests/s, {name}"), &rates, "≥ 0.4", |ratio| ratio >= 0.4, &runs);
         table.inform(&format!("CPU µs per request, {name}"), &runs.map(|run| run.cpu_us), &runs);
+        Ok(())
+    }
+
+    /// What a node holds before the first request, and more for each message that was sent.
+    fn memory(&self, table: &mut Table) -> Result<()> {
+        for (nodes, whom) in [(1, "one node"), (NODES, "the largest of three")] {
+            let [mut rest, mut each, mut peak] = [const { Vec::new() }; 3];
+            for pass in 0..self.passes {
+                (self.tell)(&format!("memory of {whom}: {} of {}", pass + 1, self.passes));
+                let mut cluster = Cluster::start(self.cohort, nodes)?;
+                cluster.ready()?;
+                let at_rest = cluster.resident_mib()?;
+                let counted = Span::Requests(MESSAGES.min(self.requests));
+                let plan =
+                    Plan { warm_up: Span::Requests(0), counted, ..self.plan(script::SEND, CLIENTS, WINDOW) };
+                let run = cluster.run(&plan, &(0..nodes).collect::<Vec<_>>())?;
+                let sent = run.acknowledged.max(1) as f64;
+                each.push((cluster.resident_mib()? - at_rest) * 1024.0 * 1024.0 / sent);
+                rest.push(at_rest);
+                peak.push(run.memory_mib);
+            }
+            let held = Spread::of(peak.iter().copied());
+            let [rest, each] = [rest, each].map(|figure| Spread::of(figure.into_iter()));
+            let small: Reach<'_> = Some(("≤ 10", |mib| mib <= 10.0));
+            table.push_alone(&format!("MiB at rest, {whom}"), rest, small, held);
+            let small: Reach<'_> = (nodes == 1).then_some(("≤ 150", |bytes| bytes <= 150.0));
+            table.push_alone(&format!("bytes a message of one number, {whom}"), each, small, held);
+        }
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::machine::{cpu_seconds, peak_mib};
+use super::machine::{cpu_seconds, peak_mib, resident_mib};
 use super::script::{Client, Work, name};
 
 /// A run without a reply for so long has failed.
@@ -174,6 +174,8 @@ pub struct Run {
     pub messages: f64,
     /// The most that any node ever held, in MiB.
     pub memory_mib: f64,
+    /// Acknowledged requests, those before and after the counted ones too.
+    pub acknowledged: u64,
     /// Of clients that wait for each reply, sorted.
     pub latencies: Vec<Duration>,
 }
@@ -380,6 +382,7 @@ impl Cluster {
             own_cpu_us: (end.own_cpu - begin.own_cpu) * 1e6 / requests,
             messages: (end.between - begin.between) as f64 / requests,
             memory_mib: self.memory_mib()?,
+            acknowledged: self.shared.counters.acknowledged.load(SeqCst),
             latencies,
         })
     }
@@ -438,6 +441,12 @@ impl Cluster {
             thread::sleep(Duration::from_millis(1));
         }
         Ok(())
+    }
+
+    /// The most that any node holds now, in MiB.
+    pub fn resident_mib(&self) -> Result<f64> {
+        let mut held = self.children.iter().map(|child| resident_mib(child.id()));
+        held.try_fold(0.0, |most, mib| Ok(mib?.max(most)))
     }
 
     fn memory_mib(&self) -> Result<f64> {

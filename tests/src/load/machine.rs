@@ -25,9 +25,18 @@ pub fn cpu_seconds(pid: u32) -> io::Result<f64> {
 
 /// The most memory that a process ever held, in MiB.
 pub fn peak_mib(pid: u32) -> io::Result<f64> {
+    memory_mib(pid, "VmHWM:")
+}
+
+/// The memory that a process holds now, in MiB.
+pub fn resident_mib(pid: u32) -> io::Result<f64> {
+    memory_mib(pid, "VmRSS:")
+}
+
+fn memory_mib(pid: u32, name: &str) -> io::Result<f64> {
     let path = format!("/proc/{pid}/status");
     let status = std::fs::read_to_string(&path)?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     Ok(kib.ok_or_else(|| odd(path))? / 1024.0)
 }
@@ -53,6 +62,7 @@ mod tests {
         let us = std::process::id();
         assert!(cpu_seconds(us).is_ok_and(|seconds| seconds >= 0.0));
         assert!(peak_mib(us).is_ok_and(|mib| mib > 1.0));
+        assert!(resident_mib(us).is_ok_and(|mib| mib > 1.0));
         assert!(load_average().is_ok_and(|load| load.parse::<f64>().is_ok()));
     }
 }

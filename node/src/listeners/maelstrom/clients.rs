@@ -44,9 +44,12 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// Takes what is to be printed.
-    pub fn take(&mut self) -> String {
-        std::mem::take(&mut self.out)
+    /// Gives what is to be printed to `print`, and forgets it.
+    pub fn empty(&mut self, print: impl FnOnce(&str)) {
+        print(&self.out);
+        self.out.clear();
+        // A burst should not pin its size for good.
+        self.out.shrink_to(limits::KEPT_OUTPUT);
     }
 
     /// Prints a reply. `as_node` is what a node calls itself that has not been told its name.

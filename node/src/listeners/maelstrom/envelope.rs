@@ -10,6 +10,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::plain;
+
 /// A message as it came in.
 #[derive(Debug, Deserialize)]
 pub struct Envelope<'a> {
@@ -17,7 +19,7 @@ pub struct Envelope<'a> {
     #[serde(borrow)]
     pub src: Cow<'a, str>,
     #[serde(borrow, default)]
-    dest: Option<Text<'a>>,
+    pub(super) dest: Option<Text<'a>>,
     /// What.
     #[serde(borrow)]
     pub body: Fields<'a>,
@@ -29,7 +31,7 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// Where it is no JSON object, or has no `src` or `body` of the right kind.
     pub fn parse(text: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(text)
+        plain::envelope(text).map_or_else(|| serde_json::from_slice(text), Ok)
     }
 
     /// To whom, if it says.
@@ -48,23 +50,27 @@ pub fn is_message(line: &[u8]) -> bool {
 
 /// The fields of an object, in order, each value as text.
 #[derive(Debug, Default)]
-pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Fields<'a> {
+    pub(super) fn new(fields: Vec<(Cow<'a, str>, &'a str)>) -> Self {
+        Self(fields)
+    }
+
     /// A field's value; the last of several. `null` counts as absent.
     pub fn get(&self, name: &str) -> Option<&'a str> {
         let found = self.0.iter().rev().find(|(field, _)| field == name);
-        found.map(|(_, value)| value.get()).filter(|text| *text != "null")
+        found.map(|(_, value)| *value).filter(|text| *text != "null")
     }
 
     /// A field's value, `null` too.
     pub fn get_any(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().rev().find(|(field, _)| field == name).map(|(_, value)| value.get())
+        self.0.iter().rev().find(|(field, _)| field == name).map(|(_, value)| *value)
     }
 
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        self.0.iter().map(|(name, value)| (name.as_ref(), value.get()))
+        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
     }
 }
 
@@ -73,7 +79,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
         struct FieldsVisitor;
 
         impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+            type Value = Vec<(Cow<'de, str>, &'de str)>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -82,7 +88,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Vec::with_capacity(8);
                 while let Some(Text(name)) = map.next_key()? {
-                    fields.push((name, map.next_value()?));
+                    fields.push((name, map.next_value::<&RawValue>()?.get()));
                 }
                 Ok(fields)
             }
@@ -96,3 +102,23 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+impl<'a> Text<'a> {
+    /// Of a value's text, which has to be JSON.
+    pub fn of(value: &'a str) -> Option<Self> {
+        // Without escapes a string is what is between its quotes.
+        let plain = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+        match plain.filter(|plain| memchr::memchr(b'\\', plain.as_bytes()).is_none()) {
+            Some(plain) => Some(Self(Cow::Borrowed(plain))),
+            None => serde_json::from_str(value).ok(),
+        }
+    }
+}
+
+/// The integer of a value's text, which has to be JSON.
+pub fn integer(value: &str) -> Option<i64> {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    // To serde `-0` is no integer.
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && value != "-0";
+    plain.then(|| value.parse().ok()).flatten()
+}

@@ -1,5 +1,6 @@
 //! JSON values as text: one line, and the canonical form by which registers are compared.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -19,8 +20,11 @@ pub enum CanonicalError {
 
 /// A value's text on one line: as it was sent, with line ends (which JSON has only between tokens) as
 /// blanks.
-pub fn one_line(text: &str) -> String {
-    text.replace(['\n', '\r'], " ")
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    match memchr::memchr2(b'\n', b'\r', text.as_bytes()) {
+        Some(_) => text.replace(['\n', '\r'], " ").into(),
+        None => text.into(),
+    }
 }
 
 /// The canonical text of a value: object keys sorted and the last of equal ones, no blanks, strings with the

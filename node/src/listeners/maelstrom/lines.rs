@@ -246,8 +246,8 @@ impl Lines {
 
 /// Whether a line ends like an object and cannot be nested too deep.
 fn may_be_whole(line: &[u8]) -> bool {
-    let openers = || line.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    line.trim_ascii_end().last() == Some(&b'}') && (line.len() <= 2 * MAX_DEPTH || openers() <= MAX_DEPTH)
+    let shallow = || memchr::memchr2_iter(b'{', b'[', line).nth(MAX_DEPTH).is_none();
+    line.trim_ascii_end().last() == Some(&b'}') && (line.len() <= 2 * MAX_DEPTH || shallow())
 }
 
 fn head(line: &[u8]) -> &[u8] {

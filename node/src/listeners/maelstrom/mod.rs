@@ -25,6 +25,7 @@ pub mod json;
 pub mod lines;
 pub mod outbox;
 pub mod peers;
+mod plain;
 pub mod records;
 pub mod replies;
 pub mod requests;
@@ -33,6 +34,7 @@ pub mod stdio;
 use clients::{Caller, Owed, Printer, Replies};
 use envelope::{Envelope, Text};
 use errors::BadRequest;
+use records::Encoder;
 use replies::Encoded;
 use requests::Decoded;
 
@@ -62,6 +64,7 @@ pub enum Received {
 #[derive(Debug)]
 pub struct Listener {
     config: Arc<Config>,
+    encoder: Encoder,
     members: Option<Members>,
     /// The fields of the first `init`, to know it again.
     init: Option<(String, Vec<String>)>,
@@ -77,6 +80,7 @@ impl Listener {
     pub fn new(config: Arc<Config>) -> Self {
         Self {
             config,
+            encoder: Encoder::default(),
             members: None,
             init: None,
             replies: None,
@@ -96,9 +100,9 @@ impl Listener {
         self.connection.as_ref()
     }
 
-    /// Takes what is to be printed.
-    pub fn take_output(&mut self) -> String {
-        self.printer.take()
+    /// Gives what is to be printed to `print`, and forgets it.
+    pub fn print_output(&mut self, print: impl FnOnce(&str)) {
+        self.printer.empty(print);
     }
 
     /// Counts and logs what cannot be answered.
@@ -119,7 +123,7 @@ impl Listener {
                 return Received::Handled;
             }
         };
-        let kind = message.body.get("type").and_then(|kind| serde_json::from_str::<Text<'_>>(kind).ok());
+        let kind = message.body.get("type").and_then(Text::of);
         let addressed = message.dest().zip(self.members.as_ref()).is_none_or(|(dest, m)| dest == m.my_name());
         if !addressed {
             self.skip(text, "for another node");
@@ -128,7 +132,7 @@ impl Listener {
         if let Some(kind) = kind.as_ref().map(|kind| kind.0.as_ref()).filter(|kind| message::is_kind(kind)) {
             return self.receive_peer(text, &message, kind);
         }
-        let msg_id = message.body.get("msg_id").and_then(|id| serde_json::from_str::<i64>(id).ok());
+        let msg_id = message.body.get("msg_id").and_then(envelope::integer);
         let (Some(msg_id), None) = (msg_id, message.body.get("in_reply_to")) else {
             self.skip(text, "no request: expected an integer `msg_id`, and no `in_reply_to`");
             return Received::Handled;
@@ -159,7 +163,7 @@ impl Listener {
             self.refuse(caller, &BadRequest::NotInitialised, message.dest());
             return Received::Handled;
         };
-        match requests::decode(kind, &message.body, &self.config) {
+        match requests::decode(kind, &message.body, &self.config, &mut self.encoder) {
             Ok(Decoded::Service(request, shape)) => {
                 let (client, number) = replies.owe(Owed::Service(shape), caller);
                 connection.submit(client, number, request, now);
@@ -186,7 +190,7 @@ impl Listener {
             return Received::Handled;
         };
         let incarnation = message.body.get("incarnation").and_then(|n| n.parse().ok());
-        let data = message.body.get("data").and_then(|data| serde_json::from_str::<Text<'_>>(data).ok());
+        let data = message.body.get("data").and_then(Text::of);
         let (Some(incarnation), Some(Text(data))) = (incarnation, data) else {
             self.skip(text, &format!("a {kind} without an integer `incarnation` and a string `data`"));
             return Received::Handled;

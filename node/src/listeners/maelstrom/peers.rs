@@ -6,8 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use base64_simd::STANDARD_NO_PAD as BASE64;
 use raft_store::codec::{self, DecodeError};
 use state_machine::ids::NodeId;
 use thiserror::Error;
@@ -81,10 +80,7 @@ fn encode(src: &str, dest: &str, incarnation: u64, message: &Message) -> Vec<u8>
     line.extend_from_slice(b",\"body\":{\"type\":");
     quote(message.kind(), &mut line);
     line.extend_from_slice(format!(",\"incarnation\":{incarnation},\"data\":\"").as_bytes());
-    let start = line.len();
-    line.resize(start + data.len().div_ceil(3) * 4, 0);
-    let len = BASE64.encode_slice(&data, &mut line[start..]).expect("there is room for base64");
-    line.truncate(start + len);
+    BASE64.encode_append(&data, &mut line);
     line.extend_from_slice(b"\"}}\n");
     line
 }
@@ -98,7 +94,7 @@ fn quote(text: &str, line: &mut Vec<u8>) {
 pub enum NotUnderstood {
     /// `data` is not base64.
     #[error("data is not base64: {0}")]
-    Base64(#[from] base64::DecodeError),
+    Base64(#[from] base64_simd::Error),
     /// `data` is no message.
     #[error("data is no message: {0}")]
     Data(#[from] DecodeError),
@@ -109,5 +105,5 @@ pub enum NotUnderstood {
 /// # Errors
 /// Where it is no message.
 pub fn decode(data: &str) -> Result<Message, NotUnderstood> {
-    Ok(codec::decode(&BASE64.decode(data)?)?)
+    Ok(codec::decode(&BASE64.decode_to_vec(data)?)?)
 }

@@ -4,15 +4,13 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::indexmap::IndexMap;
-use kafka_protocol::records::{
-    Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record,
-    RecordBatchDecoder, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
-};
+use kafka_protocol::records::RecordBatchDecoder;
 use thiserror::Error;
 
 use state_machine::ids::Offset;
 use state_machine::values::{Records, StoredBatch};
+
+use crate::limits;
 
 /// A record as JSON tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,31 +35,97 @@ pub struct CorruptBatch {
     pub problem: String,
 }
 
-/// One record as a batch. Offset and time are the log's to give.
-///
-/// # Errors
-/// What the encoder says; no key and value that fit memory make it fail.
-pub fn encode(key: Option<&str>, value: &str) -> Result<Records, String> {
-    let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-    let record = Record {
-        transactional: false,
-        control: false,
-        delete_horizon: false,
-        partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
-        producer_id: NO_PRODUCER_ID,
-        producer_epoch: NO_PRODUCER_EPOCH,
-        timestamp_type: TimestampType::Creation,
-        offset: 0,
-        sequence: NO_SEQUENCE,
-        timestamp: 0,
-        key: key.map(bytes),
-        value: Some(bytes(value)),
-        headers: IndexMap::new(),
-    };
-    let mut batch = BytesMut::with_capacity(96 + value.len() + key.map_or(0, str::len));
-    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
-    RecordBatchEncoder::encode(&mut batch, [&record], &options).map_err(|e| e.to_string())?;
-    Ok(Records { count: 1, bytes: batch.freeze() })
+/// What a batch of one record begins with (Kafka's `DefaultRecordBatch`): all that is the same for each.
+/// No producer, no sequence, no leader epoch; offset and time are the log's to give.
+const HEADER: [u8; 61] = {
+    let mut header = [0; 61];
+    let mut at = 0;
+    while at < 4 {
+        header[EPOCH + at] = 0xff;
+        at += 1;
+    }
+    header[MAGIC] = 2;
+    // Producer id, its epoch and the first sequence are -1.
+    at = PRODUCER;
+    while at < COUNT {
+        header[at] = 0xff;
+        at += 1;
+    }
+    header[COUNT + 3] = 1;
+    header
+};
+
+/// Where the number of the bytes after it stands, in 4 bytes.
+const LENGTH: usize = 8;
+const EPOCH: usize = 12;
+const MAGIC: usize = 16;
+/// Where the CRC-32C of all bytes after it stands, in 4 bytes.
+const CRC: usize = 17;
+const PRODUCER: usize = 43;
+const COUNT: usize = 57;
+
+/// Makes record batches. They share blocks of memory, so that nearly all cost no allocation, and a
+/// copy of one none either.
+#[derive(Debug)]
+pub struct Encoder {
+    block: BytesMut,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self { block: BytesMut::with_capacity(limits::RECORD_BLOCK) }
+    }
+}
+
+impl Encoder {
+    /// One record as a batch. Key and value have at most a few MiB.
+    pub fn encode(&mut self, key: Option<&str>, value: &str) -> Records {
+        // Attributes, and what it has over the batch's time and offset: 0. No headers at its end.
+        let len = 3 + field_len(key) + field_len(Some(value)) + 1;
+        self.block.reserve(HEADER.len() + varint_len(len) + len);
+        self.block.extend_from_slice(&HEADER);
+        self.varint(len);
+        self.block.extend_from_slice(&[0; 3]);
+        self.field(key);
+        self.field(Some(value));
+        self.block.extend_from_slice(&[0]);
+        let mut batch = self.block.split();
+        let after_length = u32::try_from(batch.len() - EPOCH).expect("a batch has a few MiB at most");
+        batch[LENGTH..EPOCH].copy_from_slice(&after_length.to_be_bytes());
+        let crc = crc32c::crc32c(&batch[CRC + 4..]);
+        batch[CRC..CRC + 4].copy_from_slice(&crc.to_be_bytes());
+        Records { count: 1, bytes: batch.freeze() }
+    }
+
+    fn field(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => {
+                self.varint(text.len());
+                self.block.extend_from_slice(text.as_bytes());
+            }
+            // The length -1.
+            None => self.block.extend_from_slice(&[1]),
+        }
+    }
+
+    /// Kafka's form of a signed number, of one that is not negative.
+    fn varint(&mut self, number: usize) {
+        let mut rest = number << 1;
+        while rest > 0x7f {
+            self.block.extend_from_slice(&[rest as u8 | 0x80]);
+            rest >>= 7;
+        }
+        self.block.extend_from_slice(&[rest as u8]);
+    }
+}
+
+fn varint_len(number: usize) -> usize {
+    let bits = usize::BITS - (number << 1).leading_zeros();
+    bits.max(1).div_ceil(7) as usize
+}
+
+fn field_len(text: Option<&str>) -> usize {
+    text.map_or(1, |text| varint_len(text.len()) + text.len())
 }
 
 /// The records of a batch, from `from` on.
@@ -87,8 +151,65 @@ pub fn decode(batch: &StoredBatch, from: Offset) -> Result<Vec<JsonRecord>, Corr
 
 #[cfg(test)]
 mod tests {
-    use super::{decode, encode};
+    use bytes::{Bytes, BytesMut};
+    use kafka_protocol::indexmap::IndexMap;
+    use kafka_protocol::records::{
+        Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record,
+        RecordBatchEncoder, RecordEncodeOptions, TimestampType,
+    };
+    use proptest::prelude::*;
+
+    use super::{Encoder, decode};
     use state_machine::values::StoredBatch;
+
+    /// As Kafka's own crate writes it.
+    fn by_kafka(key: Option<&str>, value: &str) -> Bytes {
+        let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let record = Record {
+            transactional: false,
+            control: false,
+            delete_horizon: false,
+            partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
+            producer_id: NO_PRODUCER_ID,
+            producer_epoch: NO_PRODUCER_EPOCH,
+            timestamp_type: TimestampType::Creation,
+            offset: 0,
+            sequence: NO_SEQUENCE,
+            timestamp: 0,
+            key: key.map(bytes),
+            value: Some(bytes(value)),
+            headers: IndexMap::new(),
+        };
+        let mut batch = BytesMut::new();
+        let options = RecordEncodeOptions { version: 2, compression: Compression::None };
+        RecordBatchEncoder::encode(&mut batch, [&record], &options).expect("it can be encoded");
+        batch.freeze()
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_is_to_the_byte_what_kafkas_encoder_makes(
+            messages in prop::collection::vec((prop::option::of(".{0,200}"), ".{0,200}"), 1..20),
+        ) {
+            let mut encoder = Encoder::default();
+            let batches: Vec<_> =
+                messages.iter().map(|(key, value)| encoder.encode(key.as_deref(), value)).collect();
+            for ((key, value), batch) in messages.iter().zip(batches) {
+                prop_assert_eq!(batch.bytes, by_kafka(key.as_deref(), value));
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_around_the_bounds_of_a_varint_and_of_a_block() {
+        let mut encoder = Encoder::default();
+        for len in [0, 1, 50, 57, 58, 63, 64, 65, 8_180, 8_191, 8_192, 65_536, 1 << 20] {
+            let value = "v".repeat(len);
+            for key in [None, Some(""), Some(&value[..len.min(8_192)])] {
+                assert_eq!(encoder.encode(key, &value).bytes, by_kafka(key, &value), "{len}");
+            }
+        }
+    }
 
     #[test]
     fn a_message_comes_back_as_it_was_sent() {
@@ -98,7 +219,7 @@ mod tests {
             (Some("k"), r#"{"b": 1e2,"a":"\u00e9"}"#),
             (Some("h\u{e9}"), "[]"),
         ] {
-            let records = encode(key, value).expect("it can be encoded");
+            let records = Encoder::default().encode(key, value);
             assert_eq!(records.bytes[16], 2, "the magic of a record batch");
             let batch = StoredBatch { base_offset: 7, count: 1, timestamp: 9, bytes: records.bytes };
             let found = decode(&batch, 7).expect("it can be decoded");
@@ -111,7 +232,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_batch_are_an_error() {
-        let good = encode(None, "1").expect("it can be encoded").bytes;
+        let good = Encoder::default().encode(None, "1").bytes;
         for cut in 0..good.len() {
             let batch = StoredBatch { base_offset: 0, count: 1, timestamp: 0, bytes: good.slice(..cut) };
             assert!(decode(&batch, 0).is_err() || cut == 0, "cut at {cut}");

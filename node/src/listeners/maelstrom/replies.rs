@@ -19,6 +19,9 @@ use state_machine::reply::Reply;
 use state_machine::topics::reply::TopicReply;
 use state_machine::values::{StoredBatch, TopicPartitions};
 
+/// Room for the fields of a reply, in bytes, before it is known what they are.
+const FIELDS: usize = 48;
+
 /// A reply's type and its own fields as text (`"a":1,"b":2`), ready for its place in the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
@@ -89,8 +92,8 @@ impl Encoded {
     }
 }
 
-fn number(number: impl std::fmt::Display, out: &mut String) {
-    write!(out, "{number}").expect("a String takes everything");
+fn number(number: impl itoa::Integer, out: &mut String) {
+    out.push_str(itoa::Buffer::new().format(number));
 }
 
 /// Writes a string as JSON.
@@ -139,7 +142,7 @@ fn named<'a>(name: &'a str, out: &mut String) -> &'a str {
 }
 
 fn partitions(numbers: &[PartitionId], out: &mut String) {
-    list(ARRAY, numbers, out, number);
+    list(ARRAY, numbers.iter().copied(), out, number);
 }
 
 fn assignments(assignments: &[(MemberId, Vec<PartitionId>)], out: &mut String) {
@@ -157,8 +160,11 @@ fn topic_partitions(topics: &TopicPartitions, out: &mut String) {
 }
 
 fn field(name: &str, out: &mut String) {
-    if !out.is_empty() && !out.ends_with(['{', '[', ',']) {
-        out.push(',');
+    match out.as_bytes().last() {
+        // Most replies fit.
+        None => out.reserve(FIELDS),
+        Some(b'{' | b'[' | b',') => {}
+        Some(_) => out.push(','),
     }
     named(name, out);
 }
@@ -177,7 +183,7 @@ fn write_reply(reply: &Reply, form: ReplyShape, members: &Members, out: &mut Str
         }
         Reply::Offset(OffsetReply::Committed { offset, metadata }) => {
             field("offset", out);
-            number(offset, out);
+            number(*offset, out);
             if let Some(metadata) = metadata {
                 field("metadata", out);
                 string(metadata, out);
@@ -192,15 +198,15 @@ fn topic_reply(reply: &TopicReply, form: ReplyShape, out: &mut String) -> Writte
     match reply {
         TopicReply::Appended { partition, offset } => {
             field("partition", out);
-            number(partition, out);
+            number(*partition, out);
             field("offset", out);
-            number(offset, out);
+            number(*offset, out);
         }
         TopicReply::Listed(topics) => {
             field("topics", out);
             list(OBJECT, topics, out, |(topic, count), out| {
                 named(topic.as_str(), out);
-                number(count, out);
+                number(*count, out);
             });
         }
         TopicReply::Fetched { batches, high_watermark } => {
@@ -209,7 +215,7 @@ fn topic_reply(reply: &TopicReply, form: ReplyShape, out: &mut String) -> Writte
             record_list(None, batches, form.from, out)?;
             out.push(']');
             field("high_watermark", out);
-            number(high_watermark, out);
+            number(*high_watermark, out);
         }
     }
     Ok(())
@@ -220,7 +226,7 @@ fn keyed_log_reply(reply: &KeyedLogReply, out: &mut String) -> Written {
     match reply {
         KeyedLogReply::Appended { offset } => {
             field("offset", out);
-            number(offset, out);
+            number(*offset, out);
         }
         KeyedLogReply::Messages(logs) => {
             field("msgs", out);
@@ -235,7 +241,7 @@ fn keyed_log_reply(reply: &KeyedLogReply, out: &mut String) -> Written {
             field("offsets", out);
             list(OBJECT, offsets, out, |(key, offset), out| {
                 named(key.as_str(), out);
-                number(offset, out);
+                number(*offset, out);
             });
         }
     }
@@ -293,7 +299,7 @@ fn classic_reply(reply: &ClassicReply, out: &mut String) {
     match reply {
         ClassicReply::Joined { generation, protocol, leader, member_id, members } => {
             field("generation", out);
-            number(generation, out);
+            number(generation.0, out);
             field("protocol", out);
             string(protocol.as_str(), out);
             field("leader", out);
@@ -344,7 +350,7 @@ fn record_list(
                 field("topic", out);
                 string(topic.as_str(), out);
                 field("partition", out);
-                number(partition, out);
+                number(*partition, out);
             }
             field("offset", out);
             number(record.offset, out);
@@ -362,7 +368,7 @@ fn record_list(
 
 fn polling_view(view: &PollingView, out: &mut String) {
     field("generation", out);
-    number(view.generation, out);
+    number(view.generation.0, out);
     field("state", out);
     string(view.state.name(), out);
     field("assignment", out);
@@ -384,7 +390,7 @@ fn joined_member(member: &JoinedMember, out: &mut String) {
     field("owned", out);
     topic_partitions(&member.owned, out);
     field("generation", out);
-    optional(member.generation, out, number);
+    optional(member.generation.map(|generation| generation.0), out, number);
     out.push('}');
 }
 
@@ -398,7 +404,7 @@ fn described(description: &Description, members: &Members, out: &mut String) {
     field("strategy", out);
     optional(description.strategy.as_ref(), out, |name, out| string(name.as_str(), out));
     field("generation", out);
-    number(description.generation, out);
+    number(description.generation.0, out);
     field("leader", out);
     optional(description.leader.as_ref(), out, |member, out| string(member.as_str(), out));
     field("coordinator", out);

@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::envelope::{Fields, Text};
 use super::errors::BadRequest;
-use super::{json, records};
+use super::json;
+use super::records::Encoder;
 use crate::config::{Bounds, Config};
 use crate::limits;
 use crate::listeners::maelstrom::calculators::{self, CalculatorError};
@@ -98,9 +99,11 @@ impl<'a> Body<'a> {
     }
 
     fn parse<T: Deserialize<'a>>(name: &str, value: &'a str, expected: &str) -> Result<T> {
-        serde_json::from_str(value).map_err(|_| {
-            BadRequest::Invalid(format!("field `{name}` is {}, expected {expected}", shown(value)))
-        })
+        serde_json::from_str(value).or_else(|_| Self::unexpected(name, value, expected))
+    }
+
+    fn unexpected<T>(name: &str, value: &str, expected: &str) -> Result<T> {
+        invalid(format!("field `{name}` is {}, expected {expected}", shown(value)))
     }
 
     fn integer<T: TryFrom<i64> + PartialOrd + std::fmt::Display>(
@@ -123,7 +126,7 @@ impl<'a> Body<'a> {
     }
 
     fn text(name: &str, value: &'a str, expected: &str) -> Result<Cow<'a, str>> {
-        Ok(Self::parse::<Text<'a>>(name, value, expected)?.0)
+        Text::of(value).map_or_else(|| Self::unexpected(name, value, expected), |text| Ok(text.0))
     }
 
     fn string(&self, name: &str) -> Result<Cow<'a, str>> {
@@ -319,7 +322,7 @@ impl<'a> Body<'a> {
     fn register_value(&self, name: &str) -> Result<RegisterValue> {
         let canonical = self.canonical(name)?;
         let text = json::one_line(self.any(name)?);
-        let text = if *text == *canonical { canonical.clone() } else { text.into() };
+        let text = if *text == *canonical { canonical.clone() } else { Arc::from(text) };
         Ok(RegisterValue { text, canonical })
     }
 
@@ -369,13 +372,12 @@ fn check_size(name: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-fn message(key: Option<&str>, name: &str, text: &str) -> Result<Records> {
+fn message(encoder: &mut Encoder, key: Option<&str>, name: &str, text: &str) -> Result<Records> {
     check_size(name, text)?;
     if let Some(key) = key {
         check_size("key", key)?;
     }
-    records::encode(key, &json::one_line(text))
-        .map_err(|e| BadRequest::Invalid(format!("field `{name}`: {e}")))
+    Ok(encoder.encode(key, &json::one_line(text)))
 }
 
 fn log_offsets(body: &Body<'_>) -> Result<Vec<(LogKey, Offset)>> {
@@ -425,17 +427,17 @@ fn query(ok: &'static str, query: impl Into<Query>) -> Result<Decoded> {
     Ok(Decoded::Service(Request::Query(query.into()), form(ok)))
 }
 
-/// Reads the body of a request of type `kind`.
+/// Reads the body of a request of type `kind`; its records are made by `encoder`.
 ///
 /// # Errors
 /// What is wrong with it, by field, value and what was expected.
-pub fn decode(kind: &str, fields: &Fields<'_>, config: &Config) -> Result<Decoded> {
+pub fn decode(kind: &str, fields: &Fields<'_>, config: &Config, encoder: &mut Encoder) -> Result<Decoded> {
     let body = &Body(fields);
     match kind {
-        "echo" => Ok(Decoded::Echo(json::one_line(body.any("echo")?))),
+        "echo" => Ok(Decoded::Echo(json::one_line(body.any("echo")?).into_owned())),
         "topology" => Ok(Decoded::Topology),
         "cluster_status" => Ok(Decoded::Status),
-        "send" => send(body, config),
+        "send" => send(body, config, encoder),
         "poll" => poll(body),
         "commit_offsets" => command(LOG_COMMIT_OK, KeyedLogCommand::Commit { offsets: log_offsets(body)? }),
         "list_committed_offsets" => {
@@ -571,11 +573,12 @@ pub fn decode(kind: &str, fields: &Fields<'_>, config: &Config) -> Result<Decode
     }
 }
 
-fn send(body: &Body<'_>, config: &Config) -> Result<Decoded> {
+fn send(body: &Body<'_>, config: &Config, encoder: &mut Encoder) -> Result<Decoded> {
     let request: Command = if body.either("msg", "message")? == "msg" {
         let key = body.string("key")?;
         check_size("key", &key)?;
-        KeyedLogCommand::Send { key: key.into(), records: message(None, "msg", body.any("msg")?)? }.into()
+        KeyedLogCommand::Send { key: key.into(), records: message(encoder, None, "msg", body.any("msg")?)? }
+            .into()
     } else {
         let key: Option<String> = body.optional("key", |v| Body::parse("key", v, "a string or null"))?;
         let partition = body.optional("partition", |v| partition_number("partition", v))?;
@@ -584,7 +587,7 @@ fn send(body: &Body<'_>, config: &Config) -> Result<Decoded> {
             (Some(key), None) => Placement::Key(murmur2(key.as_bytes())),
             (None, None) => Placement::Next,
         };
-        let records = message(key.as_deref(), "message", body.any("message")?)?;
+        let records = message(encoder, key.as_deref(), "message", body.any("message")?)?;
         let new_topic_partitions = config.default_partitions;
         TopicCommand::Produce { topic: body.topic_or_default()?, placement, new_topic_partitions, records }
             .into()

@@ -145,7 +145,7 @@ impl Node {
         if let Some(running) = &self.running {
             self.listener.tell_status(|| running.handle.status());
         }
-        self.outbox.push(self.listener.take_output().as_bytes());
+        self.listener.print_output(|lines| self.outbox.push(lines.as_bytes()));
     }
 
     fn take_input(&mut self, chunk: &[u8], now: Instant) {

@@ -207,6 +207,11 @@ impl Groups {
         self.0.get(group).map(AsRef::as_ref)
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// All by name.
     pub fn iter(&self) -> impl Iterator<Item = (&GroupId, &Group)> {
         self.0.iter().map(|(id, group)| (id, group.as_ref()))

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::KeyedLogEvent;
 use crate::ids::{LogKey, Offset};
-use crate::topics::partitions::PartitionLog;
+use crate::topics::partitions::{PART_BYTES, PartitionLog};
 
 /// All keyed logs and their committed positions. A position may be committed where there is no log.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -26,16 +26,24 @@ impl KeyedLogs {
         self.committed.get(key).copied()
     }
 
+    /// How many bytes, about, a clone costs.
+    pub(crate) fn clone_cost(&self) -> usize {
+        let logs: usize = self.logs.values().map(PartitionLog::clone_cost).sum();
+        logs + PART_BYTES * self.committed.len()
+    }
+
     /// Makes a fact true.
     pub(crate) fn evolve(&mut self, event: &KeyedLogEvent) {
         match event {
             KeyedLogEvent::Appended { key, records, offset, timestamp } => {
-                if !self.logs.contains_key(key) {
-                    self.logs.insert(key.clone(), PartitionLog::default());
+                let append = |log: &mut PartitionLog| {
+                    debug_assert_eq!(log.end_offset(), *offset, "offsets are dense");
+                    log.append(records, *timestamp);
+                };
+                match self.logs.get_mut(key) {
+                    Some(log) => append(log),
+                    None => append(self.logs.entry(key.clone()).or_default()),
                 }
-                let log = self.logs.get_mut(key).expect("was made");
-                debug_assert_eq!(log.end_offset(), *offset, "offsets are dense");
-                log.append(records, *timestamp);
             }
             KeyedLogEvent::Committed { key, offset } => {
                 self.committed.insert(key.clone(), *offset);

@@ -29,6 +29,11 @@ impl Registers {
         self.0.get(key)
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Makes a fact true.
     pub(crate) fn evolve(&mut self, event: &RegisterEvent) {
         match event {

@@ -16,41 +16,85 @@ use crate::values::{Records, StoredBatch};
 /// one after a snapshot costs little, large enough that there are few.
 const SEGMENT_BYTES: usize = 64 * 1024;
 
+/// A pointer that a clone takes along counts as so many bytes that it copies: it has to be fetched from
+/// somewhere, and is counted there.
+pub(crate) const PART_BYTES: usize = 256;
+
 /// A reply carries at most this many bytes of records (but always one batch).
 pub const MAX_REPLY_BYTES: usize = 2 * 1024 * 1024;
 
-/// Where one batch stands in its segment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One past a batch: where it ends, counted from the beginning of its segment, and when it came. A
+/// batch of one small message takes about 70 bytes, so that what is kept beside it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Slot {
-    base_offset: Offset,
-    count: u32,
-    timestamp: Millis,
-    /// One past its last byte.
-    end: u32,
+    records: u32,
+    bytes: u32,
+    /// In ms after the segment's first.
+    time: u32,
 }
 
 /// A run of batches, their bytes side by side.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Segment {
+    base_offset: Offset,
+    /// Of the first batch.
+    timestamp: Millis,
     slots: Vec<Slot>,
     bytes: Vec<u8>,
 }
 
 impl Segment {
+    fn starting_at(base_offset: Offset, timestamp: Millis) -> Self {
+        Self { base_offset, timestamp, ..Self::default() }
+    }
+
+    /// Appends a batch; `false` where it belongs into the next segment, and nothing was done.
+    fn push(&mut self, records: &Records, timestamp: Millis) -> bool {
+        let last = self.slots.last().copied().unwrap_or_default();
+        let bytes = self.bytes.len() + records.bytes.len();
+        let time = u32::try_from(timestamp - self.timestamp);
+        let (Some(count), Ok(time)) = (last.records.checked_add(records.count), time) else {
+            return false;
+        };
+        if bytes > SEGMENT_BYTES && !self.slots.is_empty() {
+            return false;
+        }
+        self.bytes.extend_from_slice(&records.bytes);
+        let bytes = u32::try_from(bytes).expect("a segment is a few MiB at most");
+        self.slots.push(Slot { records: count, bytes, time });
+        true
+    }
+
+    /// Where the batch before it ends.
+    fn before(&self, i: usize) -> Slot {
+        i.checked_sub(1).map_or(Slot::default(), |before| self.slots[before])
+    }
+
     /// Where a batch's bytes are.
     fn range(&self, i: usize) -> std::ops::Range<usize> {
-        let start = if i == 0 { 0 } else { self.slots[i - 1].end as usize };
-        start..self.slots[i].end as usize
+        self.before(i).bytes as usize..self.slots[i].bytes as usize
+    }
+
+    fn first_offset(&self, i: usize) -> Offset {
+        self.base_offset + Offset::from(self.before(i).records)
+    }
+
+    fn end_offset(&self, i: usize) -> Offset {
+        self.base_offset + Offset::from(self.slots[i].records)
     }
 
     fn batch(&self, i: usize) -> StoredBatch {
-        let slot = &self.slots[i];
         StoredBatch {
-            base_offset: slot.base_offset,
-            count: slot.count,
-            timestamp: slot.timestamp,
+            base_offset: self.first_offset(i),
+            count: self.slots[i].records - self.before(i).records,
+            timestamp: self.timestamp + Millis::from(self.slots[i].time),
             bytes: Bytes::copy_from_slice(&self.bytes[self.range(i)]),
         }
+    }
+
+    /// How many bytes of memory it holds, used or not.
+    fn memory(&self) -> usize {
+        size_of::<Self>() + self.slots.capacity() * size_of::<Slot>() + self.bytes.capacity()
     }
 }
 
@@ -112,17 +156,32 @@ impl PartitionLog {
         self.sealed.iter().chain([&self.tail]).map(|s| s.bytes.len()).sum()
     }
 
+    /// How many bytes of memory the log holds, used or not, without what the allocator adds.
+    pub fn memory(&self) -> usize {
+        self.sealed.iter().chain([&self.tail]).map(|s| s.memory() + size_of::<Arc<Segment>>()).sum()
+    }
+
+    /// How many bytes, about, a clone of the log costs: copied at once, or with the next append.
+    pub(crate) fn clone_cost(&self) -> usize {
+        self.tail.memory() + PART_BYTES * (1 + self.sealed.len())
+    }
+
     /// Appends at [`end_offset`](Self::end_offset).
     pub(crate) fn append(&mut self, records: &Records, timestamp: Millis) {
         debug_assert!(timestamp >= self.timestamp, "timestamps never fall");
         debug_assert!(records.count > 0, "a batch has records");
-        if self.tail.bytes.len() + records.bytes.len() > SEGMENT_BYTES && !self.tail.slots.is_empty() {
-            self.sealed.push(std::mem::take(&mut self.tail));
+        if self.end == 0 {
+            self.tail = Arc::new(Segment::starting_at(0, timestamp));
         }
         let tail = Arc::make_mut(&mut self.tail);
-        tail.bytes.extend_from_slice(&records.bytes);
-        let end = u32::try_from(tail.bytes.len()).expect("a segment is a few MiB at most");
-        tail.slots.push(Slot { base_offset: self.end, count: records.count, timestamp, end });
+        if !tail.push(records, timestamp) {
+            tail.slots.shrink_to_fit();
+            tail.bytes.shrink_to_fit();
+            let mut next = Segment::starting_at(self.end, timestamp);
+            let taken = next.push(records, timestamp);
+            debug_assert!(taken, "an empty segment takes any batch");
+            self.sealed.push(std::mem::replace(&mut self.tail, Arc::new(next)));
+        }
         self.end += u64::from(records.count);
         self.timestamp = timestamp;
     }
@@ -142,8 +201,7 @@ impl PartitionLog {
         let mut to = offset;
         let stop = offset.saturating_add(u64::from(max_records));
         self.walk(offset, max_records, budget, |segment, i| {
-            let slot = &segment.slots[i];
-            to = (slot.base_offset + u64::from(slot.count)).min(stop);
+            to = segment.end_offset(i).min(stop);
         });
         to
     }
@@ -161,11 +219,12 @@ impl PartitionLog {
         let stop = offset.saturating_add(u64::from(max_records));
         // Segments are in the order of their first offset; the one before the first that begins
         // later holds it.
-        let first = self.sealed.partition_point(|s| s.slots[0].base_offset <= offset).saturating_sub(1);
+        let first = self.sealed.partition_point(|s| s.base_offset <= offset).saturating_sub(1);
         for segment in self.sealed[first..].iter().chain([&self.tail]) {
-            let skip = segment.slots.partition_point(|s| s.base_offset + u64::from(s.count) <= offset);
+            let ends = |slot: &Slot| segment.base_offset + Offset::from(slot.records);
+            let skip = segment.slots.partition_point(|slot| ends(slot) <= offset);
             for i in skip..segment.slots.len() {
-                if segment.slots[i].base_offset >= stop || !budget.take(segment.range(i).len()) {
+                if segment.first_offset(i) >= stop || !budget.take(segment.range(i).len()) {
                     return;
                 }
                 visit(segment, i);
@@ -177,7 +236,7 @@ impl PartitionLog {
 #[cfg(test)]
 mod tests {
     use super::{PartitionLog, ReadBudget};
-    use crate::values::Records;
+    use crate::values::{Records, StoredBatch};
 
     fn log(batches: &[(u32, usize)]) -> PartitionLog {
         let mut log = PartitionLog::default();
@@ -214,6 +273,32 @@ mod tests {
         let log = log(&[(1, 3 << 20), (1, 1), (1, 1)]);
         assert_eq!(log.read(0, 10, &mut ReadBudget::default()).len(), 1);
         assert_eq!(log.read(1, 10, &mut ReadBudget::default()).len(), 2);
+    }
+
+    #[test]
+    fn a_small_message_takes_little_more_than_its_bytes() {
+        const BATCH: usize = 73;
+        let log = log(&[(1, BATCH); 100_000]);
+        let each = log.memory() / 100_000;
+        assert!(each < BATCH + 16, "{each} bytes");
+    }
+
+    #[test]
+    fn what_a_segment_cannot_count_begins_the_next() {
+        let mut log = PartitionLog::default();
+        let records = |count| Records { count, bytes: vec![1].into() };
+        let late = 1 + u64::from(u32::MAX);
+        for (count, timestamp) in [(7, 0), (u32::MAX, 0), (1, 0), (2, late), (3, 3 * late)] {
+            log.append(&records(count), timestamp);
+        }
+        let found = log.read(0, u32::MAX, &mut ReadBudget::default());
+        let (first, second) = (7, 7 + u64::from(u32::MAX));
+        let of = |b: &StoredBatch| (b.base_offset, b.count, b.timestamp);
+        assert_eq!(found.iter().map(of).collect::<Vec<_>>(), [(0, 7, 0), (first, u32::MAX, 0)]);
+        let found = log.read(second, 9, &mut ReadBudget::default());
+        let expected = [(second, 1, 0), (second + 1, 2, late), (second + 3, 3, 3 * late)];
+        assert_eq!(found.iter().map(of).collect::<Vec<_>>(), expected);
+        assert_eq!(log.sealed.len(), 4);
     }
 
     #[test]

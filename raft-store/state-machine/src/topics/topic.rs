@@ -40,4 +40,9 @@ impl Topics {
     pub fn iter(&self) -> impl Iterator<Item = (&TopicName, &Topic)> {
         self.0.iter()
     }
+
+    /// How many bytes, about, a clone costs.
+    pub(crate) fn clone_cost(&self) -> usize {
+        self.0.values().flat_map(|topic| &topic.partitions).map(PartitionLog::clone_cost).sum()
+    }
 }

@@ -70,7 +70,7 @@ impl Replay {
     fn entry(&mut self, index: u64, entry: &Entry, hashed: bool) {
         if let Some(proposal) = &entry.proposal {
             let logged = proposal.batch();
-            self.batch(index, entry.term, logged, entry.given.as_ref().unwrap_or(logged));
+            self.batch(index, entry.term, &logged, entry.given.as_ref().unwrap_or(&logged));
         }
         if hashed {
             self.trace.replayed.push(Replayed { index, state: hash(&self.state) });
