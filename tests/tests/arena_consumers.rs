@@ -99,6 +99,8 @@ fn thin_consumers_live_and_end() {
         "unsubscribe",
         "send",
         "create_partitions",
+        "delete_topic",
+        "delete_group",
         "fetch",
         "describe_group",
     ];
@@ -115,6 +117,8 @@ fn classic_consumers_live_and_end() {
         "fetch_offset",
         "commit_offset",
         "leave_group",
+        "delete_topic",
+        "delete_group",
         "send",
         "describe_group",
     ];

@@ -373,20 +373,3 @@ fn stale_thin_poll() {
     catches("stale-poll", &empty("Stable"), &["t-0", "end at 1", "offset 2"]);
     lawful(&empty("PreparingRebalance"));
 }
-
-#[test]
-fn topics_that_were_deleted_are_left_out() {
-    let again = history_of("groups")
-        .record(0, 0, (0, 10))
-        .ok("a", "delete_topic", json!({ "topic": "t" }), (20, 30), json!({}))
-        .ok(
-            "p",
-            "send",
-            json!({ "topic": "t", "partition": 0, "message": "new" }),
-            (40, 50),
-            json!({ "partition": 0, "offset": 0 }),
-        )
-        .end();
-    leaves_open("inconsistent-offsets", &again, "no records");
-    lawful(&again);
-}

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arena::checkers::Verdict;
 use arena::checkers::state::trace::{
     Answer, Applied, Breach, Change, Commit, Effect, GroupState, Heartbeat, Leader, MemberChange,
-    MemberState, Replayed, Served,
+    MemberState, Replayed, Served, TopicChange,
 };
 use arena::checkers::state::{StateTrace, all, check_all};
 
@@ -60,6 +60,7 @@ fn sound() -> StateTrace {
             change(3, "c", Change::Joined, 30_000),
             change(5, "c", Change::SessionExpired, 1_040_000),
         ],
+        topics: Vec::new(),
         commits: vec![Commit {
             index: 6,
             group: "g".to_owned(),
@@ -217,6 +218,7 @@ fn g9_rebalance_storm() {
     catches("state/rebalance-storm", "generation 5 after 3", |trace| {
         later(trace, 7, 4);
         later(trace, 8, 5);
+        trace.topics.push(TopicChange { index: 8, topic: "u".into() });
     });
     // One rise may answer a cause that came before; a second one has a cause of its own here.
     let mut trace = sound();
@@ -225,6 +227,9 @@ fn g9_rebalance_storm() {
         MemberChange { index: 8, change: Change::Left, member: "d".into(), ..trace.members[0].clone() };
     trace.members.push(joined);
     later(&mut trace, 8, 5);
+    // Deleted and made again by one entry: a topic of the group's, and one of nobody's.
+    trace.topics.push(TopicChange { index: 9, topic: "t".into() });
+    later(&mut trace, 9, 7);
     assert!(check_all(&trace).iter().all(|(_, verdict)| !verdict.is_violated()), "{:?}", check_all(&trace));
 }
 

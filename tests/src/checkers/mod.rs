@@ -17,6 +17,7 @@ pub mod clock;
 pub mod groups;
 pub mod judge;
 pub mod linear;
+pub mod lives;
 pub mod logs;
 pub mod offsets;
 pub mod protocol_form;
@@ -110,8 +111,13 @@ impl Violation {
 pub trait Checker: Sync {
     /// A short name in kebab-case: `lost-write`, `double-ownership`.
     fn name(&self) -> &'static str;
-    /// Judges a history.
+    /// Judges a history in which every life of a topic and of a group has its own name
+    /// ([`lives::split`]).
     fn check(&self, history: &History) -> Verdict;
+    /// Whether it judges the history as it is instead: which answers came counts, not what they say.
+    fn is_of_all_lives(&self) -> bool {
+        false
+    }
 }
 
 /// Every checker of histories, in the order in which verdicts are told: logs, registers, groups.
@@ -126,5 +132,16 @@ pub fn all() -> Vec<&'static dyn Checker> {
 /// Judges a history by every checker.
 #[must_use]
 pub fn check_all(history: &History) -> Vec<(&'static str, Verdict)> {
-    all().into_iter().map(|checker| (checker.name(), checker.check(history))).collect()
+    let lives = lives::split(history);
+    all().into_iter().map(|checker| (checker.name(), check_split(checker, history, &lives))).collect()
+}
+
+/// Judges a history by one checker.
+#[must_use]
+pub fn check_one(checker: &dyn Checker, history: &History) -> Verdict {
+    check_split(checker, history, &lives::split(history))
+}
+
+fn check_split(checker: &dyn Checker, history: &History, lives: &History) -> Verdict {
+    checker.check(if checker.is_of_all_lives() { history } else { lives })
 }

@@ -1,7 +1,8 @@
 //! Committed offsets as registers: who wrote and who saw which value.
 //!
 //! This module owns the reading of a history as committed offsets: of groups ([`Commits`]: `commit`, `commit_offset`,
-//! `fetch_offset`, `describe_group` and the deletions) and of Maelstrom's keys ([`KeyCommits`]: `commit_offsets`,
+//! `fetch_offset`, `describe_group` and `delete_offsets`; of a deleted topic or group begins another
+//! [life](super::lives)) and of Maelstrom's keys ([`KeyCommits`]: `commit_offsets`,
 //! `list_committed_offsets`). It answers which values a committed offset can have had at a time
 //! ([`Register::possible`]), but does not decide what is an anomaly.
 
@@ -164,7 +165,7 @@ impl<'h> Commits<'h> {
         for op in &history.ops {
             commits.operation(op);
         }
-        // Deletions touch registers by pattern, so all registers must be known first.
+        // A deletion may leave the partitions open, so all registers must be known first.
         for op in history.ops.iter().filter(|op| op.outcome != Outcome::Fail) {
             for (slot, register) in &mut commits.registers {
                 if deletes(op, slot) {
@@ -231,8 +232,6 @@ fn deletes(op: &Op, slot: &Slot) -> bool {
     let this_group = || group(&op.args) == Some(slot.group.as_str());
     let this_topic = || topic(&op.args) == slot.topic;
     match op.f.as_str() {
-        "delete_group" => this_group(),
-        "delete_topic" => this_topic(),
         "delete_offsets" => {
             let partitions = op.args.get("partitions").and_then(Value::as_array);
             this_group()

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::history::{Micros, Op, Outcome};
 use crate::rng::Rng;
 use crate::workloads::spread::{Joined, spread};
-use crate::workloads::topics::{Topics, fetch};
+use crate::workloads::topics::{Topics, config, fetch};
 use crate::workloads::{Cx, PATIENCE_US, Pace, Plan, Request, Step, Workload};
 
 /// In the final phase a consumer fetches so often.
@@ -114,6 +114,7 @@ impl Classic {
             Group { name: "eager".to_owned(), protocol: eager },
             Group { name: "cooperative".to_owned(), protocol: "cooperative-sticky" },
         ];
+        let topics = Topics::new(rng, &["eager", "cooperative"]);
         let consumers = (0..plan.slots).map(|slot| {
             (slot % 3 != 0).then(|| Consumer {
                 group: (slot / 3 + slot) % 2,
@@ -134,7 +135,7 @@ impl Classic {
         let consumers = consumers.collect();
         Self {
             pace: Pace::new(plan.slots, plan.rate),
-            topics: Topics::default(),
+            topics,
             groups,
             consumers,
             session_timeout_ms: rng.pick(&[1_000, 2_000, 3_000]).copied().unwrap_or(2_000),
@@ -339,28 +340,17 @@ impl Classic {
 
 impl Workload for Classic {
     fn config(&self) -> Value {
-        let protocols: BTreeMap<&str, &str> =
-            self.groups.iter().map(|group| (group.name.as_str(), group.protocol)).collect();
-        json!({
-            "session_timeout_ms": self.session_timeout_ms,
-            "rebalance_timeout_ms": self.rebalance_timeout_ms,
-            "strategies": protocols,
-        })
+        let strategies = self.groups.iter().map(|group| (group.name.as_str(), group.protocol));
+        config(self.session_timeout_ms, self.rebalance_timeout_ms, strategies)
     }
 
     fn step(&mut self, slot: usize, cx: &mut Cx<'_>) -> Step {
-        if cx.in_flight > 0 {
-            return Step::Await;
-        }
-        if let Some(step) = self.topics.make(slot, cx) {
+        let settled = cx.draining && !self.topics.is_reading() && self.settled();
+        let groups = self.groups.iter().map(|group| group.name.as_str());
+        if let Some(step) = self.topics.before_all(slot, cx, settled, groups) {
             return step;
         }
         if cx.draining {
-            let settled = !self.topics.is_reading() && self.settled();
-            let groups = self.groups.iter().map(|group| group.name.as_str());
-            if let Some(read) = self.topics.read(slot, settled, groups) {
-                return read;
-            }
             // As long as somebody joins, the others have to join too, or it would wait in vain.
             if self.drained() && self.consumers.iter().flatten().all(|c| c.life == Life::Member) {
                 return Step::Until(cx.now_us + FINAL_FETCH_US);
@@ -446,6 +436,10 @@ impl Workload for Classic {
                     consumer.commits.insert(at.clone(), last + 1);
                 }
                 if let Some(end) = result["high_watermark"].as_u64() {
+                    // The topic came again, and is shorter: from the beginning.
+                    if let Some(Some(next)) = consumer.positions.get_mut(&at).filter(|_| last.is_none()) {
+                        *next = if *next > end { 0 } else { *next };
+                    }
                     consumer.ends.insert(at, end);
                 }
             }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::history::{Micros, Op, Outcome};
 use crate::rng::Rng;
-use crate::workloads::topics::Topics;
+use crate::workloads::topics::{Topics, config};
 use crate::workloads::{Cx, Pace, Plan, Request, Step, Workload};
 
 /// In the final phase a consumer polls so often.
@@ -72,6 +72,7 @@ impl Groups {
             Group { name: "cooperative".to_owned(), strategy: "cooperative-sticky" },
         ];
         let mut next_name = 0;
+        let topics = Topics::new(rng, &["eager", "cooperative"]);
         let consumers = (0..plan.slots).map(|slot| {
             // A third of the clients are producers.
             (slot % 3 != 0).then(|| {
@@ -93,7 +94,7 @@ impl Groups {
         let consumers = consumers.collect();
         Self {
             pace: Pace::new(plan.slots, plan.rate),
-            topics: Topics::default(),
+            topics,
             groups,
             consumers,
             next_name,
@@ -217,28 +218,17 @@ impl Groups {
 
 impl Workload for Groups {
     fn config(&self) -> Value {
-        let strategies: BTreeMap<&str, &str> =
-            self.groups.iter().map(|group| (group.name.as_str(), group.strategy)).collect();
-        json!({
-            "session_timeout_ms": self.session_timeout_ms,
-            "rebalance_timeout_ms": self.rebalance_timeout_ms,
-            "strategies": strategies,
-        })
+        let strategies = self.groups.iter().map(|group| (group.name.as_str(), group.strategy));
+        config(self.session_timeout_ms, self.rebalance_timeout_ms, strategies)
     }
 
     fn step(&mut self, slot: usize, cx: &mut Cx<'_>) -> Step {
-        if cx.in_flight > 0 {
-            return Step::Await;
-        }
-        if let Some(step) = self.topics.make(slot, cx) {
+        let settled = cx.draining && !self.topics.is_reading() && self.settled();
+        let groups = self.groups.iter().map(|group| group.name.as_str());
+        if let Some(step) = self.topics.before_all(slot, cx, settled, groups) {
             return step;
         }
         if cx.draining {
-            let settled = !self.topics.is_reading() && self.settled();
-            let groups = self.groups.iter().map(|group| group.name.as_str());
-            if let Some(read) = self.topics.read(slot, settled, groups) {
-                return read;
-            }
             if self.drained() {
                 return Step::Await;
             }

@@ -5,6 +5,7 @@
 //! judges nothing: checkers do, from the history.
 
 pub mod classic;
+pub mod deletions;
 pub mod groups;
 pub mod kafka;
 pub mod lin_kv;

@@ -1,14 +1,19 @@
 //! Topics and their producers, which the workloads of consumer groups share; and the final reads of both.
 //!
 //! Owns which topics there are, what is sent to them, and who reads what in the end. Every record's value is unique.
+//! What is deleted in between, [`Deletions`] decides.
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::history::{Micros, Op, Outcome};
+use crate::rng::Rng;
+use crate::workloads::deletions::Deletions;
 use crate::workloads::{Cx, Request, Step};
 
+/// How many partitions a topic has that is made by its first record.
+pub const DEFAULT_PARTITIONS: u64 = 6;
 /// A topic does not grow beyond this.
 const MOST_PARTITIONS: u64 = 9;
 const GROW_EVERY_US: Micros = 7_000_000;
@@ -23,16 +28,18 @@ pub struct Topics {
     missing: Vec<(&'static str, u64)>,
     next_value: u64,
     grow_us: Micros,
+    deletions: Deletions,
     /// Who reads in the end.
     readers: Vec<usize>,
     /// In the final phase, once reading has begun: what each slot still reads.
     reads: Option<Vec<Vec<Request>>>,
 }
 
-impl Default for Topics {
-    /// Two topics, not made yet.
-    fn default() -> Self {
+impl Topics {
+    /// Two topics, not made yet, which these groups read. Takes nothing from the workload's stream.
+    pub fn new(rng: &Rng, groups: &[&str]) -> Self {
         Self {
+            deletions: Deletions::new(Rng::new(rng.clone().u64(), "deletions"), groups),
             partitions: BTreeMap::new(),
             missing: vec![("t1", 4), ("t0", 6)],
             next_value: 0,
@@ -41,11 +48,35 @@ impl Default for Topics {
             reads: None,
         }
     }
-}
 
-impl Topics {
+    /// What every slot does before anything of its own: it waits for its request, sees that the topics are there, and in
+    /// the final phase reads once consumers are `settled`.
+    pub fn before_all<'a>(
+        &mut self,
+        slot: usize,
+        cx: &Cx<'_>,
+        settled: bool,
+        groups: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<Step> {
+        if cx.in_flight > 0 {
+            return Some(Step::Await);
+        }
+        if let Some(step) = self.make(slot, cx) {
+            return Some(step);
+        }
+        if !cx.draining {
+            return None;
+        }
+        if slot == 0
+            && let Some(step) = self.deletions.make_good(cx.now_us)
+        {
+            return Some(step);
+        }
+        self.read(slot, settled && self.deletions.is_over(), groups)
+    }
+
     /// What a slot does as long as there are topics to be made; the first slot makes them.
-    pub fn make(&mut self, slot: usize, cx: &Cx<'_>) -> Option<Step> {
+    fn make(&mut self, slot: usize, cx: &Cx<'_>) -> Option<Step> {
         let (topic, partitions) = *self.missing.last()?;
         if slot == 0 && cx.in_flight == 0 {
             let args = json!({ "topic": topic, "partitions": partitions });
@@ -61,6 +92,9 @@ impl Topics {
 
     /// What a producer asks next.
     pub fn produce(&mut self, slot: usize, cx: &mut Cx<'_>) -> Request {
+        if let Some(request) = (slot == 0).then(|| self.deletions.next(cx.now_us)).flatten() {
+            return request;
+        }
         if slot == 0 && cx.now_us > self.grow_us {
             self.grow_us = cx.now_us + cx.rng.between(GROW_EVERY_US / 2, GROW_EVERY_US * 2);
             if let Some(partitions) = self.partitions.get("t1").filter(|n| **n < MOST_PARTITIONS) {
@@ -89,7 +123,7 @@ impl Topics {
 
     /// A slot's next final read. They begin once consumers are `settled`: all logs from the beginning, and what these
     /// groups are.
-    pub fn read<'a>(
+    fn read<'a>(
         &mut self,
         slot: usize,
         settled: bool,
@@ -130,6 +164,15 @@ impl Topics {
     /// A request of a slot ended. True where it was one of those made here.
     pub fn completed(&mut self, slot: usize, op: &Op, cx: &mut Cx<'_>) -> bool {
         let ok = op.outcome == Outcome::Ok;
+        if slot == 0 && self.deletions.completed(op, cx.now_us) {
+            if let ("delete_topic", true, Some(topic)) =
+                (op.f.as_str(), ok || op.code == Some(20), op.args["topic"].as_str())
+            {
+                // Whoever makes it again.
+                self.partitions.insert(topic.to_owned(), DEFAULT_PARTITIONS);
+            }
+            return true;
+        }
         match op.f.as_str() {
             "create_topic" | "create_partitions" => {
                 let (topic, partitions) = (op.args["topic"].as_str(), op.args["partitions"].as_u64());
@@ -170,6 +213,19 @@ impl Topics {
             reads.push(fetch(topic, partition, last + 1, PAGE));
         }
     }
+}
+
+/// What checkers need to know of the groups: their time-outs, and the strategy of each.
+pub fn config<'a>(
+    session_timeout_ms: u64,
+    rebalance_timeout_ms: u64,
+    strategies: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Value {
+    json!({
+        "session_timeout_ms": session_timeout_ms,
+        "rebalance_timeout_ms": rebalance_timeout_ms,
+        "strategies": strategies.collect::<BTreeMap<_, _>>(),
+    })
 }
 
 /// A `fetch` of records from an offset on.

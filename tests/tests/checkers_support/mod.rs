@@ -1,7 +1,7 @@
 //! Short words for writing histories by hand, shared by the tests of the checkers.
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
-use arena::checkers::{Checker, Verdict, all};
+use arena::checkers::{Checker, Verdict, all, check_one};
 use arena::history::{Fault, Header, History, Op, Outcome};
 use serde_json::{Value, json};
 
@@ -285,7 +285,7 @@ pub fn checker(name: &str) -> &'static dyn Checker {
 /// Asserts that a checker finds the history broken, and that its first account names what is given.
 #[track_caller]
 pub fn catches(name: &str, history: &History, names: &[&str]) {
-    match checker(name).check(history) {
+    match check_one(checker(name), history) {
         Verdict::Violated(violations) => {
             let account = &violations[0].account;
             for part in names {
@@ -300,7 +300,7 @@ pub fn catches(name: &str, history: &History, names: &[&str]) {
 /// Asserts that a checker judges the history and finds the property to hold.
 #[track_caller]
 pub fn passes(name: &str, history: &History) {
-    match checker(name).check(history) {
+    match check_one(checker(name), history) {
         Verdict::Valid { judged } => assert!(judged > 0),
         other => panic!("{name} must pass this history, but says {other:?}"),
     }
@@ -309,7 +309,7 @@ pub fn passes(name: &str, history: &History) {
 /// Asserts that a checker does not judge the history, for a reason that has the given words.
 #[track_caller]
 pub fn leaves_open(name: &str, history: &History, words: &str) {
-    match checker(name).check(history) {
+    match check_one(checker(name), history) {
         Verdict::NotJudged(reason) => {
             assert!(reason.contains(words), "{name}: {words:?} is not in {reason:?}")
         }

@@ -146,9 +146,33 @@ impl Coordinator {
                 self.groups.values_mut().for_each(|group| group.changed(&counts));
                 json!({ "type": format!("{kind}_ok") })
             }
+            "delete_topic" => {
+                if self.topics.remove(&topic).is_none() {
+                    return Some(error(20, "UNKNOWN_TOPIC_OR_PARTITION"));
+                }
+                self.committed.retain(|(_, of, _), _| *of != topic);
+                let counts = self.counts();
+                self.groups.values_mut().for_each(|group| group.changed(&counts));
+                json!({ "type": "delete_topic_ok" })
+            }
+            "delete_group" => match self.groups.get(&text("group")) {
+                None => error(20, "GROUP_ID_NOT_FOUND"),
+                Some(group) if !group.members.is_empty() => error(22, "NON_EMPTY_GROUP"),
+                Some(_) => {
+                    self.groups.remove(&text("group"));
+                    self.committed.retain(|(of, ..), _| *of != text("group"));
+                    json!({ "type": "delete_group_ok" })
+                }
+            },
+            "delete_offsets" => error(22, "GROUP_SUBSCRIBED_TO_TOPIC"),
             "list_topics" => json!({ "type": "list_topics_ok", "topics": self.counts() }),
             "list_groups" => json!({ "type": "list_groups_ok", "groups": [] }),
             "send" => {
+                if !self.topics.contains_key(&topic) {
+                    self.topics.insert(topic.clone(), vec![Vec::new(); 6]);
+                    let counts = self.counts();
+                    self.groups.values_mut().for_each(|group| group.changed(&counts));
+                }
                 let logs = self.topics.entry(topic).or_default();
                 let partition =
                     if body["partition"].is_u64() { partition } else { self.ids % logs.len() as u64 };
@@ -158,7 +182,10 @@ impl Coordinator {
                 json!({ "type": "send_ok", "partition": partition, "offset": log.len() - 1 })
             }
             "fetch" => {
-                let log = &self.topics[&topic][usize::try_from(partition).unwrap_or(0)];
+                let logs = self.topics.get(&topic).map_or(&[][..], Vec::as_slice);
+                let Some(log) = logs.get(usize::try_from(partition).unwrap_or(0)) else {
+                    return Some(error(20, "UNKNOWN_TOPIC_OR_PARTITION"));
+                };
                 let records = records(log, number("offset"), number("max_messages"), &topic, partition);
                 json!({ "type": "fetch_ok", "records": records, "high_watermark": log.len() })
             }
@@ -267,7 +294,8 @@ impl Coordinator {
                 let start =
                     committed.get(&(group_name.to_owned(), topic.clone(), *partition)).copied().unwrap_or(0);
                 let position = member.positions.entry(at).or_insert(usize::try_from(start).unwrap_or(0));
-                let log = &topics[topic][usize::try_from(*partition).unwrap_or(0)];
+                let logs = topics.get(topic).map_or(&[][..], Vec::as_slice);
+                let Some(log) = logs.get(usize::try_from(*partition).unwrap_or(0)) else { continue };
                 let more = records(log, *position as u64, most - all.len() as u64, topic, *partition);
                 *position += more.len();
                 all.extend(more);

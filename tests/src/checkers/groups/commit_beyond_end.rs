@@ -24,11 +24,10 @@ impl Checker for CommitBeyondEnd {
     fn check(&self, history: &History) -> Verdict {
         let logs = Logs::of(history);
         let appends = Appends::of(&logs);
-        let deleted = crate::checkers::logs::deleted_topics(history);
         let (mut judged, mut violations) = (0, Vec::new());
         for (slot, register) in &Commits::of(history).registers {
             let log = LogId::Partition(slot.topic.clone(), slot.partition);
-            if deleted.contains(slot.topic.as_str()) || logs.has_strangers(&log) {
+            if logs.has_strangers(&log) {
                 continue;
             }
             for write in &register.writes {

@@ -3,7 +3,8 @@
 //! Judged on what each member was told in requests that followed each other, and on descriptions of the group.
 //! Two assignments of one generation: in eager and classic groups, a member was told two different ones; in all
 //! groups, two descriptions of a stable group differ; in classic groups, two members were made leader. In the
-//! simulator [`crate::checkers::state`] judges the order of the log itself.
+//! simulator [`crate::checkers::state`] judges the order of the log itself. Partitions of a topic that may have been
+//! deleted by the later answer do not count: they cease to be owned within a generation.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use super::view::{Assignment, Description, Group, Groups, Partition, Telling};
 use crate::checkers::clock::span;
 use crate::checkers::logs::name;
 use crate::checkers::{Checker, Verdict, Violation};
-use crate::history::{History, Op};
+use crate::history::{History, Micros, Op};
 
 /// A generation used twice.
 #[derive(Debug)]
@@ -29,8 +30,8 @@ impl Checker for GenerationReuse {
         let (mut judged, mut violations) = (0, Vec::new());
         for group in groups.groups.values() {
             judged += falls(group, &mut violations);
-            judged += two_assignments(group, &mut violations);
-            judged += two_descriptions(group, &mut violations);
+            judged += two_assignments(&groups, group, &mut violations);
+            judged += two_descriptions(&groups, group, &mut violations);
             judged += two_leaders(group, &mut violations);
         }
         Verdict::of(judged, violations, Groups::NONE)
@@ -86,7 +87,13 @@ fn falls(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
     judged + described.len()
 }
 
-fn two_assignments(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
+/// What a telling says of topics that were certainly still there at a time: a deleted one is nobody's at once.
+fn lasting(groups: &Groups<'_>, assignment: &Assignment, until: Micros) -> Assignment {
+    let lasts = |partition: &&Partition| !groups.topics.may_be_over(&partition.0, until);
+    assignment.iter().filter(lasts).cloned().collect()
+}
+
+fn two_assignments(groups: &Groups<'_>, group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
     if group.thin && group.cooperative {
         return 0;
     }
@@ -99,15 +106,18 @@ fn two_assignments(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize 
         };
         judged += 1;
         let before = *first.entry((telling.member, telling.generation)).or_insert(telling);
-        if before.assignment.as_ref() != Some(assignment) {
+        let until = before.complete.max(telling.complete);
+        let [old, new] = [before.assignment.iter().flatten().cloned().collect(), assignment.clone()]
+            .map(|told| lasting(groups, &told, until));
+        if old != new {
             violations.push(Violation::new(
                 format!(
                     "group {}: {} was told two assignments in generation {}: {} and {}",
                     group.name,
                     telling.member,
                     telling.generation,
-                    text(before.assignment.iter().flatten()),
-                    text(assignment.iter())
+                    text(old.iter()),
+                    text(new.iter())
                 ),
                 [before.op.id, telling.op.id],
             ));
@@ -121,19 +131,20 @@ fn text<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
     format!("[{}]", names.join(", "))
 }
 
-fn two_descriptions(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
+fn two_descriptions(groups: &Groups<'_>, group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
     let mut first: BTreeMap<i64, &Description<'_>> = BTreeMap::new();
     let mut judged = 0;
     for description in group.descriptions.iter().filter(|description| description.state == "Stable") {
         judged += 1;
         let before = *first.entry(description.generation).or_insert(description);
         let (old, new) = (owners(before), owners(description));
-        let moved = old.iter().chain(&new).map(|(partition, _)| *partition).find(|partition| {
-            match (old.get(partition), new.get(partition)) {
-                (Some(a), Some(b)) => !group.same_seat(a, b),
-                (None, None) => false,
-                _ => true,
-            }
+        let until = before.complete.max(description.complete);
+        let lasts = |partition: &&Partition| !groups.topics.may_be_over(&partition.0, until);
+        let mut both = old.iter().chain(&new).map(|(partition, _)| *partition).filter(lasts);
+        let moved = both.find(|partition| match (old.get(partition), new.get(partition)) {
+            (Some(a), Some(b)) => !group.same_seat(a, b),
+            (None, None) => false,
+            _ => true,
         });
         if let Some(moved) = moved {
             let owner = |owners: &BTreeMap<&Partition, &str>| {

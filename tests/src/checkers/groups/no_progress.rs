@@ -48,6 +48,10 @@ impl Checker for NoProgress {
         "no-progress"
     }
 
+    fn is_of_all_lives(&self) -> bool {
+        true
+    }
+
     fn check(&self, history: &History) -> Verdict {
         let config = &history.header.config;
         let patience = config.get("progress_timeout_ms").and_then(Value::as_u64).map_or(PATIENCE, ms);

@@ -4,15 +4,14 @@
 //! knows both ways to be a member: thin consumers, whose name is their member id and whose replies carry
 //! `{generation, state, assignment}`, and Kafka's classic members. It does not know what makes a group right.
 //!
-//! Groups that were deleted in the history are left out, because their generations begin anew; so are partitions of
-//! deleted topics.
+//! A group or topic that was deleted and came again is another one here ([`lives`](crate::checkers::lives)).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::checkers::clock::{late_until, ms, unknown};
-use crate::checkers::logs::{DEFAULT_TOPIC, deleted_topics, name, topic};
+use crate::checkers::logs::{DEFAULT_TOPIC, name, topic};
 use crate::checkers::offsets::{consumer, group};
 use crate::history::{History, Micros, Op, Outcome};
 
@@ -140,21 +139,14 @@ impl<'h> Groups<'h> {
     /// Reads a history as groups.
     #[must_use]
     pub fn of(history: &'h History) -> Self {
-        let deleted: BTreeSet<&str> = history
-            .ops
-            .iter()
-            .filter(|op| op.f == "delete_group" && op.outcome != Outcome::Fail)
-            .filter_map(|op| group(&op.args))
-            .collect();
         let mut by_group: BTreeMap<&str, Vec<&'h Op>> = BTreeMap::new();
         for op in &history.ops {
-            if let Some(group) = group(&op.args).filter(|group| !deleted.contains(group)) {
+            if let Some(group) = group(&op.args) {
                 by_group.entry(group).or_default().push(op);
             }
         }
-        let gone = deleted_topics(history);
         let groups = by_group.into_iter().filter_map(|(name, ops)| {
-            let group = Group::of(name, &ops, history, &gone);
+            let group = Group::of(name, &ops, history);
             (!group.requests.is_empty() || !group.nameless.is_empty()).then_some((name, group))
         });
         Self { history, groups: groups.collect(), topics: Topics::of(history) }
@@ -165,7 +157,7 @@ impl<'h> Groups<'h> {
 }
 
 impl<'h> Group<'h> {
-    fn of(name: &'h str, ops: &[&'h Op], history: &'h History, gone: &BTreeSet<&str>) -> Self {
+    fn of(name: &'h str, ops: &[&'h Op], history: &'h History) -> Self {
         let mut group = Self {
             name,
             thin: ops.iter().any(|op| THIN.contains(&op.f.as_str()) && consumer(&op.args).is_some()),
@@ -182,14 +174,14 @@ impl<'h> Group<'h> {
         for op in ops {
             if op.f == "describe_group" {
                 group.describes.push(op);
-                group.descriptions.extend(description(op, gone));
+                group.descriptions.extend(description(op));
                 continue;
             }
             match member_of(op) {
                 Some(member) => {
                     group.requests.entry(member).or_default().push(op);
                     group.subscriptions.entry(member).or_default().extend(subscribed(op));
-                    group.tellings.extend(telling(op, member, gone));
+                    group.tellings.extend(telling(op, member));
                 }
                 None if op.f == "join_group" => group.nameless.push(op),
                 None => {}
@@ -263,8 +255,8 @@ fn subscribed(op: &Op) -> BTreeSet<&str> {
 }
 
 /// `{topic: [partition, …]}` as a set.
-fn assignment(value: &Value, gone: &BTreeSet<&str>) -> Option<Assignment> {
-    let topics = value.as_object()?.iter().filter(|(topic, _)| !gone.contains(topic.as_str()));
+fn assignment(value: &Value) -> Option<Assignment> {
+    let topics = value.as_object()?.iter();
     let pairs = topics.flat_map(|(topic, partitions)| {
         let partitions = partitions.as_array().map_or(&[][..], Vec::as_slice);
         partitions.iter().filter_map(|partition| Some((topic.clone(), partition.as_i64()?)))
@@ -272,14 +264,14 @@ fn assignment(value: &Value, gone: &BTreeSet<&str>) -> Option<Assignment> {
     Some(pairs.collect())
 }
 
-fn telling<'h>(op: &'h Op, member: &'h str, gone: &BTreeSet<&str>) -> Option<Telling<'h>> {
+fn telling<'h>(op: &'h Op, member: &'h str) -> Option<Telling<'h>> {
     if op.outcome != Outcome::Ok {
         return None;
     }
     let (reply, complete) = (op.result.as_ref()?, op.complete_us?);
     let told = reply.get("generation").and_then(Value::as_i64);
     let named = op.args.get("generation").and_then(Value::as_i64);
-    let owned = reply.get("assignment").and_then(|value| assignment(value, gone));
+    let owned = reply.get("assignment").and_then(assignment);
     let state = name(reply, "state");
     Some(Telling {
         op,
@@ -292,7 +284,7 @@ fn telling<'h>(op: &'h Op, member: &'h str, gone: &BTreeSet<&str>) -> Option<Tel
     })
 }
 
-fn description<'h>(op: &'h Op, gone: &BTreeSet<&str>) -> Option<Description<'h>> {
+fn description<'h>(op: &'h Op) -> Option<Description<'h>> {
     if op.outcome != Outcome::Ok {
         return None;
     }
@@ -306,10 +298,7 @@ fn description<'h>(op: &'h Op, gone: &BTreeSet<&str>) -> Option<Description<'h>>
                 .and_then(Value::as_array)
                 .map(|topics| topics.iter().filter_map(Value::as_str).collect())
                 .unwrap_or_default(),
-            assignment: member
-                .get("assignment")
-                .and_then(|value| assignment(value, gone))
-                .unwrap_or_default(),
+            assignment: member.get("assignment").and_then(assignment).unwrap_or_default(),
         })
     });
     Some(Description {
@@ -431,6 +420,13 @@ impl<'h> Topics<'h> {
             Some(op) => op.args.get("partitions").and_then(Value::as_i64),
             None => self.configured.get(topic).copied(),
         }
+    }
+
+    /// Whether this life of a topic may have ended by that time.
+    #[must_use]
+    pub fn may_be_over(&self, topic: &str, by: Micros) -> bool {
+        let changes = self.changes.get(topic).map_or(&[][..], Vec::as_slice);
+        changes.iter().any(|op| op.f == "delete_topic" && op.invoke_us <= by)
     }
 
     /// When something may have changed the partitions of any topic.

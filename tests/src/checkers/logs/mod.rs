@@ -5,8 +5,8 @@
 //! records of thin `poll`s). It does not know what makes a log right; each checker does.
 //!
 //! Values must be unique per key or topic to tell anything: a value that was sent more than once is left out
-//! where the argument needs to know which send it came from. Topics that were deleted in the history are left
-//! out altogether, because their offsets begin anew. The properties are those of Jepsen's Kafka checker, which
+//! where the argument needs to know which send it came from. A topic that was deleted and came again is
+//! another topic here ([`lives`](super::lives)). The properties are those of Jepsen's Kafka checker, which
 //! Maelstrom's `kafka` workload uses, restated, plus what cohort promises beyond it.
 
 mod aborted_read;
@@ -180,9 +180,9 @@ impl Log<'_> {
 /// A history read as logs.
 #[derive(Debug, Default)]
 pub struct Logs<'h> {
-    /// Every log, without those of deleted topics.
+    /// Every log.
     pub logs: BTreeMap<LogId, Log<'h>>,
-    /// Every send, in the order of invocation, without those to deleted topics.
+    /// Every send, in the order of invocation.
     pub sends: Vec<Sent<'h>>,
     /// Positions in `sends` by key or topic and value.
     senders: HashMap<(Space, ValueId), Vec<usize>>,
@@ -234,13 +234,12 @@ impl<'h> Logs<'h> {
     pub fn of(history: &'h History) -> Self {
         let mut logs = Self::default();
         let mut values = Interner::default();
-        let deleted = deleted_topics(history);
         for op in &history.ops {
             match op.f.as_str() {
-                "send" => logs.send(op, &mut values, &deleted),
+                "send" => logs.send(op, &mut values),
                 "poll" if op.args.get("offsets").is_some() => logs.poll(op, &mut values),
-                "poll" => logs.thin_poll(op, &mut values, &deleted),
-                "fetch" => logs.fetch(op, &mut values, &deleted),
+                "poll" => logs.thin_poll(op, &mut values),
+                "fetch" => logs.fetch(op, &mut values),
                 _ => {}
             }
         }
@@ -288,14 +287,11 @@ impl<'h> Logs<'h> {
         log.read_values.iter().any(|value| self.sends_of(&space, *value).next().is_none())
     }
 
-    fn send(&mut self, op: &'h Op, values: &mut Interner, deleted: &BTreeSet<&str>) {
+    fn send(&mut self, op: &'h Op, values: &mut Interner) {
         let reply = op.result.as_ref().filter(|_| op.outcome == Outcome::Ok);
         let offset = reply.and_then(|reply| reply.get("offset")).and_then(Value::as_i64);
         let (space, message, log) = if let Some(message) = op.args.get("message") {
             let topic = topic(&op.args);
-            if deleted.contains(topic) {
-                return;
-            }
             let partition = reply.and_then(|reply| reply.get("partition")).or(op.args.get("partition"));
             let log = partition.and_then(Value::as_i64).map(|p| LogId::Partition(topic.to_owned(), p));
             (Space::Topic(topic.to_owned()), message, log)
@@ -341,13 +337,10 @@ impl<'h> Logs<'h> {
         }
     }
 
-    fn fetch(&mut self, op: &'h Op, values: &mut Interner, deleted: &BTreeSet<&str>) {
+    fn fetch(&mut self, op: &'h Op, values: &mut Interner) {
         let Some(reply) = op.result.as_ref().filter(|_| op.outcome == Outcome::Ok) else { return };
         let Some(partition) = op.args.get("partition").and_then(Value::as_i64) else { return };
         let topic = topic(&op.args);
-        if deleted.contains(topic) {
-            return;
-        }
         let records = reply.get("records").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let read = Read {
             op,
@@ -360,7 +353,7 @@ impl<'h> Logs<'h> {
         self.read(LogId::Partition(topic.to_owned(), partition), read);
     }
 
-    fn thin_poll(&mut self, op: &'h Op, values: &mut Interner, deleted: &BTreeSet<&str>) {
+    fn thin_poll(&mut self, op: &'h Op, values: &mut Interner) {
         let Some(reply) = op.result.as_ref().filter(|_| op.outcome == Outcome::Ok) else { return };
         let records = reply.get("records").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let limit = op.args.get("max_messages").and_then(Value::as_u64).unwrap_or(10);
@@ -370,7 +363,7 @@ impl<'h> Logs<'h> {
         for record in records {
             let Some(partition) = record.get("partition").and_then(Value::as_i64) else { continue };
             let topic = topic(record);
-            if let (false, Some(pair)) = (deleted.contains(topic), offset_and_value(record, values)) {
+            if let Some(pair) = offset_and_value(record, values) {
                 by_log.entry(LogId::Partition(topic.to_owned(), partition)).or_default().push(pair);
             }
         }

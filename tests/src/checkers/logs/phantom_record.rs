@@ -2,18 +2,24 @@
 //!
 //! Ours; Jepsen leaves it to its cycle search ("read before it was sent"). A message that was altered, or
 //! that slipped into another log, shows like this. Only keys and topics to which the history has sends are judged: a
-//! history may begin with logs that others filled.
+//! history may begin with logs that others filled; but a topic that came again after its deletion begins empty, so what
+//! is read there was sent since.
 
 use std::collections::BTreeSet;
 
-use super::{Logs, NO_LOGS, Space};
+use super::{LogId, Logs, NO_LOGS, Space};
 use crate::checkers::clock::at;
+use crate::checkers::lives;
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::History;
 
 /// A message out of nowhere.
 #[derive(Debug)]
 pub struct PhantomRecord;
+
+fn began_empty(id: &LogId) -> bool {
+    matches!(id, LogId::Partition(topic, _) if lives::began_empty(topic))
+}
 
 impl Checker for PhantomRecord {
     fn name(&self) -> &'static str {
@@ -32,7 +38,7 @@ impl Checker for PhantomRecord {
             })
             .collect();
         let (mut judged, mut violations) = (0, Vec::new());
-        for (id, log) in logs.logs.iter().filter(|(id, _)| written.contains(&id.space())) {
+        for (id, log) in logs.logs.iter().filter(|(id, _)| written.contains(&id.space()) || began_empty(id)) {
             let space = id.space();
             for read in &log.reads {
                 let Some(complete) = read.op.complete_us else { continue };

@@ -1,5 +1,6 @@
 //! **rebalance-storm** (G9) on states: between two causes (a member came or went, a subscription or a topic
-//! changed, another leader) a group's generation rises at most once.
+//! changed, another leader) a group's generation rises at most once. A topic that was deleted and made again by one
+//! entry looks as before, so changes of topics count by themselves.
 //!
 //! For groups whose coordinator computes the assignment: Kafka's classic cooperative protocol rebalances in several
 //! rounds by design.
@@ -35,6 +36,8 @@ impl StateChecker for RebalanceStorm {
         let starts: BTreeSet<u64> = terms.into_values().collect();
         let changes: BTreeSet<(&str, u64)> =
             trace.members.iter().map(|change| (change.group.as_str(), change.index)).collect();
+        let topics: BTreeSet<(&str, u64)> =
+            trace.topics.iter().map(|change| (change.topic.as_str(), change.index)).collect();
         let mut quiet: BTreeMap<&str, (&GroupState, i64)> = BTreeMap::new();
         let (mut judged, mut violations) = (0, Vec::new());
         for group in trace.groups.iter().filter(|group| group.hands_out_all) {
@@ -47,7 +50,11 @@ impl StateChecker for RebalanceStorm {
             };
             let came_or_went = changes.range((name, before.index + 1)..=(name, group.index)).next().is_some();
             let led_anew = starts.range(before.index + 1..=group.index).next().is_some();
-            if cause(before) != cause(group) || came_or_went || led_anew {
+            let of_topics = group.topics.keys().any(|topic| {
+                let span = (topic.as_str(), before.index + 1)..=(topic.as_str(), group.index);
+                topics.range(span).next().is_some()
+            });
+            if cause(before) != cause(group) || came_or_went || of_topics || led_anew {
                 // An entry may hold several causes, each with a rise that answers it at once. One more may follow where the
                 // group is not at rest yet.
                 let at_rest = matches!(group.state.as_str(), "Stable" | "Empty");

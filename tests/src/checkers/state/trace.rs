@@ -25,6 +25,9 @@ pub struct StateTrace {
     pub groups: Vec<GroupState>,
     /// Members that came and went, in the order of the log.
     pub members: Vec<MemberChange>,
+    /// Topics that were made, grown or deleted, in the order of the log.
+    #[serde(default)]
+    pub topics: Vec<TopicChange>,
     /// Commits of offsets that were accepted, in the order of the log.
     pub commits: Vec<Commit>,
     /// Requests by which members showed the coordinator that they live, in the order of time.
@@ -161,6 +164,15 @@ pub struct MemberChange {
     pub clock_us: Micros,
     /// The member's session time-out.
     pub session_us: Micros,
+}
+
+/// A topic was made, grown or deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicChange {
+    /// The entry's index.
+    pub index: u64,
+    /// The topic.
+    pub topic: String,
 }
 
 /// An accepted commit of an offset.

@@ -22,7 +22,7 @@ use state_machine::{State, invariants};
 use super::watch::{Entry, Notes, hash};
 use crate::checkers::state::StateTrace;
 use crate::checkers::state::trace::{
-    Breach, Change, Commit, Effect, GroupState, MemberChange, MemberState, Replayed,
+    Breach, Change, Commit, Effect, GroupState, MemberChange, MemberState, Replayed, TopicChange,
 };
 use crate::history::Micros;
 
@@ -95,25 +95,42 @@ impl Replay {
             }
             let place = Place { index, leader: &leader, clock_us, request_id };
             for event in &events {
-                if let Event::Group { group, event } = event {
-                    self.member_change(&place, group, event);
-                    if changes_shape(event) {
-                        touched.insert(group.clone());
+                match event {
+                    // At once: a group of the same name may begin anew by the same entry.
+                    Event::Group { group, event } if event.removes_group() => self.removed(index, group),
+                    Event::Group { group, event } => {
+                        self.member_change(&place, group, event);
+                        if changes_shape(event) {
+                            touched.insert(group.clone());
+                        }
                     }
+                    Event::TopicCreated { topic, .. }
+                    | Event::TopicGrown { topic, .. }
+                    | Event::TopicDeleted { topic } => {
+                        self.trace.topics.push(TopicChange { index, topic: topic.to_string() });
+                    }
+                    _ => {}
                 }
             }
             self.commit(index, said, &outcome, &events, generation);
         }
         self.look_at_invariants(index, &before);
         for id in touched {
-            let last =
-                |trace: &StateTrace| trace.groups.iter().rev().find(|g| g.group == id.as_str()).cloned();
-            let now = match self.state.group(&id) {
-                Some(group) => Some(describe(&self.state, index, &id, group)),
-                None => last(&self.trace).map(|gone| GroupState { index, state: "Dead".to_owned(), ..gone }),
-            };
+            let now = self.state.group(&id).map(|group| describe(&self.state, index, &id, group));
             self.trace.groups.extend(now);
         }
+    }
+
+    /// A group is no more; nobody was in it.
+    fn removed(&mut self, index: u64, id: &GroupId) {
+        let last = self.trace.groups.iter().rev().find(|group| group.group == id.as_str()).cloned();
+        let members = BTreeMap::new();
+        self.trace.groups.extend(last.map(|gone| GroupState {
+            index,
+            state: "Dead".to_owned(),
+            members,
+            ..gone
+        }));
     }
 
     fn look_at_invariants(&mut self, index: u64, before: &State) {
