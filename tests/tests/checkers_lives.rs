@@ -3,7 +3,7 @@
 
 mod checkers_support;
 
-use checkers_support::{HistoryBuilder as Play, catches, commit, lawful, leaves_open, passes, history_of};
+use checkers_support::{HistoryBuilder as Play, catches, commit, history_of, lawful, leaves_open, passes};
 use serde_json::{Value, json};
 
 fn topic() -> Value {
@@ -68,7 +68,8 @@ fn records_do_not_outlive_their_topic() {
 
 #[test]
 fn an_unanswered_deletion_may_not_have_happened() {
-    let unsure = || sent(history_of("groups"), "old", 0, (0, 10)).info("admin", "delete_topic", topic(), (20, 30));
+    let unsure =
+        || sent(history_of("groups"), "old", 0, (0, 10)).info("admin", "delete_topic", topic(), (20, 30));
     let still_there = |at| fetched(unsure(), &["old"], (at, at + 10)).end();
     lawful(&still_there(40));
     lawful(&still_there(60_000));

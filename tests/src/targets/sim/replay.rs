@@ -16,6 +16,7 @@ use state_machine::ids::{Generation, GroupId, MemberId};
 use state_machine::offsets::command::OffsetCommand;
 use state_machine::offsets::event::OffsetEvent;
 use state_machine::reply::Decided;
+use state_machine::topics::event::TopicEvent;
 use state_machine::values::TopicPartitions;
 use state_machine::{State, invariants};
 
@@ -97,18 +98,18 @@ impl Replay {
             for event in &events {
                 match event {
                     // At once: a group of the same name may begin anew by the same entry.
-                    Event::Group { group, event } if event.removes_group() => self.removed(index, group),
+                    Event::Group { group, event: GroupEvent::Removed } => self.removed(index, group),
                     Event::Group { group, event } => {
                         self.member_change(&place, group, event);
                         if changes_shape(event) {
                             touched.insert(group.clone());
                         }
                     }
-                    Event::TopicCreated { topic, .. }
-                    | Event::TopicGrown { topic, .. }
-                    | Event::TopicDeleted { topic } => {
-                        self.trace.topics.push(TopicChange { index, topic: topic.to_string() });
-                    }
+                    Event::Topic(
+                        TopicEvent::Created { topic, .. }
+                        | TopicEvent::Grown { topic, .. }
+                        | TopicEvent::Deleted { topic },
+                    ) => self.trace.topics.push(TopicChange { index, topic: topic.to_string() }),
                     _ => {}
                 }
             }
