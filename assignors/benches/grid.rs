@@ -46,7 +46,10 @@ impl Situation {
 }
 
 fn member(index: u32, subscriptions: &[Arc<[u32]>]) -> Member {
-    Member::new(format!("member-{index:06}"), subscriptions[index as usize % subscriptions.len()].clone())
+    Member::new(
+        format!("member-{index:06}"),
+        subscriptions[index as usize % subscriptions.len()].clone(),
+    )
 }
 
 /// A group of that size in that situation.
@@ -57,7 +60,9 @@ fn group(assignor: &dyn Assignor, size: Size, equal: bool, situation: Situation)
     let subscriptions: Vec<Arc<[u32]>> = if equal {
         vec![(0..size.topics).collect()]
     } else {
-        (0..BUCKETS).map(|bucket| (bucket..size.topics).step_by(BUCKETS as usize).collect()).collect()
+        (0..BUCKETS)
+            .map(|bucket| (bucket..size.topics).step_by(BUCKETS as usize).collect())
+            .collect()
     };
     let before = match situation {
         Situation::Nothing | Situation::Leaves => size.members,
@@ -101,8 +106,8 @@ fn grid(criterion: &mut Criterion) {
                         // Made when the first sample is taken, so that a filter saves the work.
                         let mut prepared = None;
                         benches.bench_function(BenchmarkId::from_parameter(size), |bencher| {
-                            let group =
-                                prepared.get_or_insert_with(|| group(*assignor, size, equal, situation));
+                            let group = prepared
+                                .get_or_insert_with(|| group(*assignor, size, equal, situation));
                             bencher.iter(|| assignor.assign(black_box(group)));
                         });
                     }

@@ -44,7 +44,8 @@ fn changes_hands(roster: &Roster<'_>, owners: &[u32]) -> Bits {
     let mut lost = Bits::new(roster.slots);
     let mut kept = Vec::new();
     for seat in 0..roster.seats() {
-        for slot in roster.member(seat).owned.iter().filter_map(|&partition| roster.slot(partition)) {
+        for slot in roster.member(seat).owned.iter().filter_map(|&partition| roster.slot(partition))
+        {
             if owners[slot as usize] == seat as u32 {
                 kept.push(slot);
             } else {

@@ -13,7 +13,9 @@ pub enum AssignError {
         member: Arc<str>,
     },
     /// Two members have the same static instance id.
-    #[error("instance id `{instance}` is used by members `{first}` and `{second}`, expected one member each")]
+    #[error(
+        "instance id `{instance}` is used by members `{first}` and `{second}`, expected one member each"
+    )]
     DuplicateInstance {
         /// The instance id.
         instance: Arc<str>,

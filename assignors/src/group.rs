@@ -156,8 +156,9 @@ mod tests {
 
     #[test]
     fn topic_ids_compare_as_signed_halves() {
-        let id =
-            |high: i64, low: i64| TopicId(((high as u64 as u128) << 64 | low as u64 as u128).to_be_bytes());
+        let id = |high: i64, low: i64| {
+            TopicId(((high as u64 as u128) << 64 | low as u64 as u128).to_be_bytes())
+        };
         let ascending =
             [id(i64::MIN, 5), id(-1, 0), id(0, i64::MIN), id(0, -1), id(0, 0), id(0, 1), id(1, -7)];
         assert!(ascending.is_sorted());

@@ -27,7 +27,8 @@ impl Assignor for Range {
     fn assign(&self, group: &Group) -> Result<Assignment, AssignError> {
         let roster = Roster::new(group, MemberOrder::StaticFirst)?;
         let subscribers = Subscribers::new(&roster);
-        let aware = Racks::new(&roster).and_then(|racks| assign_aware(&roster, &subscribers, &racks));
+        let aware =
+            Racks::new(&roster).and_then(|racks| assign_aware(&roster, &subscribers, &racks));
         Ok(aware.unwrap_or_else(|| assign_plain(&roster, &subscribers)))
     }
 }
@@ -86,7 +87,12 @@ struct Allowance<'a> {
 impl<'a> Allowance<'a> {
     fn new(seats: &'a [u32], count: u32) -> Self {
         let subscribers = seats.len() as u32;
-        Self { seats, share: count / subscribers, extras: count % subscribers, given: vec![0; seats.len()] }
+        Self {
+            seats,
+            share: count / subscribers,
+            extras: count % subscribers,
+            given: vec![0; seats.len()],
+        }
     }
 
     fn left(&self, place: usize) -> u32 {
@@ -102,7 +108,11 @@ impl<'a> Allowance<'a> {
 }
 
 /// `None` if racks matter for no topic.
-fn assign_aware(roster: &Roster<'_>, subscribers: &Subscribers, racks: &Racks) -> Option<Assignment> {
+fn assign_aware(
+    roster: &Roster<'_>,
+    subscribers: &Subscribers,
+    racks: &Racks,
+) -> Option<Assignment> {
     let slots = |topic: usize| roster.base[topic]..roster.base[topic] + roster.counts[topic];
     let topics: Vec<usize> = (0..roster.counts.len())
         .filter(|&topic| roster.counts[topic] > 0 && !subscribers.of(topic as u32).is_empty())
@@ -124,7 +134,8 @@ fn assign_aware(roster: &Roster<'_>, subscribers: &Subscribers, racks: &Racks) -
     for ((set, count), positions) in kin {
         let seats = &subscribers.sets[set as usize];
         let mut allowance = Allowance::new(seats, count);
-        let bases: Vec<u32> = positions.iter().map(|&position| roster.base[topics[position]]).collect();
+        let bases: Vec<u32> =
+            positions.iter().map(|&position| roster.base[topics[position]]).collect();
         let some_rack = seats.iter().any(|&seat| racks.of_seat(seat).is_some());
         if some_rack && bases.len() > 1 {
             match_together(&mut owners, racks, &mut allowance, &bases, count);
@@ -154,7 +165,13 @@ fn assign_aware(roster: &Roster<'_>, subscribers: &Subscribers, racks: &Racks) -
 }
 
 /// One topic: each member in turn takes the first partitions that its rack has, as many as it may.
-fn match_alone(owners: &mut [u32], racks: &Racks, allowance: &mut Allowance<'_>, base: u32, count: u32) {
+fn match_alone(
+    owners: &mut [u32],
+    racks: &Racks,
+    allowance: &mut Allowance<'_>,
+    base: u32,
+    count: u32,
+) {
     // The partitions of each rack, and behind them those of a member without a rack: all.
     let mut queues: Vec<Vec<u32>> = vec![Vec::new(); racks.count];
     for slot in base..base + count {

@@ -97,8 +97,9 @@ impl<'a> Roster<'a> {
             if std::mem::replace(&mut checked[class], true) {
                 continue;
             }
-            let missing =
-                self.classes[class].iter().find(|&&t| self.group.topics[t as usize].partitions.is_none());
+            let missing = self.classes[class]
+                .iter()
+                .find(|&&t| self.group.topics[t as usize].partitions.is_none());
             if let Some(&topic) = missing {
                 return Err(AssignError::MissingTopic {
                     member: Arc::clone(&self.member(seat).id),
@@ -183,7 +184,9 @@ fn lay_out_topics(group: &Group) -> Result<TopicLayout, AssignError> {
     let cmp = |&a: &u32, &b: &u32| java_cmp(&topics[a as usize].name, &topics[b as usize].name);
     by_name.sort_unstable_by(cmp);
     if let Some(pair) = by_name.windows(2).find(|pair| cmp(&pair[0], &pair[1]).is_eq()) {
-        return Err(AssignError::DuplicateTopic { topic: Arc::clone(&topics[pair[0] as usize].name) });
+        return Err(AssignError::DuplicateTopic {
+            topic: Arc::clone(&topics[pair[0] as usize].name),
+        });
     }
     for &index in &by_name {
         let topic = &topics[index as usize];
@@ -217,7 +220,10 @@ fn lay_out_topics(group: &Group) -> Result<TopicLayout, AssignError> {
 fn order_members(group: &Group, order: MemberOrder) -> Result<Vec<u32>, AssignError> {
     let members = &group.members;
     if members.len() as u64 >= u64::from(NOBODY) {
-        return Err(AssignError::TooManyMembers { members: members.len(), max: u64::from(NOBODY) - 1 });
+        return Err(AssignError::TooManyMembers {
+            members: members.len(),
+            max: u64::from(NOBODY) - 1,
+        });
     }
     let member = |&index: &u32| &members[index as usize];
     let mut by_id: Vec<u32> = (0..members.len() as u32).collect();
@@ -245,7 +251,10 @@ fn order_members(group: &Group, order: MemberOrder) -> Result<Vec<u32>, AssignEr
     })
 }
 
-fn classify<'a>(group: &'a Group, seats: &[u32]) -> Result<(Vec<u32>, Vec<&'a [u32]>), AssignError> {
+fn classify<'a>(
+    group: &'a Group,
+    seats: &[u32],
+) -> Result<(Vec<u32>, Vec<&'a [u32]>), AssignError> {
     let mut classes: Vec<&'a [u32]> = Vec::new();
     // Looked up, never iterated.
     let mut by_pointer: HashMap<(*const u32, usize), u32> = HashMap::new();
@@ -302,7 +311,11 @@ fn check_owned(group: &Group) -> Result<(), AssignError> {
         // A maximum vectorises; a search for the first offender does not.
         let highest = member.owned.iter().map(|partition| partition.topic).max();
         if let Some(topic) = highest.filter(|&topic| topic as usize >= topics) {
-            return Err(AssignError::TopicOutOfRange { member: Arc::clone(&member.id), topic, topics });
+            return Err(AssignError::TopicOutOfRange {
+                member: Arc::clone(&member.id),
+                topic,
+                topics,
+            });
         }
     }
     Ok(())

@@ -57,9 +57,15 @@ fn topic_out_of_range() {
 fn unsorted_subscription() {
     let mut group = group();
     group.members[0].topics = [1, 0].into();
-    refused(&group, "member `a` subscribes to topic index 0 after 1, expected strictly ascending indices");
+    refused(
+        &group,
+        "member `a` subscribes to topic index 0 after 1, expected strictly ascending indices",
+    );
     group.members[0].topics = [1, 1].into();
-    refused(&group, "member `a` subscribes to topic index 1 after 1, expected strictly ascending indices");
+    refused(
+        &group,
+        "member `a` subscribes to topic index 1 after 1, expected strictly ascending indices",
+    );
 }
 
 #[test]
@@ -109,14 +115,20 @@ fn nobody_and_nothing() {
         for member in &mut unsubscribed.members {
             member.topics = [].into();
         }
-        assert_eq!(assignor.assign(&unsubscribed).unwrap().members, [[], []], "{}", assignor.name());
+        assert_eq!(
+            assignor.assign(&unsubscribed).unwrap().members,
+            [[], []],
+            "{}",
+            assignor.name()
+        );
     }
 }
 
 #[test]
 fn names() {
     let names: Vec<&str> = all().iter().map(|assignor| assignor.name()).collect();
-    let expected = ["range", "roundrobin", "sticky", "cooperative-sticky", "range-server", "uniform-server"];
+    let expected =
+        ["range", "roundrobin", "sticky", "cooperative-sticky", "range-server", "uniform-server"];
     assert_eq!(names, expected);
     for name in names {
         assert_eq!(by_name(name).map(|assignor| assignor.name()), Some(name));

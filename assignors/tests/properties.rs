@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assignors::{Assignment, Group, Member, TopicPartition, all, by_name};
 use groups::{PLAIN, Shape, after, groups, reordered};
-use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest};
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest,
+};
 use proptest::sample::Index;
 
 fn assign(name: &str, group: &Group) -> Assignment {
@@ -30,7 +32,10 @@ fn spread(lists: &[Vec<TopicPartition>]) -> usize {
 }
 
 /// Lists by member id, partitions by topic name: what does not depend on the order of the input.
-fn by_names(group: &Group, lists: &[Vec<TopicPartition>]) -> BTreeMap<String, BTreeSet<(String, u32)>> {
+fn by_names(
+    group: &Group,
+    lists: &[Vec<TopicPartition>],
+) -> BTreeMap<String, BTreeSet<(String, u32)>> {
     let name = |partition: &TopicPartition| {
         (group.topics[partition.topic as usize].name.to_string(), partition.partition)
     };
@@ -39,18 +44,24 @@ fn by_names(group: &Group, lists: &[Vec<TopicPartition>]) -> BTreeMap<String, BT
 }
 
 /// A member's partition that another subscriber with at least two fewer could have.
-fn improving_move(group: &Group, lists: &[Vec<TopicPartition>]) -> Option<(TopicPartition, usize, usize)> {
+fn improving_move(
+    group: &Group,
+    lists: &[Vec<TopicPartition>],
+) -> Option<(TopicPartition, usize, usize)> {
     let members = || 0..lists.len();
     members().flat_map(|from| members().map(move |to| (from, to))).find_map(|(from, to)| {
-        let wanted = |partition: &&TopicPartition| group.members[to].topics.contains(&partition.topic);
-        let movable = lists[from].iter().find(wanted).filter(|_| lists[from].len() >= lists[to].len() + 2);
+        let wanted =
+            |partition: &&TopicPartition| group.members[to].topics.contains(&partition.topic);
+        let movable =
+            lists[from].iter().find(wanted).filter(|_| lists[from].len() >= lists[to].len() + 2);
         movable.map(|&partition| (partition, from, to))
     })
 }
 
 fn any_shape(missing: bool) -> impl Strategy<Value = Group> {
-    (any::<bool>(), any::<bool>(), any::<bool>())
-        .prop_flat_map(move |(equal, racks, claims)| groups(Shape { equal, racks, missing, claims }))
+    (any::<bool>(), any::<bool>(), any::<bool>()).prop_flat_map(move |(equal, racks, claims)| {
+        groups(Shape { equal, racks, missing, claims })
+    })
 }
 
 const EQUAL: Shape = Shape { equal: true, ..PLAIN };

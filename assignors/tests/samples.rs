@@ -9,7 +9,10 @@ fn group(partitions: u32, members: &[(&str, &[u32])]) -> Group {
         let owned = owned.iter().map(|&partition| TopicPartition::new(0, partition)).collect();
         Member::new(id, topics.clone()).with_owned(owned, Some(1))
     };
-    Group { topics: vec![Topic::new("t", partitions)], members: members.iter().map(member).collect() }
+    Group {
+        topics: vec![Topic::new("t", partitions)],
+        members: members.iter().map(member).collect(),
+    }
 }
 
 fn assign(name: &str, group: &Group) -> Assignment {
@@ -23,7 +26,8 @@ fn numbers(lists: &[Vec<TopicPartition>]) -> Vec<Vec<u32>> {
 #[test]
 fn range() {
     let three = [("c1", &[][..]), ("c2", &[]), ("c3", &[])];
-    let lists = |partitions, members| numbers(&assign("range", &group(partitions, members)).members);
+    let lists =
+        |partitions, members| numbers(&assign("range", &group(partitions, members)).members);
     assert_eq!(lists(6, &three), [[0, 1], [2, 3], [4, 5]]);
     assert_eq!(lists(6, &three[..2]), [[0, 1, 2], [3, 4, 5]]);
     assert_eq!(lists(7, &three), [vec![0, 1, 2], vec![3, 4], vec![5, 6]]);

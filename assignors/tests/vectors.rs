@@ -31,7 +31,9 @@ fn kafkas_cases() {
     assert_eq!(cases.len(), 213);
     let failed: Vec<String> = cases
         .iter()
-        .filter_map(|case| run(case).err().map(|reason| format!("{} {}: {reason}", case.id, case.assignor)))
+        .filter_map(|case| {
+            run(case).err().map(|reason| format!("{} {}: {reason}", case.id, case.assignor))
+        })
         .collect();
     assert!(failed.is_empty(), "{} failed\n{}", failed.len(), failed.join("\n"));
 }
@@ -163,9 +165,11 @@ fn properties_fail_on_bad_outcomes() {
         ("stable-by-instance", &[("t", 5)], &[], &[]),
     ];
     for (property, a, b, c) in bad {
-        let list =
-            |list: &[(&str, u32)]| list.iter().map(|&(topic, p)| (topic.to_string(), p)).collect::<Vec<_>>();
-        let target = BTreeMap::from([("a".into(), list(a)), ("b".into(), list(b)), ("c".into(), list(c))]);
+        let list = |list: &[(&str, u32)]| {
+            list.iter().map(|&(topic, p)| (topic.to_string(), p)).collect::<Vec<_>>()
+        };
+        let target =
+            BTreeMap::from([("a".into(), list(a)), ("b".into(), list(b)), ("c".into(), list(c))]);
         let transferring = BTreeMap::from([(("t".to_string(), 2), "a".to_string())]);
         let outcome = Outcome { given: target.clone(), target, transferring };
         let assignor = by_name("range").unwrap();

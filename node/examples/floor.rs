@@ -117,7 +117,8 @@ impl Floor {
                 let topics = self.offsets.get(body.group.as_deref()?);
                 let partitions = topics.and_then(|topics| topics.get(body.topic.as_deref()?));
                 let partition = body.partition?;
-                let offset = partitions.and_then(|offsets| offsets.get(&partition)).copied().unwrap_or(0);
+                let offset =
+                    partitions.and_then(|offsets| offsets.get(&partition)).copied().unwrap_or(0);
                 begin("fetch_offset_ok");
                 out.text(r#","offset":"#).number(offset);
             }
@@ -134,7 +135,8 @@ impl Floor {
                 let mut comma = "";
                 for (key, from) in body.offsets? {
                     let key = serde_json::to_string(&key).ok()?;
-                    let messages = self.logs.get(&key).and_then(|log| log.get(from..)).unwrap_or_default();
+                    let messages =
+                        self.logs.get(&key).and_then(|log| log.get(from..)).unwrap_or_default();
                     if messages.is_empty() {
                         continue;
                     }
@@ -199,7 +201,8 @@ fn main() -> io::Result<()> {
         held += read;
         let whole = input[..held].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         for line in input[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let missing = || io::Error::other(format!("a field is missing: {}", line.escape_ascii()));
+            let missing =
+                || io::Error::other(format!("a field is missing: {}", line.escape_ascii()));
             floor.answer(serde_json::from_slice(line)?, &mut out).ok_or_else(missing)?;
         }
         input.copy_within(whole..held, 0);

@@ -116,6 +116,8 @@ const _: () = assert!(PEER_MESSAGE / 3 * 4 + ENVELOPE <= PRINTED_LINE, "a messag
 const _: () = assert!(REQUEST + ENVELOPE <= PEER_MESSAGE, "a request fits a message");
 const _: () = assert!(RECORD < REQUEST, "a record fits a request");
 const _: () = assert!(SNAPSHOT_CHUNK + ENVELOPE <= PEER_MESSAGE, "a chunk fits a message");
-const _: () = assert!(FORWARD <= PEER_MESSAGE && FORWARD_REPLIES <= PEER_MESSAGE, "so do small batches");
+const _: () =
+    assert!(FORWARD <= PEER_MESSAGE && FORWARD_REPLIES <= PEER_MESSAGE, "so do small batches");
 const _: () = assert!(OUTPUT_TO_PEERS < OUTPUT, "peers' messages are dropped before input waits");
-const _: () = assert!(LATE_ANSWER.as_millis() < 1_000, "below the second that Maelstrom's client has left");
+const _: () =
+    assert!(LATE_ANSWER.as_millis() < 1_000, "below the second that Maelstrom's client has left");

@@ -73,7 +73,11 @@ fn log_to_stderr(level: Option<&str>) -> Result<(), String> {
     let filter = EnvFilter::try_new(&filter).map_err(|e| {
         format!("log filter `{filter}`: {e}; expected error, warn, info, debug, trace or a filter")
     })?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .init();
     Ok(())
 }
 

@@ -19,9 +19,10 @@ fn skipped(node: &mut Node, input: &[u8], count: usize) {
     node.write(b"\n");
     node.play("after > echo {\"echo\": \"alive\"}\nafter < echo_ok {\"echo\": \"alive\"}");
     let shown = String::from_utf8_lossy(&input[..input.len().min(100)]).into_owned();
-    let stderr = node.wait_for_stderr(&format!("{shown:?}: {count} skips more than {before}"), |stderr| {
-        skips(stderr) >= before + count
-    });
+    let stderr = node
+        .wait_for_stderr(&format!("{shown:?}: {count} skips more than {before}"), |stderr| {
+            skips(stderr) >= before + count
+        });
     assert_eq!(skips(&stderr), before + count, "{shown:?}: {stderr}");
     // They are counted.
     assert!(stderr.contains(&format!("skipped={}", before + count)), "{shown:?}: {stderr}");
@@ -127,7 +128,9 @@ fn the_first_200_characters_are_logged_and_no_more() {
 fn a_line_over_the_limit_is_skipped_without_being_held() {
     let mut node = Node::alone();
     let long = "x".repeat(64 << 20);
-    let line = format!(r#"{{"src":"c1","dest":"n1","body":{{"type":"echo","msg_id":1,"echo":"{long}"}}}}"#);
+    let line = format!(
+        r#"{{"src":"c1","dest":"n1","body":{{"type":"echo","msg_id":1,"echo":"{long}"}}}}"#
+    );
     skipped(&mut node, line.as_bytes(), 1);
     skipped(&mut node, long.as_bytes(), 1);
     // Lines that each would do, but join to more than a line may be.
@@ -143,8 +146,9 @@ fn deep_nesting_is_skipped() {
     let mut node = Node::alone();
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let value = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
-        let line =
-            format!(r#"{{"src":"c1","dest":"n1","body":{{"type":"echo","msg_id":1,"echo":{value}}}}}"#);
+        let line = format!(
+            r#"{{"src":"c1","dest":"n1","body":{{"type":"echo","msg_id":1,"echo":{value}}}}}"#
+        );
         skipped(&mut node, line.as_bytes(), 1);
         skipped(&mut node, open.repeat(100_000).as_bytes(), 1);
     }
@@ -181,16 +185,21 @@ fn odd_values_are_answered() {
 #[test]
 fn long_lists_are_answered() {
     let mut node = Node::alone();
-    let many = |item: &dyn Fn(usize) -> String| (0..100_000).map(item).collect::<Vec<_>>().join(",");
+    let many =
+        |item: &dyn Fn(usize) -> String| (0..100_000).map(item).collect::<Vec<_>>().join(",");
     let (numbers, names) = (many(&|i| i.to_string()), many(&|i| format!("\"m{i}\"")));
     let offsets = many(&|i| format!("\"k{i}\":{i}"));
     for (request, kind) in [
         (
-            format!(r#"consumer_rebalance {{"group":"g","consumers":["a","b"],"partitions":[{numbers}]}}"#),
+            format!(
+                r#"consumer_rebalance {{"group":"g","consumers":["a","b"],"partitions":[{numbers}]}}"#
+            ),
             "consumer_rebalance_ok",
         ),
         (
-            format!(r#"consumer_rebalance {{"group":"h","consumers":[{names}],"partitions":[1,2]}}"#),
+            format!(
+                r#"consumer_rebalance {{"group":"h","consumers":[{names}],"partitions":[1,2]}}"#
+            ),
             "consumer_rebalance_ok",
         ),
         (format!(r#"poll {{"offsets":{{{offsets}}}}}"#), "poll_ok"),
@@ -222,7 +231,9 @@ fn forged_messages_of_peers_are_skipped() {
     let mut seed = 7_u64;
     let mut random = |len: usize| -> Vec<u8> {
         let mut next = || {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (seed >> 56) as u8
         };
         (0..len).map(|_| next()).collect()
@@ -258,7 +269,9 @@ fn forged_messages_of_peers_are_skipped() {
             ),
             format!(r#","incarnation":1,"data":"{}""#, base64(&random(1 << 20))),
         ] {
-            node.write_line(&format!(r#"{{"src":"n2","dest":"n1","body":{{"type":"{kind}"{body}}}}}"#));
+            node.write_line(&format!(
+                r#"{{"src":"n2","dest":"n1","body":{{"type":"{kind}"{body}}}}}"#
+            ));
             sent += 1;
         }
         // From a stranger, from the node itself, for another.
@@ -359,8 +372,7 @@ fn memory_is_bounded_while_nobody_reads() {
     let (told, written) = std::sync::mpsc::channel();
     let writer = thread::spawn(move || {
         let value = "v".repeat(1_000);
-        let init =
-            r#"{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}"#;
+        let init = r#"{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}"#;
         writeln!(stdin, "{init}").expect("the node reads its input");
         for i in 0..REQUESTS {
             let request = format!(
@@ -378,7 +390,8 @@ fn memory_is_bounded_while_nobody_reads() {
     assert!(taken < REQUESTS - 1, "100 MB were taken in, and nobody had read a reply");
     let peak = peak_mib(child.id());
     assert!(peak < 300, "{peak} MiB");
-    let reader = thread::spawn(move || std::io::BufRead::lines(std::io::BufReader::new(stdout)).count());
+    let reader =
+        thread::spawn(move || std::io::BufRead::lines(std::io::BufReader::new(stdout)).count());
     writer.join().expect("all is written");
     assert_eq!(reader.join().expect("all is read"), REQUESTS + 1);
     let peak = peak_mib_or_zero(child.id()).max(peak);

@@ -162,8 +162,9 @@ fn metadata_has_at_most_4096_characters() {
             r#"commit {{"group": "g", "consumer": "c", "partition": 0, "offset": 1, "metadata": "{long}"}}"#
         ),
     ] {
-        Node::alone()
-            .play(&format!("c1 > {request}\nc1 < error 12 OFFSET_METADATA_TOO_LARGE metadata, 4097, 4096"));
+        Node::alone().play(&format!(
+            "c1 > {request}\nc1 < error 12 OFFSET_METADATA_TOO_LARGE metadata, 4097, 4096"
+        ));
     }
 }
 
@@ -180,9 +181,16 @@ fn a_message_has_at_most_1_mib() {
         assert_ne!(reply["type"], "error", "{reply}");
         let over = request.replacen("\"x", "\"xx", 1);
         let reply = node.call("c1", &over);
-        assert_eq!((&reply["code"], &reply["error"]), (&json!(12), &json!("MESSAGE_TOO_LARGE")), "{reply}");
+        assert_eq!(
+            (&reply["code"], &reply["error"]),
+            (&json!(12), &json!("MESSAGE_TOO_LARGE")),
+            "{reply}"
+        );
         assert!(reply["text"].as_str().is_some_and(|text| text.contains("1048577")), "{reply}");
-        assert!(reply["text"].as_str().is_some_and(|text| text.len() < 1_000), "the text does not repeat it");
+        assert!(
+            reply["text"].as_str().is_some_and(|text| text.len() < 1_000),
+            "the text does not repeat it"
+        );
     }
     let reply = node.call("c1", r#"poll {"offsets": {"k": 0}}"#);
     assert_eq!(reply["msgs"]["k"], json!([[0, fits]]));
@@ -206,7 +214,11 @@ fn every_type_names_the_field_at_fault() {
             r#""group":"g","topic":"t","partition":0,"offset":0"#,
             &["group", "topic", "partition", "offset"],
         ),
-        ("fetch_offset", r#""group":"g","topic":"t","partition":0"#, &["group", "topic", "partition"]),
+        (
+            "fetch_offset",
+            r#""group":"g","topic":"t","partition":0"#,
+            &["group", "topic", "partition"],
+        ),
         (
             "consumer_rebalance",
             r#""group":"g","consumers":[],"partitions":[]"#,
@@ -227,7 +239,11 @@ fn every_type_names_the_field_at_fault() {
             r#""group":"g","member_id":"m","generation":1"#,
             &["group", "member_id", "generation"],
         ),
-        ("heartbeat", r#""group":"g","member_id":"m","generation":1"#, &["group", "member_id", "generation"]),
+        (
+            "heartbeat",
+            r#""group":"g","member_id":"m","generation":1"#,
+            &["group", "member_id", "generation"],
+        ),
         ("leave_group", r#""group":"g","member_id":"m""#, &["group", "member_id"]),
         ("describe_group", r#""group":"g""#, &["group"]),
         ("delete_group", r#""group":"g""#, &["group"]),
@@ -240,7 +256,12 @@ fn every_type_names_the_field_at_fault() {
         (
             "estimate_consumer_throughput",
             r#""max_poll_records":1,"processing_time_per_record_ms":1,"num_consumers":1,"num_partitions":1"#,
-            &["max_poll_records", "processing_time_per_record_ms", "num_consumers", "num_partitions"],
+            &[
+                "max_poll_records",
+                "processing_time_per_record_ms",
+                "num_consumers",
+                "num_partitions",
+            ],
         ),
         ("read", r#""key":1"#, &["key"]),
         ("write", r#""key":1,"value":1"#, &["key", "value"]),
@@ -258,8 +279,14 @@ fn every_type_names_the_field_at_fault() {
             bodies.push(("left out", without));
             // What may be any JSON value may be null, and has no wrong type.
             if !any.contains(kind) {
-                for wrong in [json!(null), json!(true), json!(1.5), json!("-"), json!([[]]), json!({"x": {}})]
-                {
+                for wrong in [
+                    json!(null),
+                    json!(true),
+                    json!(1.5),
+                    json!("-"),
+                    json!([[]]),
+                    json!({"x": {}}),
+                ] {
                     // Some of these are right: a name may be "-", a time 1.5.
                     let is_name = wrong == "-" && right[*field].is_string();
                     let is_number = wrong == 1.5 && field.contains("processing_time");
@@ -413,7 +440,9 @@ fn the_leaders_assignments_have_to_fit() {
 fn before_init_there_is_nobody_to_answer() {
     let mut node = Node::start(&[]);
     for (i, body) in
-        [r#""type":"echo","echo":1"#, r#""type":"list_topics""#, r#""type":"nonsense""#].iter().enumerate()
+        [r#""type":"echo","echo":1"#, r#""type":"list_topics""#, r#""type":"nonsense""#]
+            .iter()
+            .enumerate()
     {
         node.write_line(&format!(r#"{{"src":"c1","dest":"n7","body":{{"msg_id":5,{body}}}}}"#));
         let line = node.line();

@@ -13,7 +13,10 @@ use std::process::Command;
 const MARK: &str = "planted bugs";
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the node is a folder of the repository").into()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the node is a folder of the repository")
+        .into()
 }
 
 /// All files below a folder whose names end so, as path and text.
@@ -34,7 +37,8 @@ fn files(folder: &Path, end: &str) -> Vec<(PathBuf, String)> {
 
 /// What is wrong with the code of one file.
 fn wrong(path: &Path, text: &str) -> Vec<String> {
-    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code: Vec<&str> =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let code = code.join("\n");
     let mut wrong = Vec::new();
     for word in ["Flaw", "planted"] {
@@ -71,19 +75,28 @@ fn no_command_line_asks_a_node_for_a_planted_bug() {
 
 #[test]
 fn planted_bugs_stand_in_files_of_their_own() {
-    for bad in
-        ["if has(Flaw::StaleRead) {", "planted::f()", "flaws::a(); flaws::b()", "#[cfg(feature = \"flaws\")]"]
-    {
+    for bad in [
+        "if has(Flaw::StaleRead) {",
+        "planted::f()",
+        "flaws::a(); flaws::b()",
+        "#[cfg(feature = \"flaws\")]",
+    ] {
         assert!(!wrong(Path::new("x.rs"), bad).is_empty(), "{bad}");
     }
     let mut production = Vec::new();
     for folder in ["assignors/src", "raft-store", "node/src"] {
         production.extend(files(&root().join(folder), ".rs"));
     }
-    production.retain(|(path, _)| !path.ends_with("src/flaws.rs") && !path.ends_with("src/flaws/planted.rs"));
+    production.retain(|(path, _)| {
+        !path.ends_with("src/flaws.rs") && !path.ends_with("src/flaws/planted.rs")
+    });
     assert!(production.len() > 50, "the sources were found");
     let found: Vec<String> = production.iter().flat_map(|(path, text)| wrong(path, text)).collect();
-    assert!(found.is_empty(), "at most one hook a file, and nothing else:\n  {}", found.join("\n  "));
+    assert!(
+        found.is_empty(),
+        "at most one hook a file, and nothing else:\n  {}",
+        found.join("\n  ")
+    );
 }
 
 #[test]

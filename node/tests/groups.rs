@@ -309,8 +309,9 @@ fn a_laggard_is_removed_at_the_rebalance_time_out() {
         r#"subscribe {"group": "g", "consumer": "b", "topics": ["t"], "rebalance_timeout_ms": 600}"#,
     );
     // `a` never polls.
-    let (reply, _) =
-        until(&mut node, r#"poll {"group": "g", "consumer": "b"}"#, |reply| reply["state"] == "Stable");
+    let (reply, _) = until(&mut node, r#"poll {"group": "g", "consumer": "b"}"#, |reply| {
+        reply["state"] == "Stable"
+    });
     assert_eq!(reply["assignment"], json!({"t": [0, 1, 2, 3]}), "{reply}");
     node.play("a > poll {\"group\": \"g\", \"consumer\": \"a\"}\na < error 22 UNKNOWN_MEMBER_ID a");
 }
@@ -401,16 +402,21 @@ fn a_classic_group_of_three() {
 
 #[test]
 fn a_silent_classic_member_loses_its_session() {
-    let join = r#""rebalance_timeout_ms": 60000, "protocols": [{"name": "range", "topics": ["t"]}]"#;
+    let join =
+        r#""rebalance_timeout_ms": 60000, "protocols": [{"name": "range", "topics": ["t"]}]"#;
     let mut node = ground();
     let one = node.call(
         "a",
-        &format!(r#"join_group {{"group": "g", "member_id": "", "session_timeout_ms": 45000, {join}}}"#),
+        &format!(
+            r#"join_group {{"group": "g", "member_id": "", "session_timeout_ms": 45000, {join}}}"#
+        ),
     );
     let a = one["member_id"].as_str().expect("an id").to_owned();
     node.ask(
         "b",
-        &format!(r#"join_group {{"group": "g", "member_id": "", "session_timeout_ms": 500, {join}}}"#),
+        &format!(
+            r#"join_group {{"group": "g", "member_id": "", "session_timeout_ms": 500, {join}}}"#
+        ),
     );
     node.ask(
         "a",
@@ -421,7 +427,10 @@ fn a_silent_classic_member_loses_its_session() {
     node.call("a", &format!(r#"sync_group {{"group": "g", "member_id": "{a}", "generation": 2}}"#));
     node.call(
         "b",
-        &format!(r#"sync_group {{"group": "g", "member_id": {}, "generation": 2}}"#, b["member_id"]),
+        &format!(
+            r#"sync_group {{"group": "g", "member_id": {}, "generation": 2}}"#,
+            b["member_id"]
+        ),
     );
     let heartbeat = format!(r#"heartbeat {{"group": "g", "member_id": "{a}", "generation": 2}}"#);
     let (_, _) = until(&mut node, &heartbeat, |reply| reply["error"] == "REBALANCE_IN_PROGRESS");
@@ -514,7 +523,8 @@ fn restart_thin(is_static: bool) -> Cost {
     let before = rebalances(&mut node, "g");
     let mut paused = 0;
     for stopped in TEN {
-        let left = node.call("c", &format!(r#"unsubscribe {{"group":"g","consumer":"m{stopped}"}}"#));
+        let left =
+            node.call("c", &format!(r#"unsubscribe {{"group":"g","consumer":"m{stopped}"}}"#));
         assert_eq!(left["type"], "unsubscribe_ok", "{left}");
         paused += TEN.chain(TEN).filter(|i| *i != stopped && poll(&mut node, *i)).count();
         assert_eq!(node.call("c", &subscribe(stopped))["type"], "subscribe_ok");
@@ -561,19 +571,23 @@ fn settle(node: &mut Node, ids: &mut [Option<String>], is_static: bool) {
     let first = leader.unwrap_or_else(|| panic!("somebody leads {present:?}"));
     for i in std::iter::once(first).chain(present.into_iter().filter(|i| *i != first)) {
         let id = ids[i].as_deref().unwrap_or_default();
-        let sync = format!(r#"sync_group {{"group":"g","member_id":"{id}","generation":{generation}}}"#);
+        let sync =
+            format!(r#"sync_group {{"group":"g","member_id":"{id}","generation":{generation}}}"#);
         assert_eq!(node.call(&format!("c{i}"), &sync)["type"], "sync_group_ok");
     }
 }
 
 fn generation(node: &mut Node) -> i64 {
-    node.call("asker", r#"describe_group {"group":"g"}"#)["generation"].as_i64().expect("a generation")
+    node.call("asker", r#"describe_group {"group":"g"}"#)["generation"]
+        .as_i64()
+        .expect("a generation")
 }
 
 /// Heartbeats of all that are there; how many are refused.
 fn refused(node: &mut Node, ids: &[Option<String>], generation: i64) -> usize {
     let beat = |id: &String| {
-        let heartbeat = format!(r#"heartbeat {{"group":"g","member_id":"{id}","generation":{generation}}}"#);
+        let heartbeat =
+            format!(r#"heartbeat {{"group":"g","member_id":"{id}","generation":{generation}}}"#);
         node.call("h", &heartbeat)["type"] == "error"
     };
     ids.iter().flatten().map(beat).filter(|refused| *refused).count()
@@ -601,7 +615,8 @@ fn restart_classic(is_static: bool) -> Cost {
             settle(&mut node, &mut ids, is_static);
         }
         let current = generation(&mut node);
-        let instance = if is_static { format!(r#","instance_id":"i{stopped}""#) } else { String::new() };
+        let instance =
+            if is_static { format!(r#","instance_id":"i{stopped}""#) } else { String::new() };
         let join = format!(
             r#"join_group {{"group":"g","member_id":""{instance},"session_timeout_ms":45000,"rebalance_timeout_ms":60000,"protocols":[{{"name":"range","topics":["t"]}}]}}"#
         );
@@ -639,8 +654,9 @@ fn a_kept_seat_ends_with_its_session() {
         r#"subscribe {"group":"g","consumer":"a","topics":["t"],"instance_id":"i","session_timeout_ms":400}"#,
     );
     node.call("a", r#"unsubscribe {"group":"g","consumer":"a"}"#);
-    let (_, _) =
-        until(&mut node, r#"delete_group {"group": "g"}"#, |reply| reply["type"] == "delete_group_ok");
+    let (_, _) = until(&mut node, r#"delete_group {"group": "g"}"#, |reply| {
+        reply["type"] == "delete_group_ok"
+    });
     assert!(began.elapsed() >= Duration::from_millis(400), "gone after {:?}", began.elapsed());
 }
 
@@ -650,7 +666,10 @@ fn a_static_laggard_keeps_its_seat() {
     let mut node = ground();
     let subscribe = r#"subscribe {"group":"g","consumer":"a","topics":["t"],"instance_id":"i","rebalance_timeout_ms":500}"#;
     node.call("a", subscribe);
-    node.call("b", r#"subscribe {"group":"g","consumer":"b","topics":["t"],"rebalance_timeout_ms":500}"#);
+    node.call(
+        "b",
+        r#"subscribe {"group":"g","consumer":"b","topics":["t"],"rebalance_timeout_ms":500}"#,
+    );
     let poll = r#"poll {"group": "g", "consumer": "b"}"#;
     let (reply, _) = until(&mut node, poll, |reply| reply["state"] == "Stable");
     assert_eq!(reply["assignment"], json!({"t": [2, 3]}), "the other half is the seat's: {reply}");
@@ -670,7 +689,8 @@ fn an_empty_classic_group_waits_for_more_members_where_it_is_told_to() {
     let replies = [node.reply("a"), node.reply("b")];
     assert!(began.elapsed() >= Duration::from_millis(400), "after {:?}", began.elapsed());
     assert!(replies.iter().all(|reply| reply["generation"] == 1), "{replies:?}");
-    let told: usize = replies.iter().filter_map(|reply| reply["members"].as_array()).map(Vec::len).sum();
+    let told: usize =
+        replies.iter().filter_map(|reply| reply["members"].as_array()).map(Vec::len).sum();
     assert_eq!(told, 2, "the leader is told of both: {replies:?}");
 }
 

@@ -34,8 +34,14 @@ fn a_wrong_flag_gets_one_line_and_exit_code_2() {
         (&["--default-partitions", "10001"], "10001"),
         (&["--heartbeat", "600", "--election-min", "500"], "--heartbeat 600"),
         (&["--election-min", "900", "--election-max", "800"], "--election-min 900"),
-        (&["--session-timeout-min", "500", "--session-timeout-max", "400"], "--session-timeout-min 500"),
-        (&["--rebalance-timeout-min", "5", "--rebalance-timeout-max", "4"], "--rebalance-timeout-min 5"),
+        (
+            &["--session-timeout-min", "500", "--session-timeout-max", "400"],
+            "--session-timeout-min 500",
+        ),
+        (
+            &["--rebalance-timeout-min", "5", "--rebalance-timeout-max", "4"],
+            "--rebalance-timeout-min 5",
+        ),
         (&["--log", "not=a=filter"], "not=a=filter"),
         (&["--max-line", "10"], "10"),
     ];
@@ -91,13 +97,15 @@ fn what_was_taken_in_is_finished() {
     assert_eq!(lines.len(), 2_001);
     for (line, offset) in lines.iter().zip(0..2_000) {
         let reply: Value = serde_json::from_str(line).expect("JSON");
-        assert_eq!((&reply["body"]["type"], &reply["body"]["offset"]), (&json!("send_ok"), &json!(offset)));
+        assert_eq!(
+            (&reply["body"]["type"], &reply["body"]["offset"]),
+            (&json!("send_ok"), &json!(offset))
+        );
     }
     assert!(lines[2_000].contains(r#""msgs":{"k":[[1999,1999]]}"#), "{}", lines[2_000]);
 }
 
-const JOIN: &str =
-    r#""session_timeout_ms":60000,"rebalance_timeout_ms":60000,"protocols":[{"name":"range","topics":[]}]"#;
+const JOIN: &str = r#""session_timeout_ms":60000,"rebalance_timeout_ms":60000,"protocols":[{"name":"range","topics":[]}]"#;
 
 #[test]
 fn a_waiting_join_and_a_waiting_sync_are_answered_at_the_end() {
@@ -112,7 +120,10 @@ fn a_waiting_join_and_a_waiting_sync_are_answered_at_the_end() {
     node.ask("c", &format!(r#"join_group {{"group":"h","member_id":"{leader}",{JOIN}}}"#));
     let (joined, _) = (node.reply("d"), node.reply("c"));
     let (member, generation) = (&joined["member_id"], &joined["generation"]);
-    node.ask("d", &format!(r#"sync_group {{"group":"h","member_id":{member},"generation":{generation}}}"#));
+    node.ask(
+        "d",
+        &format!(r#"sync_group {{"group":"h","member_id":{member},"generation":{generation}}}"#),
+    );
     // Neither holds anybody up, not even its own client.
     node.play("e > list_topics\ne < list_topics_ok {\"topics\": {}}");
     node.write_line(r#"{"src":"b","dest":"n1","body":{"type":"echo","msg_id":900,"echo":1}}"#);
@@ -143,10 +154,13 @@ fn one_node_answers_everyone_in_the_order_of_requests() {
             5 => r#""type":"read","key":1"#.to_owned(),
             6 => r#""type":"cluster_status""#.to_owned(),
             7 => r#""type":"topology""#.to_owned(),
-            _ => r#""type":"calculate_session_timeout","processing_time_ms":1,"num_partitions":1"#.to_owned(),
+            _ => r#""type":"calculate_session_timeout","processing_time_ms":1,"num_partitions":1"#
+                .to_owned(),
         };
         let client = i % 5;
-        input += &format!("{{\"src\":\"c{client}\",\"dest\":\"n1\",\"body\":{{\"msg_id\":{i},{body}}}}}\n");
+        input += &format!(
+            "{{\"src\":\"c{client}\",\"dest\":\"n1\",\"body\":{{\"msg_id\":{i},{body}}}}}\n"
+        );
     }
     node.write(input.as_bytes());
     for i in 0..900 {
@@ -203,7 +217,11 @@ fn without_a_leader_requests_wait_until_their_deadline() {
         let began = Instant::now();
         let reply = node.call(&client, request);
         let took = began.elapsed();
-        assert_eq!((&reply["code"], &reply["error"]), (&json!(code), &json!(name)), "{request}: {reply}");
+        assert_eq!(
+            (&reply["code"], &reply["error"]),
+            (&json!(code), &json!(name)),
+            "{request}: {reply}"
+        );
         assert!(reply["text"].as_str().is_some_and(|text| text.contains("600")), "{reply}");
         assert!(took >= Duration::from_millis(590), "{request} was refused after {took:?}");
         assert!(took < Duration::from_millis(1_400), "{request} was refused after {took:?}");
@@ -231,9 +249,14 @@ fn without_a_leader_the_end_of_input_is_the_deadline() {
     node.ask("c2", &format!(r#"join_group {{"group":"g","member_id":"",{JOIN}}}"#));
     // Messages to peers, if any, are not looked at here.
     let lines = node.end().well();
-    let replies: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let replies: Vec<Value> =
+        lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let codes = |client: &str| -> Vec<&Value> {
-        replies.iter().filter(|reply| reply["dest"] == client).map(|reply| &reply["body"]["code"]).collect()
+        replies
+            .iter()
+            .filter(|reply| reply["dest"] == client)
+            .map(|reply| &reply["body"]["code"])
+            .collect()
     };
     assert_eq!(codes("c1"), [&json!(11), &json!(0), &json!(11)], "{lines:?}");
     assert_eq!(codes("c2").len(), 1, "{lines:?}");
@@ -254,7 +277,10 @@ fn nothing_is_printed_to_peers_before_somebody_has_spoken() {
     assert_eq!(message["src"], "n1");
     let keys: Vec<&String> = message["body"].as_object().expect("a body").keys().collect();
     assert_eq!(keys.len(), 3, "{line}");
-    assert!(message["body"]["incarnation"].is_u64() && message["body"]["data"].is_string(), "{line}");
+    assert!(
+        message["body"]["incarnation"].is_u64() && message["body"]["data"].is_string(),
+        "{line}"
+    );
     // … or the first request that needs the cluster.
     let mut node = Node::forsaken(&["--quiet", "600000"]);
     assert_eq!(node.line_within(Duration::from_millis(1_500)), None);

@@ -271,10 +271,12 @@ fn keys_are_placed_as_kafkas_producers_place_them() {
         ("abc", 479_470_107),
     ] {
         let expected = (hash & 0x7fff_ffff) % 1_000;
-        let reply = node.call("c1", &format!(r#"send {{"topic": "t", "key": "{key}", "message": 1}}"#));
+        let reply =
+            node.call("c1", &format!(r#"send {{"topic": "t", "key": "{key}", "message": 1}}"#));
         assert_eq!(reply["partition"], expected, "{key}");
         // The partition overrides the key.
-        let sent = format!(r#"send {{"topic": "t", "key": "{key}", "message": 1, "partition": 999}}"#);
+        let sent =
+            format!(r#"send {{"topic": "t", "key": "{key}", "message": 1, "partition": 999}}"#);
         assert_eq!(node.call("c1", &sent)["partition"], 999);
     }
 }
@@ -298,7 +300,8 @@ fn records_without_a_key_go_round() {
 #[test]
 fn timestamps_are_the_clocks_and_never_fall() {
     let now_ms = || {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        let now =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
         u64::try_from(now.as_millis()).expect("not so late")
     };
     let mut node = Node::alone();

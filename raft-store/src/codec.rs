@@ -127,8 +127,9 @@ pub fn query_bytes(query: &Query) -> usize {
 
 /// About how many bytes an outcome takes.
 pub fn outcome_bytes(outcome: &Outcome) -> usize {
-    let batches =
-        |batches: &[StoredBatch]| batches.iter().map(|b| b.bytes.len() + OUTCOME_BYTES).sum::<usize>();
+    let batches = |batches: &[StoredBatch]| {
+        batches.iter().map(|b| b.bytes.len() + OUTCOME_BYTES).sum::<usize>()
+    };
     OUTCOME_BYTES
         + match outcome {
             Ok(

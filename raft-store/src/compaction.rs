@@ -149,7 +149,10 @@ mod tests {
         assert!(snapshot((10, 0, 0), (1, 10), 1));
         assert!(!snapshot((19, 10, 10), (1, 19), 1), "they count from the last snapshot");
         assert!(snapshot((20, 10, 10), (1, 20), 1));
-        assert!(!snapshot((5, 0, 0), (1, 30), 1), "what is not applied makes no snapshot by number");
+        assert!(
+            !snapshot((5, 0, 0), (1, 30), 1),
+            "what is not applied makes no snapshot by number"
+        );
     }
 
     #[test]
@@ -183,17 +186,25 @@ mod tests {
     #[test]
     fn what_is_gone_is_not_purged_again() {
         assert_eq!(purge((20, 20, 20), (17, 20), 1), None, "the log is short already");
-        assert_eq!(purge((20, 10, 20), (14, 20), 1), None, "the snapshot ends before the log begins");
+        assert_eq!(
+            purge((20, 10, 20), (14, 20), 1),
+            None,
+            "the snapshot ends before the log begins"
+        );
         assert_eq!(purge((20, 14, 20), (14, 20), 1), Some(14));
-        let empty =
-            POLICY.decide(Position { applied: 20, snapshot: Some(20), asked_at: 20 }, 21, [].into_iter());
+        let empty = POLICY.decide(
+            Position { applied: 20, snapshot: Some(20), asked_at: 20 },
+            21,
+            [].into_iter(),
+        );
         assert!(empty.is_nothing());
     }
 
     #[test]
     fn growth_counts_in_full_where_little_of_the_log_stays() {
         // The entry that is too large to stay comes first; the bytes before it count all the same.
-        let entries = [(3, 200), (2, 500), (1, 300)].map(|(index, bytes)| EntrySize { index, bytes });
+        let entries =
+            [(3, 200), (2, 500), (1, 300)].map(|(index, bytes)| EntrySize { index, bytes });
         let position = Position { applied: 3, snapshot: None, asked_at: 0 };
         assert!(POLICY.decide(position, 1, entries.into_iter()).snapshot);
     }

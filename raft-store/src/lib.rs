@@ -27,5 +27,7 @@ pub mod observe;
 mod raft;
 mod storage;
 
-pub use raft::{Applied, BatchedReads, MemoryLog, Proposal, Raft, RoundId, StateMachine, TypeConfig};
+pub use raft::{
+    Applied, BatchedReads, MemoryLog, Proposal, Raft, RoundId, StateMachine, TypeConfig,
+};
 pub use storage::{Disk, Storage};

@@ -61,5 +61,7 @@ const _: () = assert!(
     KEPT_ENTRIES as usize * (ENTRY_BYTES + BATCH_BYTES) < KEPT_BYTES,
     "small entries are bounded by their number, large ones by their bytes"
 );
-const _: () =
-    assert!(0 < INCARNATION_BITS && INCARNATION_BITS < u64::BITS, "a fresh incarnation has successors");
+const _: () = assert!(
+    0 < INCARNATION_BITS && INCARNATION_BITS < u64::BITS,
+    "a fresh incarnation has successors"
+);

@@ -26,7 +26,11 @@ fn vote(term: u64) -> VoteOf<TypeConfig> {
 }
 
 /// Appends an entry for each index, and gives a receiver that ends when they are durable.
-async fn append(log: &mut MemoryLog, term: u64, indexes: Range<u64>) -> Receiver<std::io::Result<()>> {
+async fn append(
+    log: &mut MemoryLog,
+    term: u64,
+    indexes: Range<u64>,
+) -> Receiver<std::io::Result<()>> {
     let (sender, flushed) = TokioOneshot::channel();
     let entries: Vec<_> = indexes.map(|index| blank_ent::<TypeConfig>(term, 1, index)).collect();
     log.append(entries, IOFlushed::signal(sender)).await.expect("the log takes what comes next");
@@ -101,12 +105,16 @@ async fn a_process_begins_with_the_last_snapshot_and_nothing_applied() {
     storage.log.purge(id(1, 1)).await.expect("written");
     let mut unsynced = disk.open();
     assert_eq!(unsynced.log.get_log_state().await.expect("read").last_purged_log_id, None);
-    let snapshot = unsynced.machine.get_current_snapshot().await.expect("read").expect("there is one");
+    let snapshot =
+        unsynced.machine.get_current_snapshot().await.expect("read").expect("there is one");
     assert_eq!(snapshot.meta.last_log_id, Some(id(1, 2)));
     assert_eq!(unsynced.machine.applied(), None);
     unsynced.log.purge(id(1, 1)).await.expect("written");
     unsynced.log.save_vote(&vote(1)).await.expect("synced");
-    assert_eq!(disk.open().log.get_log_state().await.expect("read").last_purged_log_id, Some(id(1, 1)));
+    assert_eq!(
+        disk.open().log.get_log_state().await.expect("read").last_purged_log_id,
+        Some(id(1, 1))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,8 +141,10 @@ async fn incarnations_with_the_same_memory_are_numbered_one_after_the_other() {
     let first = disk.open().next_incarnation();
     assert_eq!(disk.open().next_incarnation(), first + 1);
     assert_eq!(disk.open().next_incarnation(), first + 2);
-    let strangers =
-        [Disk::new(Duration::ZERO).open().next_incarnation(), Storage::default().next_incarnation()];
+    let strangers = [
+        Disk::new(Duration::ZERO).open().next_incarnation(),
+        Storage::default().next_incarnation(),
+    ];
     assert!(
         strangers.iter().all(|other| other.abs_diff(first) > 1 << 16),
         "{strangers:?} are not of {first}"

@@ -97,8 +97,10 @@ impl Toy {
             }
             Some("passed") => {
                 // The network may deliver it twice.
-                let origin =
-                    (body["by"].as_str().unwrap_or_default().to_owned(), body["seq"].as_u64().unwrap_or(0));
+                let origin = (
+                    body["by"].as_str().unwrap_or_default().to_owned(),
+                    body["seq"].as_u64().unwrap_or(0),
+                );
                 if self.applied.insert(origin) {
                     let reply = self.apply(&body["message"]["body"], plant);
                     let back = json!({ "type": "back", "seq": body["seq"], "reply": reply });
@@ -120,7 +122,8 @@ impl Toy {
             _ => {
                 self.seq += 1;
                 self.passed.insert(self.seq, (message.clone(), Instant::now()));
-                let pass = json!({ "type": "passed", "by": self.id, "seq": self.seq, "message": message });
+                let pass =
+                    json!({ "type": "passed", "by": self.id, "seq": self.seq, "message": message });
                 print(&self.id, &self.first, &pass);
             }
         }
@@ -176,9 +179,13 @@ impl Toy {
                 let mut msgs = Map::new();
                 for (key, from) in body["offsets"].as_object().into_iter().flatten() {
                     let from = usize::try_from(from.as_u64().unwrap_or(0)).unwrap_or(0);
-                    let log = self.logs.get(key).map_or(&[][..], |log| log.get(from..).unwrap_or_default());
+                    let log = self
+                        .logs
+                        .get(key)
+                        .map_or(&[][..], |log| log.get(from..).unwrap_or_default());
                     if !log.is_empty() {
-                        let numbered = log.iter().enumerate().map(|(i, msg)| json!([from + i, msg]));
+                        let numbered =
+                            log.iter().enumerate().map(|(i, msg)| json!([from + i, msg]));
                         msgs.insert(key.clone(), numbered.collect());
                     }
                 }
@@ -193,7 +200,8 @@ impl Toy {
             }
             "list_committed_offsets" => {
                 let keys = body["keys"].as_array().into_iter().flatten().filter_map(Value::as_str);
-                let known = keys.filter_map(|key| Some((key.to_owned(), json!(self.committed.get(key)?))));
+                let known =
+                    keys.filter_map(|key| Some((key.to_owned(), json!(self.committed.get(key)?))));
                 json!({ "type": "list_committed_offsets_ok", "offsets": known.collect::<Map<_, _>>() })
             }
             "read" => match self.registers.get(&text("key")) {

@@ -20,8 +20,9 @@ fn found(flaw: Flaw, workload: Kind, by: &[&str]) {
         let any = Sim::new(seed, Config::default());
         let case = Case { flaw: Some(flaw), ..Case::swarm(seed, &any, &[workload]) };
         let mut target = case.simulator().expect("a simulator");
-        let finished =
-            case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}).expect("the target can");
+        let finished = case
+            .perform(&mut target, case.draw_schedule(), &mut |_, _| {})
+            .expect("the target can");
         seen.extend(finished.judgement.anomalies().map(|(checker, _)| checker));
         if let Some(checker) = seen.iter().find(|checker| by.contains(*checker)) {
             println!("| {flaw} | {} | {checker} | {seed} | {seen:?}", workload.name());
@@ -98,7 +99,11 @@ fn a_poll_skips_after_fail_over() {
 
 #[test]
 fn an_acknowledged_write_is_lost_in_a_crash() {
-    found(Flaw::AcknowledgedBeforeSync, Kafka, &["lost-write", "unseen", "state/one-entry-per-index"]);
+    found(
+        Flaw::AcknowledgedBeforeSync,
+        Kafka,
+        &["lost-write", "unseen", "state/one-entry-per-index"],
+    );
 }
 
 #[test]

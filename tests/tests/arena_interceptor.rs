@@ -94,7 +94,8 @@ impl Interceptor for PlantedBug {
             Some(Broken::Changed) => untouched(bytes(&message)),
             Some(Broken::Twice) => {
                 let mut ghost = message.clone();
-                ghost["body"]["msg_id"] = json!(message["body"]["msg_id"].as_u64().unwrap_or(0) + GHOST);
+                ghost["body"]["msg_id"] =
+                    json!(message["body"]["msg_id"].as_u64().unwrap_or(0) + GHOST);
                 Passed { to_node: vec![line, bytes(&ghost)], from_node: vec![] }
             }
             Some(Broken::Answered(mut body)) => {
@@ -113,9 +114,11 @@ fn found(name: &str, workload: Kind, bug: Bug, by: &[&str]) {
     for seed in 1..=SEEDS {
         let planted = PlantedBug { bug, memory: Memory::default() };
         let mut target = Sim::new(seed, Config::default()).with_interceptor(Box::new(planted));
-        let case = Case { seconds: 4, nodes: 3, clients: 9, ..Case::swarm(seed, &target, &[workload]) };
-        let finished =
-            case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}).expect("the target can");
+        let case =
+            Case { seconds: 4, nodes: 3, clients: 9, ..Case::swarm(seed, &target, &[workload]) };
+        let finished = case
+            .perform(&mut target, case.draw_schedule(), &mut |_, _| {})
+            .expect("the target can");
         seen = finished.judgement.anomalies().map(|(checker, _)| checker).collect();
         if let Some(checker) = seen.iter().find(|checker| by.contains(*checker)) {
             println!("{name}: found by {checker} after {seed} seeds; all: {seen:?}");
@@ -168,7 +171,8 @@ fn a_retry_is_applied_twice() {
         "applied twice",
         Kafka,
         |memory, way, message| {
-            (way == Way::Request && is(message, "send") && memory.every(20)).then_some(Broken::Twice)
+            (way == Way::Request && is(message, "send") && memory.every(20))
+                .then_some(Broken::Twice)
         },
         &["duplicate"],
     );
@@ -205,7 +209,8 @@ fn a_poll_skips_a_message() {
                 return None;
             }
             let logs = message["body"]["msgs"].as_object_mut()?;
-            let messages = logs.values_mut().filter_map(Value::as_array_mut).find(|m| m.len() > 1)?;
+            let messages =
+                logs.values_mut().filter_map(Value::as_array_mut).find(|m| m.len() > 1)?;
             messages.remove(0);
             Some(Broken::Changed)
         },
@@ -221,7 +226,8 @@ fn a_refused_send_takes_effect() {
         |memory, way, message| {
             (way == Way::Reply && is(message, "send_ok") && memory.every(20)).then(|| {
                 let id = message["body"]["in_reply_to"].clone();
-                message["body"] = json!({ "type": "error", "in_reply_to": id, "code": 11, "text": "busy" });
+                message["body"] =
+                    json!({ "type": "error", "in_reply_to": id, "code": 11, "text": "busy" });
                 Broken::Changed
             })
         },
@@ -262,8 +268,9 @@ fn an_old_commit_is_applied_again() {
                 return None;
             }
             // The one of the same partition before this one comes through late, instead of this one.
-            let same =
-                |old: &&Value| ["group", "topic", "partition"].iter().all(|f| old[f] == message["body"][f]);
+            let same = |old: &&Value| {
+                ["group", "topic", "partition"].iter().all(|f| old[f] == message["body"][f])
+            };
             let old = memory.lines.iter().rev().skip(1).find(same)?["offset"].clone();
             message["body"]["offset"] = old;
             Some(Broken::Changed)
@@ -295,7 +302,8 @@ fn a_commit_of_an_old_generation_is_accepted() {
         Classic,
         |_, way, message| {
             let error = &message["body"]["error"];
-            let fenced = way == Way::Reply && (error == "ILLEGAL_GENERATION" || error == "UNKNOWN_MEMBER_ID");
+            let fenced = way == Way::Reply
+                && (error == "ILLEGAL_GENERATION" || error == "UNKNOWN_MEMBER_ID");
             (fenced && message["asked"]["type"] == "commit_offset").then(|| {
                 let id = message["body"]["in_reply_to"].clone();
                 message["body"] = json!({ "type": "commit_offset_ok", "in_reply_to": id });
@@ -347,7 +355,9 @@ fn a_join_makes_two_members() {
         "two members of one join",
         Classic,
         |_, way, message| {
-            let join = way == Way::Request && is(message, "join_group") && message["body"]["member_id"] == "";
+            let join = way == Way::Request
+                && is(message, "join_group")
+                && message["body"]["member_id"] == "";
             join.then_some(Broken::Twice)
         },
         &["lost-member", "no-convergence", "not-covering"],
@@ -390,11 +400,14 @@ fn a_member_is_served_after_it_was_thrown_out() {
 #[test]
 fn who_changes_nothing_is_not_found() {
     for (seed, workload) in (1..).zip(Kind::ALL) {
-        let planted = PlantedBug { bug: |_, _, _| Some(Broken::Changed), memory: Memory::default() };
+        let planted =
+            PlantedBug { bug: |_, _, _| Some(Broken::Changed), memory: Memory::default() };
         let mut target = Sim::new(seed, Config::default()).with_interceptor(Box::new(planted));
-        let case = Case { seconds: 4, nodes: 3, clients: 9, ..Case::swarm(seed, &target, &[workload]) };
-        let finished =
-            case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}).expect("the target can");
+        let case =
+            Case { seconds: 4, nodes: 3, clients: 9, ..Case::swarm(seed, &target, &[workload]) };
+        let finished = case
+            .perform(&mut target, case.draw_schedule(), &mut |_, _| {})
+            .expect("the target can");
         assert_eq!(finished.outcome.failure, None);
         assert_eq!(finished.judgement.exit_code(), 0, "{}", finished.judgement);
     }

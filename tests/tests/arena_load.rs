@@ -16,7 +16,8 @@ fn load(arguments: &[&str], program: &Path) -> Output {
 #[test]
 fn a_node_answers_every_operation_right_under_a_quick_load() {
     let output = load(&["--quick", "--nodes", "1"], cohort_binary::binary());
-    let (table, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (table, told) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{table}{told}");
     let rows = |of: &str| {
         let mut lines = table.lines().skip_while(|line| !line.starts_with(of)).skip(2);
@@ -35,7 +36,8 @@ fn a_node_answers_every_operation_right_under_a_quick_load() {
 fn a_program_that_is_no_node_fails_and_says_so() {
     // It ends at once.
     let output = load(&["--quick", "--nodes", "1", "--only", "cas"], Path::new("/bin/true"));
-    let (table, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (table, told) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{table}{told}");
     assert!(told.contains("cas, 1 node: FAILED: 1 of 1 nodes ended"), "{told}");
     assert!(table.contains("| `cas` | 1 | failed |"), "{table}");
@@ -48,18 +50,27 @@ fn one_wrong_reply_fails_the_figure() {
     // The register holds what was never written.
     let script = format!("#!/bin/sh\n'{cohort}' | sed -u 's/\"value\":1,/\"value\":2,/'\n");
     std::fs::write(&liar, script).expect("a script can be written");
-    std::fs::set_permissions(&liar, PermissionsExt::from_mode(0o755)).expect("a script can be executed");
+    std::fs::set_permissions(&liar, PermissionsExt::from_mode(0o755))
+        .expect("a script can be executed");
     let output = load(&["--quick", "--nodes", "1", "--only", "read,write"], &liar);
-    let (table, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (table, told) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{table}{told}");
     assert!(told.contains("read, 1 node: FAILED: 0 requests were refused, "), "{told}");
-    assert!(told.contains("\"value\":2,") && table.contains("| `read` | 1 | failed |"), "{table}{told}");
-    assert!(!table.contains("| `write` | 1 | failed |"), "the others are taken all the same: {table}");
+    assert!(
+        told.contains("\"value\":2,") && table.contains("| `read` | 1 | failed |"),
+        "{table}{told}"
+    );
+    assert!(
+        !table.contains("| `write` | 1 | failed |"),
+        "the others are taken all the same: {table}"
+    );
 }
 
 #[test]
 fn wrong_use_is_refused_before_anything_runs() {
-    for wrong in [["--nodes", "0"], ["--only", "nothing"], ["--seconds", "-1"], ["--floor", "/no/such/file"]]
+    for wrong in
+        [["--nodes", "0"], ["--only", "nothing"], ["--seconds", "-1"], ["--floor", "/no/such/file"]]
     {
         let output = load(&wrong, Path::new("/bin/true"));
         assert_eq!(output.status.code(), Some(2), "{wrong:?}: {output:?}");

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use arena::nemesis::Nemesis::{self, Duplicate, Kill, Latency, Loss, OneWay, Partition, Pause, Reorder};
+use arena::nemesis::Nemesis::{
+    self, Duplicate, Kill, Latency, Loss, OneWay, Partition, Pause, Reorder,
+};
 use arena::run::case::Case;
 use arena::targets::Target;
 use arena::targets::process::Processes;
@@ -13,7 +15,8 @@ mod cohort_binary;
 
 /// Runs a case on real processes and asks for a verdict without anomalies.
 fn valid(workload: Kind, nodes: usize, nemeses: &[Nemesis], seed: u64) {
-    let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("real-{}-{seed}", workload.name()));
+    let logs =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("real-{}-{seed}", workload.name()));
     let mut target = Processes::new(cohort_binary::binary(), Vec::new(), &logs);
     let case = Case {
         workload,
@@ -38,14 +41,20 @@ fn valid(workload: Kind, nodes: usize, nemeses: &[Nemesis], seed: u64) {
         schedule: None,
         flaw: None,
     };
-    let finished = case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}).expect("the target can");
+    let finished =
+        case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}).expect("the target can");
     let history = logs.join("history.jsonl");
     let file = std::fs::File::create(&history).expect("a file for the history");
     finished.outcome.history.write(file).expect("the history is written");
     let repeat = case.repeat();
     assert_eq!(finished.outcome.failure, None, "{repeat}");
     let judgement = finished.judgement;
-    assert_eq!(judgement.exit_code(), 0, "{judgement}\n{}\nrepeat with {repeat}", history.display());
+    assert_eq!(
+        judgement.exit_code(),
+        0,
+        "{judgement}\n{}\nrepeat with {repeat}",
+        history.display()
+    );
 }
 
 const NETWORK: [Nemesis; 6] = [Partition, OneWay, Latency, Loss, Duplicate, Reorder];

@@ -15,12 +15,17 @@ use cohort::config::Config;
 const SEEDS: u64 = 40;
 
 fn run(case: &Case) -> Result<Finished, String> {
-    let finished =
-        case.perform(&mut case.simulator().expect("a simulator"), case.draw_schedule(), &mut |_, _| {});
+    let finished = case.perform(
+        &mut case.simulator().expect("a simulator"),
+        case.draw_schedule(),
+        &mut |_, _| {},
+    );
     let finished = finished.map_err(|e| e.to_string())?;
     let wrong = (finished.judgement.exit_code() != 0).then(|| finished.judgement.summary());
     match finished.outcome.failure.clone().or(wrong) {
-        Some(problem) => Err(format!("seed {}: {problem}\n  repeat with {}", case.seed, case.repeat())),
+        Some(problem) => {
+            Err(format!("seed {}: {problem}\n  repeat with {}", case.seed, case.repeat()))
+        }
         None => Ok(finished),
     }
 }
@@ -50,11 +55,16 @@ fn drawn_cases_with_restarts_are_valid() {
                         return;
                     }
                     match run(&with_restarts(seed)) {
-                        Err(account) => failed.lock().unwrap_or_else(PoisonError::into_inner).push(account),
+                        Err(account) => {
+                            failed.lock().unwrap_or_else(PoisonError::into_inner).push(account)
+                        }
                         Ok(finished) => {
                             let faults = &finished.outcome.history.faults;
                             if faults.iter().any(|fault| fault.fault == "restart") {
-                                restarted.lock().unwrap_or_else(PoisonError::into_inner).insert(seed);
+                                restarted
+                                    .lock()
+                                    .unwrap_or_else(PoisonError::into_inner)
+                                    .insert(seed);
                             }
                         }
                     }

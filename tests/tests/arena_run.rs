@@ -28,9 +28,10 @@ impl Cluster {
         let key = body["key"].to_string();
         let error = |code| json!({ "type": "error", "code": code });
         let mut reply = match body["type"].as_str().expect("requests have a type") {
-            "read" => {
-                self.registers.get(&key).map_or(error(20), |v| json!({ "type": "read_ok", "value": v }))
-            }
+            "read" => self
+                .registers
+                .get(&key)
+                .map_or(error(20), |v| json!({ "type": "read_ok", "value": v })),
             "write" => {
                 self.registers.insert(key, body["value"].clone());
                 json!({ "type": "write_ok" })
@@ -50,7 +51,9 @@ impl Cluster {
             _ => error(10),
         };
         reply["in_reply_to"] = body["msg_id"].clone();
-        json!({ "src": message["dest"], "dest": message["src"], "body": reply }).to_string().into_bytes()
+        json!({ "src": message["dest"], "dest": message["src"], "body": reply })
+            .to_string()
+            .into_bytes()
     }
 
     fn run(&mut self, run: &mut Run) {
@@ -157,11 +160,15 @@ fn a_run_with_every_fault_comes_to_its_end_and_records_what_it_did() {
         let breaches: Vec<_> = history.ops.iter().filter(|op| op.f == "door").collect();
         assert!(breaches.is_empty(), "seed {seed}: {breaches:#?}");
         assert!(history.ops.iter().filter(|op| op.outcome == Outcome::Ok).count() > 500);
-        let names: BTreeSet<&str> = history.faults.iter().map(|fault| fault.fault.as_str()).collect();
+        let names: BTreeSet<&str> =
+            history.faults.iter().map(|fault| fault.fault.as_str()).collect();
         assert!(names.len() >= 10, "{names:?}");
         let heal_us = history.header.heal_us.expect("healed");
         for fault in &history.faults {
-            assert!(fault.fault == "kill" || fault.to_us.is_some_and(|to_us| to_us <= heal_us), "{fault:?}");
+            assert!(
+                fault.fault == "kill" || fault.to_us.is_some_and(|to_us| to_us <= heal_us),
+                "{fault:?}"
+            );
         }
     }
 }
@@ -173,7 +180,11 @@ fn a_schedule_does_exactly_what_it_says() {
     let schedule = Schedule {
         faults: vec![
             one(1_000_000, 500_000, What::Pause { who: leader }),
-            one(1_200_000, 1_000_000, What::Pause { who: arena::nemesis::schedule::Victim::Node(1) }),
+            one(
+                1_200_000,
+                1_000_000,
+                What::Pause { who: arena::nemesis::schedule::Victim::Node(1) },
+            ),
             one(3_000_000, 1_000_000, What::Partition { shape: Shape::LeaderAlone }),
             one(5_000_000, 0, What::Kill { who: arena::nemesis::schedule::Victim::Node(4) }),
             one(0, 2_500_000, What::Late { node: 3 }),
@@ -183,12 +194,14 @@ fn a_schedule_does_exactly_what_it_says() {
     let count = |what: &str| seen.iter().filter(|line| line.ends_with(what)).count();
     assert_eq!((count("Pause(1)"), count("Resume(1)")), (1, 1), "overlapping pauses are one");
     assert_eq!(count("Kill(4)"), 1);
-    let details: Vec<&str> = outcome.history.faults.iter().map(|fault| fault.detail.as_str()).collect();
+    let details: Vec<&str> =
+        outcome.history.faults.iter().map(|fault| fault.detail.as_str()).collect();
     assert!(details.contains(&"n2 (the leader)"), "{details:?}");
     assert!(details.contains(&"the leader alone, n2 | n1 n3 n4 n5"), "{details:?}");
     let first = seen.iter().find(|line| line.contains("to 3: ")).expect("n4 was started");
     assert!(first.starts_with("2500000 "), "{first}");
-    let after_kill = outcome.history.ops.iter().filter(|op| op.node == "n5" && op.invoke_us > 8_000_000);
+    let after_kill =
+        outcome.history.ops.iter().filter(|op| op.node == "n5" && op.invoke_us > 8_000_000);
     assert_eq!(after_kill.count(), 0, "clients leave a dead node");
 }
 
@@ -212,26 +225,36 @@ fn a_node_that_restarts_gets_init_again_and_its_clients_come_back() {
         let starts = if node == 2 { 3 } else { 2 };
         assert_eq!(count(&format!("Start({node})")), starts);
         assert_eq!(count(&format!("Kill({node})")), starts - 1);
-        let inits =
-            seen.iter().filter(|line| line.contains(&format!("to {node}: ")) && line.contains("init"));
+        let inits = seen
+            .iter()
+            .filter(|line| line.contains(&format!("to {node}: ")) && line.contains("init"));
         assert_eq!(inits.count(), starts, "as often as it is started");
     }
-    assert_eq!((count("Pause(4)"), count("Resume(4)")), (2, 1), "stopped again as soon as it is back");
+    assert_eq!(
+        (count("Pause(4)"), count("Resume(4)")),
+        (2, 1),
+        "stopped again as soon as it is back"
+    );
     let history = outcome.history;
     assert!(history.ops.iter().all(|op| op.f != "door"), "{:#?}", history.ops);
     let heal_us = history.header.heal_us.expect("healed");
     let restarts: Vec<_> = history.faults.iter().filter(|fault| fault.fault == "restart").collect();
     assert_eq!(restarts.len(), 6);
-    assert!(restarts.iter().all(|fault| fault.to_us.is_some_and(|to_us| to_us <= heal_us)), "{restarts:#?}");
+    assert!(
+        restarts.iter().all(|fault| fault.to_us.is_some_and(|to_us| to_us <= heal_us)),
+        "{restarts:#?}"
+    );
     // What was under way was lost; nothing is asked of a node that is away; then its clients ask it again.
     for (i, node) in ["n1", "n2", "n3", "n4", "n5"].iter().enumerate() {
         let (from_us, to_us) = (restarts[i].from_us, restarts[i].to_us.expect("it ended"));
-        let mut of_node = history.ops.iter().filter(|op| op.node == **node && op.process != "arena");
+        let mut of_node =
+            history.ops.iter().filter(|op| op.node == **node && op.process != "arena");
         assert!(!of_node.clone().any(|op| (from_us..to_us).contains(&op.invoke_us)), "{node}");
         let later = of_node.find(|op| op.invoke_us >= to_us && op.outcome == Outcome::Ok);
         assert!(later.is_some(), "{node}");
     }
-    let recovered: Vec<_> = outcome.recovered_us.iter().filter(|(_, after_us)| after_us.is_some()).collect();
+    let recovered: Vec<_> =
+        outcome.recovered_us.iter().filter(|(_, after_us)| after_us.is_some()).collect();
     assert_eq!(recovered.len(), 5, "every node has to serve again: {recovered:?}");
 }
 

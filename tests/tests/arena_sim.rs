@@ -31,7 +31,17 @@ impl Left {
         }
         std::fs::create_dir_all(folder).expect("a folder for the run");
         let output = Command::new(env!("CARGO_BIN_EXE_arena"))
-            .args([workload.name(), "--stage", "sim", "--nodes", "5", "--seconds", "6", "--nemesis", "all"])
+            .args([
+                workload.name(),
+                "--stage",
+                "sim",
+                "--nodes",
+                "5",
+                "--seconds",
+                "6",
+                "--nemesis",
+                "all",
+            ])
             .args(["--seed", &seed.to_string()])
             .current_dir(folder)
             .output()
@@ -79,7 +89,11 @@ fn a_seed_gives_the_same_output_in_two_processes() {
         assert!(first.file("history.jsonl").len() > 10_000, "{name} has hardly any history");
         assert!(first.file("report.html").len() > 10_000, "{name} has hardly any report");
         for figure in ["operations", "network", "recovery"] {
-            assert!(first.stdout.lines().any(|line| line.starts_with(figure)), "{figure}: {}", first.stdout);
+            assert!(
+                first.stdout.lines().any(|line| line.starts_with(figure)),
+                "{figure}: {}",
+                first.stdout
+            );
         }
         assert_eq!(first.status, Some(0), "{}", first.stdout);
         assert!(

@@ -3,7 +3,9 @@
 mod checkers_support;
 
 use arena::history::History;
-use checkers_support::{HistoryBuilder, catches, commit, history_of, lawful, leaves_open, passes, subscribe};
+use checkers_support::{
+    HistoryBuilder, catches, commit, history_of, lawful, leaves_open, passes, subscribe,
+};
 use serde_json::{Value, json};
 
 /// Two eager consumers that share two partitions in generation 2.
@@ -75,7 +77,10 @@ fn g1_double_ownership() {
     );
     passes(
         "double-ownership",
-        &two().thin("b", "unsubscribe", (92, 95), 2, &[]).thin("a", "poll", (96, 98), 3, &[0, 1]).end(),
+        &two()
+            .thin("b", "unsubscribe", (92, 95), 2, &[])
+            .thin("a", "poll", (96, 98), 3, &[0, 1])
+            .end(),
     );
 }
 
@@ -99,8 +104,15 @@ fn g1_a_static_seat_is_taken_over() {
 
 #[test]
 fn g1_cooperative_heartbeats_do_not_read() {
-    let start =
-        || cooperative(cooperative(history_of("groups"), "a", (0, 10), 1, &[0, 1]), "b", (20, 30), 2, &[]);
+    let start = || {
+        cooperative(
+            cooperative(history_of("groups"), "a", (0, 10), 1, &[0, 1]),
+            "b",
+            (20, 30),
+            2,
+            &[],
+        )
+    };
     let reply = |partitions: &[i64]| {
         let mut reply = told(2, partitions);
         reply["records"] = json!([]);
@@ -124,14 +136,21 @@ fn g1_cooperative_heartbeats_do_not_read() {
 fn g2_overlapping_ownership() {
     // b is told t-0 in a newer generation, while a's time-outs still run and it has not polled.
     let stolen = |at: u64| two().thin("b", "poll", (at, at + 10), 3, &[0, 1]).end();
-    catches("overlapping-ownership", &stolen(200), &["t-0", "a (generation 2)", "b (generation 3)"]);
+    catches(
+        "overlapping-ownership",
+        &stolen(200),
+        &["t-0", "a (generation 2)", "b (generation 3)"],
+    );
     // After a's session it is b's, lawfully.
     passes("overlapping-ownership", &stolen(1_085));
     // a gave up by a poll that was answered, or may have.
-    let gave_up = two().thin("a", "poll", (100, 110), 2, &[]).thin("b", "poll", (200, 210), 3, &[0, 1]).end();
+    let gave_up =
+        two().thin("a", "poll", (100, 110), 2, &[]).thin("b", "poll", (200, 210), 3, &[0, 1]).end();
     lawful(&gave_up);
-    let may_have =
-        two().info("a", "poll", member("a"), (100, 110)).thin("b", "poll", (200, 210), 3, &[0, 1]).end();
+    let may_have = two()
+        .info("a", "poll", member("a"), (100, 110))
+        .thin("b", "poll", (200, 210), 3, &[0, 1])
+        .end();
     passes("overlapping-ownership", &may_have);
     // Skewed clocks take the time-outs from us, but not what was told on both sides.
     let skewed = two().fault("clock", 0, Some(50)).thin("b", "poll", (200, 210), 3, &[0, 1]).end();
@@ -170,7 +189,11 @@ fn g2_ends_where_the_member_was_told_that_it_is_out() {
                 .end()
         };
         passes("overlapping-ownership", &told(200));
-        catches("overlapping-ownership", &told(100), &["t-0", "a (generation 2)", "b (generation 3)"]);
+        catches(
+            "overlapping-ownership",
+            &told(100),
+            &["t-0", "a (generation 2)", "b (generation 3)"],
+        );
     }
     let told = |generation: i64| {
         let beat = json!({ "group": "g", "member_id": "a", "generation": generation });
@@ -208,8 +231,10 @@ fn g2_a_classic_member_that_misses_a_rebalance_is_out_before_its_session_ends() 
 #[test]
 fn g2_a_static_classic_seat_is_taken_over_under_a_new_name() {
     let taken = |instance: &str| {
-        let mut history =
-            history_of("classic").classic("a", (0, 30), 1, &[0]).classic("b", (60, 90), 1, &[0]).end();
+        let mut history = history_of("classic")
+            .classic("a", (0, 30), 1, &[0])
+            .classic("b", (60, 90), 1, &[0])
+            .end();
         for op in history.ops.iter_mut().filter(|op| op.f == "join_group") {
             let instance = if op.process == "a" { "i" } else { instance };
             op.args["instance_id"] = json!(instance);
@@ -286,7 +311,10 @@ fn g4_generation_reuse() {
     let stable: &[(&str, &[i64])] = &[("a", &[0]), ("b", &[1])];
     let swapped: &[(&str, &[i64])] = &[("a", &[1]), ("b", &[0])];
     let twice = |second| {
-        two().described((95, 99), 2, "Stable", stable).described((100, 105), 2, "Stable", second).end()
+        two()
+            .described((95, 99), 2, "Stable", stable)
+            .described((100, 105), 2, "Stable", second)
+            .end()
     };
     catches("generation-reuse", &twice(swapped), &["described twice", "t-0"]);
     passes("generation-reuse", &twice(stable));
@@ -315,7 +343,8 @@ fn g4_two_leaders() {
 
 #[test]
 fn g5_g6_g7_what_a_stable_group_owns() {
-    let described = |members: &[(&str, &[i64])]| two().described((3_000, 3_010), 2, "Stable", members).end();
+    let described =
+        |members: &[(&str, &[i64])]| two().described((3_000, 3_010), 2, "Stable", members).end();
     catches("not-covering", &described(&[("a", &[0])]), &["t-1 belongs to nobody"]);
     catches(
         "outside-subscription",
@@ -325,13 +354,23 @@ fn g5_g6_g7_what_a_stable_group_owns() {
     catches("starved-member", &described(&[("a", &[0, 1]), ("b", &[])]), &["b owns nothing"]);
     // More members than partitions: somebody lawfully has nothing.
     passes("not-covering", &described(&[("a", &[0]), ("b", &[1]), ("c", &[])]));
-    leaves_open("starved-member", &described(&[("a", &[0]), ("b", &[1]), ("c", &[])]), "no description");
+    leaves_open(
+        "starved-member",
+        &described(&[("a", &[0]), ("b", &[1]), ("c", &[])]),
+        "no description",
+    );
     // While it rebalances, nothing is promised.
     let preparing = two().described((3_000, 3_010), 2, "PreparingRebalance", &[("a", &[0])]).end();
     leaves_open("not-covering", &preparing, "no description");
     // A topic that is growing is not settled.
     let grown = two()
-        .ok("x", "create_partitions", json!({ "topic": "t", "partitions": 3 }), (2_000, 2_500), json!({}))
+        .ok(
+            "x",
+            "create_partitions",
+            json!({ "topic": "t", "partitions": 3 }),
+            (2_000, 2_500),
+            json!({}),
+        )
         .described((3_000, 3_010), 2, "Stable", &[("a", &[0]), ("b", &[1])])
         .end();
     leaves_open("not-covering", &grown, "no description");
@@ -360,7 +399,8 @@ fn g7_starved_for_a_long_time() {
         );
         for second in 1..20u64 {
             let generation = generations[usize::from(second > 9)];
-            builder = builder.thin("a", "poll", (second * 1_000, second * 1_000 + 10), generation, &[]);
+            builder =
+                builder.thin("a", "poll", (second * 1_000, second * 1_000 + 10), generation, &[]);
         }
         builder
     };
@@ -397,7 +437,11 @@ fn g8_no_convergence() {
         &final_phase(2, "Stable", (2, "PreparingRebalance")),
         &["state PreparingRebalance"],
     );
-    catches("no-convergence", &final_phase(2, "Stable", (3, "Stable")), &["generation 3", "was last told 2"]);
+    catches(
+        "no-convergence",
+        &final_phase(2, "Stable", (3, "Stable")),
+        &["generation 3", "was last told 2"],
+    );
     catches(
         "no-convergence",
         &final_phase(2, "PreparingRebalance", (2, "Stable")),
@@ -416,7 +460,10 @@ fn g8_no_convergence() {
 #[test]
 fn g8_nobody_answers() {
     let ask = |at: u64| {
-        two().heal(100).info("admin", "describe_group", json!({ "group": "g" }), (at, at + 5_000)).end()
+        two()
+            .heal(100)
+            .info("admin", "describe_group", json!({ "group": "g" }), (at, at + 5_000))
+            .end()
     };
     catches("no-convergence", &ask(12_000), &["no description was answered"]);
     leaves_open("no-convergence", &ask(5_000), "no group was described");
@@ -438,7 +485,11 @@ fn g12_commit_beyond_end() {
         &start().commit("a", 0, 2, Some(2), (93, 95)).end(),
         &["commit of 2 by a", "1 records"],
     );
-    catches("commit-beyond-end", &start().commit("a", 0, -1, Some(2), (93, 95)).end(), &["commit of -1"]);
+    catches(
+        "commit-beyond-end",
+        &start().commit("a", 0, -1, Some(2), (93, 95)).end(),
+        &["commit of -1"],
+    );
     // An administrator may commit what he likes.
     let admin = json!({ "group": "g", "topic": "t", "partition": 0, "offset": 99 });
     leaves_open(
@@ -450,7 +501,8 @@ fn g12_commit_beyond_end() {
 
 #[test]
 fn g13_fenced_commit() {
-    let moved = || two().thin("a", "poll", (91, 92), 2, &[]).thin("b", "poll", (93, 94), 3, &[0, 1]);
+    let moved =
+        || two().thin("a", "poll", (91, 92), 2, &[]).thin("b", "poll", (93, 94), 3, &[0, 1]);
     catches(
         "fenced-commit",
         &moved().commit("a", 0, 0, Some(2), (100, 110)).end(),
@@ -458,24 +510,30 @@ fn g13_fenced_commit() {
     );
     // A member that was not told of the newer generation yet may name the older one, if nobody else has the partition.
     passes("fenced-commit", &two().commit("a", 0, 0, Some(2), (100, 110)).end());
-    let own = two().thin("a", "poll", (91, 92), 3, &[0]).commit("a", 0, 0, Some(2), (100, 110)).end();
+    let own =
+        two().thin("a", "poll", (91, 92), 3, &[0]).commit("a", 0, 0, Some(2), (100, 110)).end();
     catches("fenced-commit", &own, &["it had been told generation 3"]);
-    let refused =
-        moved().fail("a", "commit", commit("a", 0, 0, Some(2)), (100, 110), 22, "ILLEGAL_GENERATION").end();
+    let refused = moved()
+        .fail("a", "commit", commit("a", 0, 0, Some(2)), (100, 110), 22, "ILLEGAL_GENERATION")
+        .end();
     leaves_open("fenced-commit", &refused, "no member");
 }
 
 #[test]
 fn g13_in_a_classic_group() {
-    let args =
-        json!({ "group": "g", "topic": "t", "partition": 0, "offset": 0, "member_id": "a", "generation": 1 });
-    let start = || history_of("classic").classic("a", (0, 30), 1, &[0]).classic("b", (1_100, 1_130), 2, &[0]);
+    let args = json!({ "group": "g", "topic": "t", "partition": 0, "offset": 0, "member_id": "a", "generation": 1 });
+    let start = || {
+        history_of("classic").classic("a", (0, 30), 1, &[0]).classic("b", (1_100, 1_130), 2, &[0])
+    };
     catches(
         "fenced-commit",
         &start().ok("a", "commit_offset", args.clone(), (1_200, 1_210), json!({})).end(),
         &["generation 2"],
     );
-    passes("fenced-commit", &start().ok("a", "commit_offset", args, (1_110, 1_210), json!({})).end());
+    passes(
+        "fenced-commit",
+        &start().ok("a", "commit_offset", args, (1_110, 1_210), json!({})).end(),
+    );
 }
 
 #[test]
@@ -486,7 +544,11 @@ fn g14_accepted_after_removal() {
         &out().thin("a", "heartbeat", (2_020, 2_030), 2, &[0]).end(),
         &["heartbeat by a"],
     );
-    catches("fenced-commit", &out().commit("a", 0, 0, None, (2_020, 2_030)).end(), &["out of the group"]);
+    catches(
+        "fenced-commit",
+        &out().commit("a", 0, 0, None, (2_020, 2_030)).end(),
+        &["out of the group"],
+    );
     passes(
         "accepted-after-removal",
         &out()
@@ -515,13 +577,16 @@ fn g14_accepted_after_removal() {
 
 #[test]
 fn g15_early_eviction() {
-    let out = |at: u64| two().fail("a", "heartbeat", member("a"), (at, at + 10), 22, "UNKNOWN_MEMBER_ID");
+    let out =
+        |at: u64| two().fail("a", "heartbeat", member("a"), (at, at + 10), 22, "UNKNOWN_MEMBER_ID");
     catches("early-eviction", &out(500).end(), &["a was out", "sent at 0.080s", "until 1.080s"]);
     passes("early-eviction", &out(1_100).end());
     // Heartbeats extend the session, but a consumer that does not poll is removed at the rebalance time-out.
     let beats = |at: u64| {
         (1..30u64)
-            .fold(two(), |builder, beat| builder.thin("a", "heartbeat", (beat * 90, beat * 90 + 5), 2, &[0]))
+            .fold(two(), |builder, beat| {
+                builder.thin("a", "heartbeat", (beat * 90, beat * 90 + 5), 2, &[0])
+            })
             .fail("a", "heartbeat", member("a"), (at, at + 10), 22, "UNKNOWN_MEMBER_ID")
             .end()
     };
@@ -552,8 +617,9 @@ fn g15_in_a_classic_group() {
 
 #[test]
 fn g16_dead_member_kept() {
-    let described =
-        |at: u64| two().heal(100).described((at, at + 10), 2, "Stable", &[("a", &[0]), ("b", &[1])]).end();
+    let described = |at: u64| {
+        two().heal(100).described((at, at + 10), 2, "Stable", &[("a", &[0]), ("b", &[1])]).end()
+    };
     catches("dead-member-kept", &described(12_000), &["is a member", "last request"]);
     passes("dead-member-kept", &described(5_000));
     leaves_open("dead-member-kept", &two().end(), "final phase");
@@ -608,14 +674,24 @@ fn g18_commit_reassign_gap() {
 fn g19_at_least_once() {
     // Nothing was committed, b begins at 2 and commits 3: with a's reading all were given to the group.
     let builder = |given: &[(i64, i64)], ghost: bool| {
-        let builder = history_of("groups").record(0, 0, (0, 5)).record(0, 1, (5, 10)).record(0, 2, (10, 15));
+        let builder =
+            history_of("groups").record(0, 0, (0, 5)).record(0, 1, (5, 10)).record(0, 2, (10, 15));
         let builder = builder.thin("b", "subscribe", (20, 30), 1, &[0]);
         let builder = if ghost {
-            builder.info("b", "poll", member("b"), (32, 35)).thin("b", "subscribe", (36, 38), 1, &[0])
+            builder.info("b", "poll", member("b"), (32, 35)).thin(
+                "b",
+                "subscribe",
+                (36, 38),
+                1,
+                &[0],
+            )
         } else {
             builder
         };
-        builder.thin_with("b", "poll", (40, 50), 1, &[0], given).commit("b", 0, 3, Some(1), (60, 70)).end()
+        builder
+            .thin_with("b", "poll", (40, 50), 1, &[0], given)
+            .commit("b", 0, 3, Some(1), (60, 70))
+            .end()
     };
     passes("at-least-once", &builder(&[(0, 0), (0, 1), (0, 2)], false));
     catches("at-least-once", &builder(&[(0, 2)], false), &["3 was committed", "record at 0"]);
@@ -626,7 +702,8 @@ fn g19_at_least_once() {
 
 #[test]
 fn g20_lost_member() {
-    let strange = two().described((95, 99), 2, "Stable", &[("a", &[0]), ("b", &[1]), ("x", &[])]).end();
+    let strange =
+        two().described((95, 99), 2, "Stable", &[("a", &[0]), ("b", &[1]), ("x", &[])]).end();
     catches("lost-member", &strange, &["members x", "0 joins"]);
     catches(
         "lost-member",

@@ -14,7 +14,8 @@ use checkers_support::history_of;
 fn read(name: &str) -> History {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("histories").join(name);
     let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    History::read(BufReader::new(file)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    History::read(BufReader::new(file))
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 #[test]
@@ -54,10 +55,13 @@ fn an_empty_history_cannot_be_judged() {
 
 #[test]
 fn names_are_unique_and_in_kebab_case() {
-    let kebab = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    let kebab =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
     let of_histories: Vec<&str> = all().iter().map(|checker| checker.name()).collect();
-    let of_traces: Vec<&str> =
-        state::all().iter().map(|checker| checker.name().strip_prefix("state/").expect("its kind")).collect();
+    let of_traces: Vec<&str> = state::all()
+        .iter()
+        .map(|checker| checker.name().strip_prefix("state/").expect("its kind"))
+        .collect();
     for names in [of_histories, of_traces] {
         assert!(names.iter().all(|name| kebab(name)), "{names:?}");
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
@@ -67,7 +71,8 @@ fn names_are_unique_and_in_kebab_case() {
 #[test]
 fn every_checker_is_in_the_docs() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/checkers.md");
-    let docs = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let docs = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let told = |name: &str| docs.contains(&format!("`{name}`"));
     for checker in all() {
         assert!(told(checker.name()), "{} is not in docs/checkers.md", checker.name());
@@ -75,6 +80,9 @@ fn every_checker_is_in_the_docs() {
     for checker in state::all() {
         // Under the name of the checker of histories where there is one.
         let name = checker.name();
-        assert!(told(name) || told(name.trim_start_matches("state/")), "{name} is not in docs/checkers.md");
+        assert!(
+            told(name) || told(name.trim_start_matches("state/")),
+            "{name} is not in docs/checkers.md"
+        );
     }
 }

@@ -4,7 +4,9 @@ mod checkers_support;
 
 use arena::checkers::linear::{Answer, Effect, Operation, STEPS, linearizable};
 use checkers_support::{catches, history_of, lawful, leaves_open, passes};
-use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
+use proptest::prelude::{
+    ProptestConfig, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest,
+};
 use serde_json::json;
 
 /// Tries every order of every subset that has all answered operations, the definition word for word.
@@ -15,13 +17,20 @@ fn by_brute_force(state: u32, left: &[Operation]) -> bool {
     (0..left.len()).any(|first| {
         let candidate = left[first];
         // It can be next only if no other one had completed before it was invoked.
-        let may_be_next =
-            left.iter().all(|other| other.complete.is_none_or(|complete| complete >= candidate.invoke));
-        let rest: Vec<Operation> =
-            left.iter().enumerate().filter(|(at, _)| *at != first).map(|(_, operation)| *operation).collect();
+        let may_be_next = left
+            .iter()
+            .all(|other| other.complete.is_none_or(|complete| complete >= candidate.invoke));
+        let rest: Vec<Operation> = left
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != first)
+            .map(|(_, operation)| *operation)
+            .collect();
         // An unanswered operation may also never act.
         let never = candidate.complete.is_none() && by_brute_force(state, &rest);
-        never || (may_be_next && candidate.effect.act(state).is_some_and(|next| by_brute_force(next, &rest)))
+        never
+            || (may_be_next
+                && candidate.effect.act(state).is_some_and(|next| by_brute_force(next, &rest)))
     })
 }
 
@@ -82,14 +91,16 @@ fn both_answers_are_drawn() {
 
 #[test]
 fn the_unexplained_operation_is_named() {
-    let operation = |invoke, complete, effect| Operation { invoke, complete: Some(complete), effect };
+    let operation =
+        |invoke, complete, effect| Operation { invoke, complete: Some(complete), effect };
     let history = [
         operation(0, 1, Effect::Set(1)),
         operation(2, 3, Effect::Set(2)),
         operation(4, 6, Effect::Saw(1)),
         operation(5, 9, Effect::Set(3)),
     ];
-    let expected = Answer::Not { unexplained: 2, states: vec![2], setters: vec![1], pending: vec![3] };
+    let expected =
+        Answer::Not { unexplained: 2, states: vec![2], setters: vec![1], pending: vec![3] };
     assert_eq!(linearizable(0, &history, STEPS), expected);
 }
 
@@ -152,7 +163,8 @@ fn a_refused_cas_shows_the_state() {
     let cas = json!({ "key": 0, "from": 1, "to": 5 });
     let start = || history_of("lin-kv").ok("a", "write", key(1), (0, 10), json!({}));
     // It holds 1, so a cas from 1 must not be refused for another value, nor for the lack of one.
-    let refused = |code| start().fail("b", "cas", cas.clone(), (20, 30), code, "PRECONDITION_FAILED").end();
+    let refused =
+        |code| start().fail("b", "cas", cas.clone(), (20, 30), code, "PRECONDITION_FAILED").end();
     catches("linearizable-register", &refused(22), &["error 22", "held 1"]);
     catches("linearizable-register", &refused(20), &["error 20"]);
     // Error 11 says nothing of the state.
@@ -180,7 +192,12 @@ fn a_cas_that_creates() {
 #[test]
 fn an_unanswered_write_may_act_late_or_never() {
     let start = || {
-        history_of("lin-kv").ok("a", "write", key(1), (0, 10), json!({})).info("b", "write", key(2), (20, 30))
+        history_of("lin-kv").ok("a", "write", key(1), (0, 10), json!({})).info(
+            "b",
+            "write",
+            key(2),
+            (20, 30),
+        )
     };
     let read = |value: i64| json!({ "value": value });
     let args = json!({ "key": 0 });
@@ -199,7 +216,8 @@ fn an_unanswered_write_may_act_late_or_never() {
 
 #[test]
 fn committed_offsets() {
-    let admin = |offset: i64| json!({ "group": "g", "topic": "t", "partition": 0, "offset": offset });
+    let admin =
+        |offset: i64| json!({ "group": "g", "topic": "t", "partition": 0, "offset": offset });
     let start = || {
         history_of("offsets").ok("a", "commit_offset", admin(10), (0, 10), json!({})).ok(
             "a",
@@ -227,7 +245,8 @@ fn committed_offsets() {
 
 #[test]
 fn committed_offsets_that_nobody_wrote() {
-    let admin = |offset: i64| json!({ "group": "g", "topic": "t", "partition": 0, "offset": offset });
+    let admin =
+        |offset: i64| json!({ "group": "g", "topic": "t", "partition": 0, "offset": offset });
     let start = || history_of("offsets").ok("a", "commit_offset", admin(10), (0, 10), json!({}));
     let zero = start().fetched("b", 0, (40, 50), 0).end();
     catches("spurious-offset", &zero, &["read 0", "as if nothing"]);
@@ -241,7 +260,12 @@ fn committed_offsets_that_nobody_wrote() {
     catches("spurious-offset", &start().fetched("b", 0, (40, 50), -1).end(), &["read -1"]);
     lawful(&start().fetched("b", 0, (5, 50), 0).end());
     let deleted = start()
-        .info("a", "delete_offsets", json!({ "group": "g", "topic": "t", "partitions": [0] }), (20, 30))
+        .info(
+            "a",
+            "delete_offsets",
+            json!({ "group": "g", "topic": "t", "partitions": [0] }),
+            (20, 30),
+        )
         .fetched("b", 0, (40, 50), 10)
         .fetched("b", 0, (60, 70), 0)
         .end();
@@ -279,7 +303,15 @@ fn offsets_of_keys_never_move_back() {
         )
     };
     let told = |offsets: serde_json::Value| {
-        start().ok("c", "list_committed_offsets", list.clone(), (40, 50), json!({ "offsets": offsets })).end()
+        start()
+            .ok(
+                "c",
+                "list_committed_offsets",
+                list.clone(),
+                (40, 50),
+                json!({ "offsets": offsets }),
+            )
+            .end()
     };
     lawful(&told(json!({ "k": 5 })));
     passes("linearizable-offset", &told(json!({ "k": 5 })));

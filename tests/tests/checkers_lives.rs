@@ -3,7 +3,9 @@
 
 mod checkers_support;
 
-use checkers_support::{HistoryBuilder as Play, catches, commit, history_of, lawful, leaves_open, passes};
+use checkers_support::{
+    HistoryBuilder as Play, catches, commit, history_of, lawful, leaves_open, passes,
+};
 use serde_json::{Value, json};
 
 fn topic() -> Value {
@@ -31,7 +33,8 @@ fn sent(play: Play, message: &str, offset: i64, span: (u64, u64)) -> Play {
 }
 
 fn fetched(play: Play, messages: &[&str], span: (u64, u64)) -> Play {
-    let record = |(offset, message): (usize, &&str)| json!({ "offset": offset, "message": message });
+    let record =
+        |(offset, message): (usize, &&str)| json!({ "offset": offset, "message": message });
     let records: Vec<Value> = messages.iter().enumerate().map(record).collect();
     let reply = json!({ "records": records, "high_watermark": messages.len() });
     play.ok("r", "fetch", json!({ "topic": "t", "partition": 0, "offset": 0 }), span, reply)
@@ -68,17 +71,28 @@ fn records_do_not_outlive_their_topic() {
 
 #[test]
 fn an_unanswered_deletion_may_not_have_happened() {
-    let unsure =
-        || sent(history_of("groups"), "old", 0, (0, 10)).info("admin", "delete_topic", topic(), (20, 30));
+    let unsure = || {
+        sent(history_of("groups"), "old", 0, (0, 10)).info(
+            "admin",
+            "delete_topic",
+            topic(),
+            (20, 30),
+        )
+    };
     let still_there = |at| fetched(unsure(), &["old"], (at, at + 10)).end();
     lawful(&still_there(40));
     lawful(&still_there(60_000));
     lawful(&fetched(unsure(), &[], (40, 50)).end());
     // There was nothing to delete: then it had happened.
-    let refused =
-        || unsure().fail("admin", "delete_topic", topic(), (40, 50), 20, "UNKNOWN_TOPIC_OR_PARTITION");
+    let refused = || {
+        unsure().fail("admin", "delete_topic", topic(), (40, 50), 20, "UNKNOWN_TOPIC_OR_PARTITION")
+    };
     lawful(&fetched(refused(), &["old"], (35, 45)).end());
-    catches("phantom-record", &fetched(refused(), &["old"], (20_000, 20_010)).end(), &["t#2-0", "old"]);
+    catches(
+        "phantom-record",
+        &fetched(refused(), &["old"], (20_000, 20_010)).end(),
+        &["t#2-0", "old"],
+    );
     // The first one may act late, and end the next life too.
     let again = sent(refused(), "new", 0, (60, 70));
     lawful(&fetched(again, &[], (80, 90)).end());
@@ -97,7 +111,8 @@ fn nobody_owes_the_records_of_a_life_that_is_over() {
 #[test]
 fn committed_offsets_go_with_their_topic_and_with_their_group() {
     let args = json!({ "group": "g", "topic": "t", "partition": 0, "offset": 5 });
-    let committed = || history_of("groups").ok("a", "commit_offset", args.clone(), (0, 10), json!({}));
+    let committed =
+        || history_of("groups").ok("a", "commit_offset", args.clone(), (0, 10), json!({}));
     for delete in [deleted, ended] {
         let after = |offset| delete(committed(), (20, 30)).fetched("r", 0, (40, 50), offset).end();
         passes("linearizable-offset", &after(0));
@@ -110,9 +125,19 @@ fn committed_offsets_go_with_their_topic_and_with_their_group() {
         lawful(&delete(late, (20, 30)).fetched("r", 0, (40, 50), 5).end());
     }
     // A refused deletion deletes nothing.
-    let refused =
-        committed().fail("admin", "delete_group", json!({ "group": "g" }), (20, 30), 22, "NON_EMPTY_GROUP");
-    catches("spurious-offset", &refused.fetched("r", 0, (40, 50), 0).end(), &["nothing had been committed"]);
+    let refused = committed().fail(
+        "admin",
+        "delete_group",
+        json!({ "group": "g" }),
+        (20, 30),
+        22,
+        "NON_EMPTY_GROUP",
+    );
+    catches(
+        "spurious-offset",
+        &refused.fetched("r", 0, (40, 50), 0).end(),
+        &["nothing had been committed"],
+    );
 }
 
 /// Two eager consumers, one partition each in generation 2; then their topic is deleted and made again.
@@ -135,7 +160,8 @@ fn g1_g2_g3_ownership_ends_with_the_topic() {
     lawful(&anew().thin("b", "poll", (200, 210), 3, &[0, 1]).end());
     let not_deleted = two().thin("b", "poll", (200, 210), 3, &[0, 1]).end();
     catches("overlapping-ownership", &not_deleted, &["t-0"]);
-    let again = || anew().thin("b", "poll", (140, 150), 3, &[1]).thin("a", "poll", (160, 170), 3, &[0]);
+    let again =
+        || anew().thin("b", "poll", (140, 150), 3, &[1]).thin("a", "poll", (160, 170), 3, &[0]);
     lawful(&again().end());
     let stolen = again().thin("b", "poll", (180, 190), 4, &[0, 1]);
     catches("overlapping-ownership", &stolen.end(), &["t#2-0", "a (generation 3)"]);
@@ -153,7 +179,11 @@ fn g4_a_deleted_topic_leaves_within_a_generation() {
     let both = || told(history_of("groups"), (0, 10), json!({ "t": [0], "u": [0] }));
     let without = json!({ "u": [0] });
     passes("generation-reuse", &told(deleted(both(), (20, 30)), (40, 50), without.clone()).end());
-    catches("generation-reuse", &told(both(), (40, 50), without).end(), &["two assignments", "t-0"]);
+    catches(
+        "generation-reuse",
+        &told(both(), (40, 50), without).end(),
+        &["two assignments", "t-0"],
+    );
     // The other topic was not deleted.
     let moved = told(deleted(both(), (20, 30)), (40, 50), json!({ "u": [1] }));
     catches("generation-reuse", &moved.end(), &["two assignments", "u-1"]);
@@ -161,24 +191,37 @@ fn g4_a_deleted_topic_leaves_within_a_generation() {
 
 #[test]
 fn g4_a_deleted_group_begins_anew() {
-    let left = || two().thin("a", "unsubscribe", (95, 99), 2, &[]).thin("b", "unsubscribe", (95, 99), 2, &[]);
+    let left = || {
+        two().thin("a", "unsubscribe", (95, 99), 2, &[]).thin("b", "unsubscribe", (95, 99), 2, &[])
+    };
     let again = || ended(left(), (100, 110)).thin("a", "subscribe", (120, 130), 1, &[0, 1]);
     passes("generation-reuse", &again().end());
     lawful(&again().end());
-    catches("generation-reuse", &left().thin("a", "subscribe", (120, 130), 1, &[0, 1]).end(), &["group g:"]);
-    let falls = again().thin("a", "poll", (140, 150), 3, &[0, 1]).thin("a", "poll", (160, 170), 2, &[0, 1]);
+    catches(
+        "generation-reuse",
+        &left().thin("a", "subscribe", (120, 130), 1, &[0, 1]).end(),
+        &["group g:"],
+    );
+    let falls =
+        again().thin("a", "poll", (140, 150), 3, &[0, 1]).thin("a", "poll", (160, 170), 2, &[0, 1]);
     catches("generation-reuse", &falls.end(), &["group g#2:", "generation 2"]);
 }
 
 #[test]
 fn g5_g6_g8_a_topic_that_came_again_is_covered() {
-    let described =
-        |at, members: &[(&str, &[i64])]| anew().described((at, at + 10), 3, "Stable", members).end();
+    let described = |at, members: &[(&str, &[i64])]| {
+        anew().described((at, at + 10), 3, "Stable", members).end()
+    };
     passes("not-covering", &described(3_000, &[("a", &[0]), ("b", &[1])]));
     catches("not-covering", &described(3_000, &[("a", &[0]), ("b", &[])]), &["t#2-1"]);
-    catches("outside-subscription", &anew().thin("a", "poll", (3_000, 3_010), 3, &[2]).end(), &["t#2-2"]);
+    catches(
+        "outside-subscription",
+        &anew().thin("a", "poll", (3_000, 3_010), 3, &[2]).end(),
+        &["t#2-2"],
+    );
     // Described while it was being deleted.
-    let halfway = deleted(two(), (100, 200)).described((150, 160), 2, "Stable", &[("a", &[]), ("b", &[])]);
+    let halfway =
+        deleted(two(), (100, 200)).described((150, 160), 2, "Stable", &[("a", &[]), ("b", &[])]);
     lawful(&halfway.end());
 }
 
@@ -187,8 +230,13 @@ fn g14_a_member_that_left_is_out_in_every_life() {
     let again = ended(two(), (100, 110)).thin("a", "subscribe", (120, 130), 1, &[0, 1]);
     let left = || ended(two(), (100, 110)).thin("a", "subscribe", (120, 130), 1, &[0, 1]);
     lawful(&again.thin("a", "poll", (140, 150), 1, &[0, 1]).end());
-    let served =
-        left().thin("a", "unsubscribe", (140, 150), 1, &[]).thin("a", "poll", (160, 170), 1, &[0, 1]);
+    let served = left().thin("a", "unsubscribe", (140, 150), 1, &[]).thin(
+        "a",
+        "poll",
+        (160, 170),
+        1,
+        &[0, 1],
+    );
     catches("accepted-after-removal", &served.end(), &["group g#2:", "poll by a"]);
     // It subscribes again while the group is being deleted: which came first nobody knows.
     let meanwhile =
@@ -232,10 +280,15 @@ fn g12_g18_g19_positions_begin_anew() {
     let beyond = whole().commit("a", 0, 3, Some(2), (86, 89)).end();
     catches("commit-beyond-end", &beyond, &["commit of 3", "2 records"]);
     let again = whole().thin("a", "subscribe", (90, 95), 2, &[0]);
-    catches("commit-reassign-gap", &reads(again, (96, 99), 2, 0).end(), &["t#2-0", "2 was committed"]);
+    catches(
+        "commit-reassign-gap",
+        &reads(again, (96, 99), 2, 0).end(),
+        &["t#2-0", "2 was committed"],
+    );
     // A commit of the first life that nobody answered may act in the second.
     let unsure = |play: Play| play.info("a", "commit", commit("a", 0, 1, Some(1)), (26, 28));
-    let play = unsure(history_of("groups").record(0, 0, (0, 5)).thin("a", "subscribe", (6, 8), 1, &[0]));
+    let play =
+        unsure(history_of("groups").record(0, 0, (0, 5)).thin("a", "subscribe", (6, 8), 1, &[0]));
     let again = created(deleted(play, (30, 40)), 1, (50, 60));
     lawful(&reads(sent(sent(again, "n0", 0, (62, 65)), "n1", 1, (66, 69)), (70, 80), 2, 1).end());
 }
@@ -243,6 +296,7 @@ fn g12_g18_g19_positions_begin_anew() {
 #[test]
 fn a_deletion_that_is_never_proved_leaves_the_rest_open() {
     let unsure = two().info("admin", "delete_topic", topic(), (100, 110));
-    let after = created(unsure, 2, (120, 130)).described((30_000, 30_010), 3, "Stable", &[("a", &[0])]);
+    let after =
+        created(unsure, 2, (120, 130)).described((30_000, 30_010), 3, "Stable", &[("a", &[0])]);
     leaves_open("not-covering", &after.end(), "no description");
 }

@@ -77,11 +77,19 @@ fn an_unanswered_send_may_be_there_or_not() {
 #[test]
 fn unseen() {
     let start = |heal| history_of("kafka").sent("c1", "k", 10, (0, 10), 0).heal(heal);
-    catches("unseen", &start(20).polled("c2", "k", 0, (30, 40), &[]).end(), &["message 10", "offset 0"]);
+    catches(
+        "unseen",
+        &start(20).polled("c2", "k", 0, (30, 40), &[]).end(),
+        &["message 10", "offset 0"],
+    );
     // Read to the end before the faults were over, or not read at all: nothing follows.
     leaves_open("unseen", &start(60).polled("c2", "k", 0, (30, 40), &[]).end(), "never read");
     leaves_open("unseen", &start(20).polled("c2", "k", 5, (30, 40), &[]).end(), "never read");
-    leaves_open("unseen", &history_of("kafka").sent("c1", "k", 10, (0, 10), 0).end(), "final phase");
+    leaves_open(
+        "unseen",
+        &history_of("kafka").sent("c1", "k", 10, (0, 10), 0).end(),
+        "final phase",
+    );
 }
 
 #[test]
@@ -130,7 +138,8 @@ fn inconsistent_offsets() {
         .end();
     catches("inconsistent-offsets", &reused, &["offset 0", "10", "11"]);
     // The same offset of another key is another matter.
-    let keys = history_of("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "l", 11, (10, 20), 0).end();
+    let keys =
+        history_of("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "l", 11, (10, 20), 0).end();
     passes("inconsistent-offsets", &keys);
 }
 
@@ -168,21 +177,23 @@ fn phantom_record() {
 
 #[test]
 fn polls_with_a_position() {
-    let log = || {
-        history_of("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "k", 11, (10, 20), 1).sent(
-            "c1",
-            "k",
-            12,
-            (20, 30),
-            2,
-        )
-    };
+    let log =
+        || {
+            history_of("kafka")
+                .sent("c1", "k", 10, (0, 10), 0)
+                .sent("c1", "k", 11, (10, 20), 1)
+                .sent("c1", "k", 12, (20, 30), 2)
+        };
     catches(
         "nonmonotonic-poll",
         &log().polled("c2", "k", 1, (40, 50), &[(0, 10), (1, 11)]).end(),
         &["offset 1", "got 0"],
     );
-    catches("poll-skip", &log().polled("c2", "k", 1, (40, 50), &[(2, 12)]).end(), &["offset 1", "got 2"]);
+    catches(
+        "poll-skip",
+        &log().polled("c2", "k", 1, (40, 50), &[(2, 12)]).end(),
+        &["offset 1", "got 2"],
+    );
     // Nobody knows of a record at 3, so whoever begins at 4 has skipped nothing that is known.
     passes("poll-skip", &log().polled("c2", "k", 3, (40, 50), &[(4, 14)]).end());
     catches(
@@ -192,22 +203,21 @@ fn polls_with_a_position() {
     );
     // A consumer that is assigned anew may lawfully ask again from the beginning.
     let all = [(0, 10), (1, 11), (2, 12)];
-    let again = log().polled("c2", "k", 0, (40, 50), &all).polled("c2", "k", 0, (60, 70), &all).end();
+    let again =
+        log().polled("c2", "k", 0, (40, 50), &all).polled("c2", "k", 0, (60, 70), &all).end();
     passes("nonmonotonic-poll", &again);
     lawful(&again);
 }
 
 #[test]
 fn inside_one_reply() {
-    let log = || {
-        history_of("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "k", 11, (10, 20), 1).sent(
-            "c1",
-            "k",
-            12,
-            (20, 30),
-            2,
-        )
-    };
+    let log =
+        || {
+            history_of("kafka")
+                .sent("c1", "k", 10, (0, 10), 0)
+                .sent("c1", "k", 11, (10, 20), 1)
+                .sent("c1", "k", 12, (20, 30), 2)
+        };
     let back = log().polled("c2", "k", 0, (40, 50), &[(0, 10), (2, 12), (1, 11)]).end();
     catches("int-nonmonotonic-poll", &back, &["offset 1", "offset 2"]);
     let hole = log().polled("c2", "k", 0, (40, 50), &[(0, 10), (2, 12)]).end();
@@ -218,7 +228,8 @@ fn inside_one_reply() {
 
 #[test]
 fn nonmonotonic_send() {
-    let back = history_of("kafka").sent("c1", "k", 10, (0, 10), 1).sent("c2", "k", 11, (20, 30), 0).end();
+    let back =
+        history_of("kafka").sent("c1", "k", 10, (0, 10), 1).sent("c2", "k", 11, (20, 30), 0).end();
     catches("nonmonotonic-send", &back, &["offset 0", "offset 1"]);
     // Under way at the same time, either may come first.
     let concurrent = history_of("kafka")
@@ -231,8 +242,13 @@ fn nonmonotonic_send() {
 
 #[test]
 fn stale_poll() {
-    let log = || history_of("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "k", 11, (10, 20), 1);
-    catches("stale-poll", &log().polled("c2", "k", 0, (30, 40), &[(0, 10)]).end(), &["end at 1", "offset 1"]);
+    let log =
+        || history_of("kafka").sent("c1", "k", 10, (0, 10), 0).sent("c1", "k", 11, (10, 20), 1);
+    catches(
+        "stale-poll",
+        &log().polled("c2", "k", 0, (30, 40), &[(0, 10)]).end(),
+        &["end at 1", "offset 1"],
+    );
     catches("stale-poll", &log().polled("c2", "k", 1, (30, 40), &[]).end(), &["end at 1"]);
     // Sent before the acknowledgement, or from behind the record: lawful.
     passes("stale-poll", &log().polled("c2", "k", 0, (15, 40), &[(0, 10)]).end());
@@ -263,7 +279,13 @@ fn a_stale_fetch_shows_by_its_high_watermark() {
         history_of("groups")
             .record(0, 0, (0, 10))
             .record(0, 1, (10, 20))
-            .ok("c", "fetch", args, (30, 40), json!({ "records": [record], "high_watermark": mark }))
+            .ok(
+                "c",
+                "fetch",
+                args,
+                (30, 40),
+                json!({ "records": [record], "high_watermark": mark }),
+            )
             .end()
     };
     catches("stale-poll", &fetch(1), &["t-0", "end at 1"]);
@@ -284,7 +306,14 @@ fn acknowledged_offsets_are_counted() {
         .end();
     passes("dense-offsets", &unanswered);
     let refused = history_of("kafka")
-        .fail("c1", "send", json!({ "key": "k", "msg": 9 }), (0, 10), 11, "COORDINATOR_NOT_AVAILABLE")
+        .fail(
+            "c1",
+            "send",
+            json!({ "key": "k", "msg": 9 }),
+            (0, 10),
+            11,
+            "COORDINATOR_NOT_AVAILABLE",
+        )
         .sent("c1", "k", 10, (20, 30), 1)
         .end();
     catches("dense-offsets", &refused, &["at most 1"]);
@@ -306,7 +335,10 @@ fn twice_applied_in_two_partitions() {
         )
         .end();
     catches("twice-applied", &twice, &["t-0 offset 0", "t-1 offset 0"]);
-    passes("twice-applied", &history_of("groups").record(0, 0, (0, 10)).record(1, 0, (10, 20)).end());
+    passes(
+        "twice-applied",
+        &history_of("groups").record(0, 0, (0, 10)).record(1, 0, (10, 20)).end(),
+    );
 }
 
 /// A consumer that reads `t-0` in one generation.
@@ -351,8 +383,9 @@ fn thin_polls_go_back_to_what_was_committed_after_a_change_of_leader() {
 #[test]
 fn an_unanswered_poll_may_have_taken_records() {
     let poll = json!({ "group": "g", "consumer": "a" });
-    let haunted =
-        || reader().info("a", "poll", poll.clone(), (71, 75)).thin("a", "subscribe", (76, 78), 1, &[0]);
+    let haunted = || {
+        reader().info("a", "poll", poll.clone(), (71, 75)).thin("a", "subscribe", (76, 78), 1, &[0])
+    };
     lawful(&haunted().thin_with("a", "poll", (80, 90), 1, &[0], &[(0, 2)]).end());
     // But not for ever: no fault holds it back, so ten seconds later it is gone.
     let later = haunted()
@@ -367,8 +400,7 @@ fn an_unanswered_poll_may_have_taken_records() {
 #[test]
 fn stale_thin_poll() {
     let args = json!({ "group": "g", "consumer": "a" });
-    let reply =
-        |state: &str| json!({ "generation": 1, "state": state, "assignment": { "t": [0] }, "records": [] });
+    let reply = |state: &str| json!({ "generation": 1, "state": state, "assignment": { "t": [0] }, "records": [] });
     let empty = |state: &str| reader().ok("a", "poll", args.clone(), (80, 90), reply(state)).end();
     catches("stale-poll", &empty("Stable"), &["t-0", "end at 1", "offset 2"]);
     lawful(&empty("PreparingRebalance"));

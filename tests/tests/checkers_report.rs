@@ -10,7 +10,10 @@ use serde_json::json;
 #[test]
 fn quantiles_are_by_nearest_rank() {
     let latency = Latency::of((1..=100).rev().collect());
-    assert_eq!((latency.p50, latency.p95, latency.p99, latency.max, latency.count), (50, 95, 99, 100, 100));
+    assert_eq!(
+        (latency.p50, latency.p95, latency.p99, latency.max, latency.count),
+        (50, 95, 99, 100, 100)
+    );
     assert_eq!(Latency::of(vec![7]), Latency { count: 1, p50: 7, p95: 7, p99: 7, max: 7 });
     assert_eq!(Latency::of(vec![]), Latency::default());
 }
@@ -36,7 +39,10 @@ fn counts_availability_and_recovery() {
     assert_eq!(figures.recoveries[0].silence_us, 2_000_000);
     assert_eq!(figures.latency.max, 800_000);
     let text = figures.to_string();
-    assert!(text.contains("availability 66.67%") && text.contains("answered 1.00 s after it"), "{text}");
+    assert!(
+        text.contains("availability 66.67%") && text.contains("answered 1.00 s after it"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -50,8 +56,10 @@ fn paused_time_is_from_giving_up_to_owning_again() {
     let figures = figures(&history);
     assert_eq!(figures.rebalances["g"], 1);
     assert_eq!((figures.pauses[0].paused_us, figures.pauses[0].pauses), (70_000, 1));
-    let classic =
-        history_of("classic").classic("a", (0, 30), 1, &[0]).classic("a", (100, 130), 2, &[0]).end();
+    let classic = history_of("classic")
+        .classic("a", (0, 30), 1, &[0])
+        .classic("a", (100, 130), 2, &[0])
+        .end();
     // From the second join's invocation to its sync's answer.
     assert_eq!(arena::report::figures(&classic).pauses[0].paused_us, 20_000);
 }

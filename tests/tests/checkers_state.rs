@@ -35,7 +35,12 @@ fn sound() -> StateTrace {
         session_us: 1_000_000,
     };
     StateTrace {
-        applied: vec![applied("n1", 1, 10), applied("n2", 1, 10), applied("n1", 2, 20), applied("n2", 2, 20)],
+        applied: vec![
+            applied("n1", 1, 10),
+            applied("n2", 1, 10),
+            applied("n1", 2, 20),
+            applied("n2", 2, 20),
+        ],
         effects: vec![
             Effect { index: 1, origin: "n1/0/1".to_owned() },
             Effect { index: 2, origin: "n1/0/2".to_owned() },
@@ -96,7 +101,12 @@ fn sound() -> StateTrace {
                 clock_us: 1,
             },
         ],
-        served: vec![Served { group: "g".into(), member: "c".into(), node: "n1".into(), applied: 4 }],
+        served: vec![Served {
+            group: "g".into(),
+            member: "c".into(),
+            node: "n1".into(),
+            applied: 4,
+        }],
         answers: vec![
             Answer { node: "n1".into(), term: 1, invoke_us: 0, complete_us: 10 },
             Answer { node: "n2".into(), term: 2, invoke_us: 20, complete_us: 30 },
@@ -223,14 +233,22 @@ fn g9_rebalance_storm() {
     // One rise may answer a cause that came before; a second one has a cause of its own here.
     let mut trace = sound();
     later(&mut trace, 7, 4);
-    let joined =
-        MemberChange { index: 8, change: Change::Left, member: "d".into(), ..trace.members[0].clone() };
+    let joined = MemberChange {
+        index: 8,
+        change: Change::Left,
+        member: "d".into(),
+        ..trace.members[0].clone()
+    };
     trace.members.push(joined);
     later(&mut trace, 8, 5);
     // Deleted and made again by one entry: a topic of the group's, and one of nobody's.
     trace.topics.push(TopicChange { index: 9, topic: "t".into() });
     later(&mut trace, 9, 7);
-    assert!(check_all(&trace).iter().all(|(_, verdict)| !verdict.is_violated()), "{:?}", check_all(&trace));
+    assert!(
+        check_all(&trace).iter().all(|(_, verdict)| !verdict.is_violated()),
+        "{:?}",
+        check_all(&trace)
+    );
 }
 
 #[test]
@@ -247,7 +265,9 @@ fn g13_fenced_commit() {
 
 #[test]
 fn g14_accepted_after_removal() {
-    catches("state/accepted-after-removal", "served c at index 5", |trace| trace.served[0].applied = 5);
+    catches("state/accepted-after-removal", "served c at index 5", |trace| {
+        trace.served[0].applied = 5
+    });
 }
 
 #[test]

@@ -28,7 +28,8 @@ fn far(workload: Kind, nodes: usize, latency_ms: u32, seed: u64) -> Case {
 /// Runs a case and judges it. Gives all operations of clients.
 fn operations(case: &Case) -> Vec<Op> {
     let mut target = case.simulator().expect("a simulator");
-    let finished = case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}).expect("it can run");
+    let finished =
+        case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}).expect("it can run");
     assert_eq!(finished.outcome.failure, None, "{}", case.repeat());
     assert_eq!(finished.judgement.exit_code(), 0, "{}\n{}", finished.judgement, case.repeat());
     let mut operations = finished.outcome.history.ops;
@@ -46,7 +47,11 @@ fn are_decided(case: &Case) {
     let operations = operations(case);
     let of = operations.len();
     let decided = operations.iter().filter(|op| decided(op)).count();
-    assert!(decided * 100 >= of * 95, "{decided} of {of} operations were decided: {}", case.repeat());
+    assert!(
+        decided * 100 >= of * 95,
+        "{decided} of {of} operations were decided: {}",
+        case.repeat()
+    );
 }
 
 /// With clients that wait 5 s, as most of Maelstrom's do.
@@ -77,7 +82,11 @@ fn seed_2_reads_alone_are_answered_over_round_trips_longer_than_a_heartbeat_inte
         let operations = operations(&case);
         let reads: Vec<&Op> = operations.iter().filter(|op| op.f == "read").collect();
         let decided = reads.iter().filter(|op| decided(op)).count();
-        assert!(reads.len() > 40 && decided * 100 >= reads.len() * 95, "{decided} of {}", reads.len());
+        assert!(
+            reads.len() > 40 && decided * 100 >= reads.len() * 95,
+            "{decided} of {}",
+            reads.len()
+        );
     }
 }
 

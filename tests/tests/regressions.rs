@@ -41,7 +41,8 @@ const OWED_REJOIN: &str =
 const FALSE_ALARM: &str = "a tenure was counted on after its member had been told that it was out";
 
 /// The workload `classic`: the group's leader assigned what it remembered, an acknowledgement being on its way.
-const STALE_COUNT: &str = "a partition belonged to nobody, of which the group's leader had not heard yet";
+const STALE_COUNT: &str =
+    "a partition belonged to nobody, of which the group's leader had not heard yet";
 
 /// Seeds, what they found, and what the simulator could do then.
 const FOUND: &[(u64, &str, &Without)] = &[
@@ -98,12 +99,19 @@ fn what_was_found_once_does_not_come_back() {
             failed.push(format!("seed {seed}, which once found that {found}: {problem}"));
         }
     }
-    assert!(failed.is_empty(), "{} of {} failed:\n{}", failed.len(), FOUND.len(), failed.join("\n"));
+    assert!(
+        failed.is_empty(),
+        "{} of {} failed:\n{}",
+        failed.len(),
+        FOUND.len(),
+        failed.join("\n")
+    );
 }
 
 /// With `restart` on top of what the seed draws.
 fn restarted(seed: u64) -> Case {
-    let mut case = Case { args: Vec::new(), ..Case::swarm_nearby(seed, &BEFORE_RESTARTS, &Kind::ALL) };
+    let mut case =
+        Case { args: Vec::new(), ..Case::swarm_nearby(seed, &BEFORE_RESTARTS, &Kind::ALL) };
     case.nemeses.push(Nemesis::Restart);
     case
 }

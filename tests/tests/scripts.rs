@@ -10,7 +10,10 @@ use std::process::{Command, Output};
 mod cohort_binary;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the arena is a folder of the repository").into()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the arena is a folder of the repository")
+        .into()
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -42,10 +45,14 @@ fn run(script: &str, arguments: &[&str], environment: &[(&str, &Path)]) -> Outpu
 
 #[test]
 fn scripts_tell_what_they_do_and_refuse_what_they_do_not_know() {
-    for script in ["scripts/check", "scripts/fix", "scripts/maelstrom", "scripts/bench", ".ci/run"] {
+    for script in ["scripts/check", "scripts/fix", "scripts/maelstrom", "scripts/bench", ".ci/run"]
+    {
         let help = run(script, &["--help"], &[]);
         let text = String::from_utf8_lossy(&help.stdout);
-        assert!(help.status.success() && text.starts_with(&format!("usage: {script}")), "{script}: {help:?}");
+        assert!(
+            help.status.success() && text.starts_with(&format!("usage: {script}")),
+            "{script}: {help:?}"
+        );
     }
     for script in ["scripts/check", "scripts/fix", "scripts/maelstrom", ".ci/run"] {
         let refused = run(script, &["--no-such-thing"], &[]);
@@ -92,7 +99,8 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("cohort-scripts-{name}-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("cohort-scripts-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).expect("a folder for the test");
         Self(path)
     }
@@ -130,7 +138,8 @@ fn a_run_under_maelstrom_gets_the_verdict_it_deserves() {
         fs::create_dir_all(&folder).expect("a folder");
         let fake = folder.join(name);
         fs::write(&fake, FAKE_MAELSTROM).expect("a script can be written");
-        fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).expect("a script can be executed");
+        fs::set_permissions(&fake, fs::Permissions::from_mode(0o755))
+            .expect("a script can be executed");
         let environment = [("MAELSTROM", &*fake), ("COHORT", any), ("OUT", &*folder)];
         let output = run("scripts/maelstrom", &["echo"], &environment);
         let text = String::from_utf8_lossy(&output.stdout);
@@ -142,9 +151,11 @@ fn a_run_under_maelstrom_gets_the_verdict_it_deserves() {
         let all = run("scripts/maelstrom", &[], &environment);
         let text = String::from_utf8_lossy(&all.stdout);
         assert!(all.status.success() && text.ends_with("8 runs, 0 failed\n"), "{text}");
-        let arguments = fs::read_to_string(folder.join("arguments")).expect("what Maelstrom was asked");
-        let asked =
-            |run: usize, what: &str| arguments.lines().nth(run).is_some_and(|line| line.contains(what));
+        let arguments =
+            fs::read_to_string(folder.join("arguments")).expect("what Maelstrom was asked");
+        let asked = |run: usize, what: &str| {
+            arguments.lines().nth(run).is_some_and(|line| line.contains(what))
+        };
         assert!(
             asked(0, "-w echo") && asked(0, "--availability total") && asked(0, "--node-count 5"),
             "{arguments}"
@@ -158,13 +169,16 @@ fn a_run_under_maelstrom_gets_the_verdict_it_deserves() {
             "{arguments}"
         );
         assert!(
-            asked(4, "--concurrency 4n") && asked(5, "--latency 10 --latency-dist exponential --nemesis"),
+            asked(4, "--concurrency 4n")
+                && asked(5, "--latency 10 --latency-dist exponential --nemesis"),
             "{arguments}"
         );
         // Its clients wait one second, those of kafka five.
         assert!((2..=5).all(|run| asked(run, "-- --request-timeout 900")), "{arguments}");
         assert!(
-            asked(6, "-w kafka") && asked(6, "--availability 0.9") && asked(7, "--nemesis partition"),
+            asked(6, "-w kafka")
+                && asked(6, "--availability 0.9")
+                && asked(7, "--nemesis partition"),
             "{arguments}"
         );
         assert!(asked(8, "--rate 500") && !asked(8, "--request-timeout"), "{arguments}");
@@ -177,7 +191,10 @@ fn without_maelstrom_one_line_tells_how_to_get_it() {
     let output = run("scripts/maelstrom", &["echo"], &[("MAELSTROM", nowhere)]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text.lines().count() == 1 && text.contains("releases") && text.contains("MAELSTROM"), "{text}");
+    assert!(
+        text.lines().count() == 1 && text.contains("releases") && text.contains("MAELSTROM"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -190,8 +207,10 @@ fn the_walk_is_answered_to_the_end() {
     assert_eq!(replies.lines().count(), walk.lines().count());
     // What goes wrong in it does so on purpose, and is nobody's failure.
     let errors = replies.lines().filter(|line| line.contains(r#""type":"error""#));
-    let codes: Vec<&str> =
-        errors.clone().filter_map(|line| line.split(r#""code":"#).nth(1)?.split(',').next()).collect();
+    let codes: Vec<&str> = errors
+        .clone()
+        .filter_map(|line| line.split(r#""code":"#).nth(1)?.split(',').next())
+        .collect();
     assert!(
         errors.count() == codes.len()
             && codes.iter().all(|code| ["10", "12", "20", "21", "22"].contains(code))

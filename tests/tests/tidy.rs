@@ -60,8 +60,7 @@ fn assignors_and_state_machine_are_pure() {
             "openraft::X",
         ] {
             let bad = Source::sample("x.rs", banned);
-            let why =
-                "no clock, randomness, Raft, runtime, input or output in what every node has to decide alike";
+            let why = "no clock, randomness, Raft, runtime, input or output in what every node has to decide alike";
             holds(|source| mentions(source, IMPURE), &bad, &[], why);
         }
         let bad = Source::sample("x.rs", "let now = SystemTime::now();");
@@ -86,10 +85,13 @@ fn walks_a_hash_map(source: &Source) -> Vec<String> {
     let code = parts(&source.text).code;
     let mut found = Vec::new();
     let mut names = BTreeSet::new();
-    for (at, line) in
-        code.lines().enumerate().filter(|(_, line)| words(line).any(|word| word.starts_with("Hash")))
+    for (at, line) in code
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| words(line).any(|word| word.starts_with("Hash")))
     {
-        let mut words = words(line).skip_while(|word| *word != "let").skip(1).filter(|word| *word != "mut");
+        let mut words =
+            words(line).skip_while(|word| *word != "let").skip(1).filter(|word| *word != "mut");
         let is_trait = !line.contains("HashMap") && !line.contains("HashSet");
         match words.next() {
             Some(name) => _ = names.insert(name),
@@ -113,8 +115,9 @@ fn walks_a_hash_map(source: &Source) -> Vec<String> {
                 "retain",
             ];
             let called = walks.iter().any(|walk| squeezed.contains(&format!("{name}.{walk}(")));
-            let looped =
-                ["in ", "in &", "in &mut "].iter().any(|by| squeezed.contains(&format!("{by}{name} {{")));
+            let looped = ["in ", "in &", "in &mut "]
+                .iter()
+                .any(|by| squeezed.contains(&format!("{by}{name} {{")));
             if called || looped {
                 found.push(format!("{}:{}: walks over the hash map `{name}`", source.path, at + 1));
             }
@@ -280,15 +283,22 @@ fn nothing_imports_the_arena() {
 /// Dependencies in `[dependencies]` of a manifest that are among `banned`.
 fn depends_on(source: &Source, banned: &[&str]) -> Vec<String> {
     let lines = source.text.lines().skip_while(|line| line.trim() != "[dependencies]").skip(1);
-    let names =
-        lines.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split(['.', ' ', '=']).next());
-    names.filter(|name| banned.contains(name)).map(|name| format!("{}: {name}", source.path)).collect()
+    let names = lines
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split(['.', ' ', '=']).next());
+    names
+        .filter(|name| banned.contains(name))
+        .map(|name| format!("{}: {name}", source.path))
+        .collect()
 }
 
 #[test]
 fn manifests_have_no_more_than_the_walls_allow() {
     let manifest = |path: &str| {
-        vec![Source { path: path.into(), text: fs::read_to_string(root().join(path)).expect("a manifest") }]
+        vec![Source {
+            path: path.into(),
+            text: fs::read_to_string(root().join(path)).expect("a manifest"),
+        }]
     };
     let impure = [
         "openraft",
@@ -309,7 +319,12 @@ fn manifests_have_no_more_than_the_walls_allow() {
     }
     let bad = Source::sample("Cargo.toml", "[dependencies]\nserde_json.workspace = true\n");
     let banned = ["serde_json", "base64", "assignors", "arena"];
-    holds(|source| depends_on(source, &banned), &bad, &manifest("raft-store/Cargo.toml"), "no JSON");
+    holds(
+        |source| depends_on(source, &banned),
+        &bad,
+        &manifest("raft-store/Cargo.toml"),
+        "no JSON",
+    );
     let bad = Source::sample("Cargo.toml", "[dependencies]\narena.workspace = true\n");
     holds(|source| depends_on(source, &["arena"]), &bad, &manifest("node/Cargo.toml"), "no tests");
 }
@@ -319,8 +334,11 @@ fn nothing_is_left_undone_or_untested() {
     let rule = |source: &Source| {
         let code = parts(&source.text).code;
         let squeezed: String = code.split_whitespace().collect();
-        let undone =
-            [("todo!", "todo!"), ("unimplemented!", "unimplemented!"), ("#[ignore", "an ignored test")];
+        let undone = [
+            ("todo!", "todo!"),
+            ("unimplemented!", "unimplemented!"),
+            ("#[ignore", "an ignored test"),
+        ];
         undone
             .iter()
             .filter(|(mark, _)| squeezed.contains(mark))
@@ -328,9 +346,11 @@ fn nothing_is_left_undone_or_untested() {
             .collect()
     };
     let all = rust_files();
-    for bad in
-        ["fn f() { todo!() }", "unimplemented ! (\"later\")", "#[test]\n#[ignore = \"slow\"]\nfn f() {}"]
-    {
+    for bad in [
+        "fn f() { todo!() }",
+        "unimplemented ! (\"later\")",
+        "#[test]\n#[ignore = \"slow\"]\nfn f() {}",
+    ] {
         holds(rule, &Source::sample("x.rs", bad), &all, "done and tested, or not there");
     }
 }
@@ -344,7 +364,12 @@ fn every_crate_says_what_it_is() {
     let mut crates = files();
     crates.retain(|file| file.path.ends_with("src/lib.rs") || file.path.ends_with("src/main.rs"));
     assert!(crates.len() >= 6, "all crates were found");
-    holds(rule, &Source::sample("lib.rs", "pub mod a;\n"), &crates, "a crate begins with what it is");
+    holds(
+        rule,
+        &Source::sample("lib.rs", "pub mod a;\n"),
+        &crates,
+        "a crate begins with what it is",
+    );
 }
 
 #[test]

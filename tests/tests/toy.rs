@@ -58,8 +58,10 @@ fn each_planted_fault_is_caught() {
     ];
     // Mostly they wait; together they take no longer than the longest.
     let missed: Vec<String> = std::thread::scope(|scope| {
-        let runs: Vec<_> =
-            cases.iter().map(|(plant, by, args)| scope.spawn(move || missed(plant, by, args))).collect();
+        let runs: Vec<_> = cases
+            .iter()
+            .map(|(plant, by, args)| scope.spawn(move || missed(plant, by, args)))
+            .collect();
         runs.into_iter().filter_map(|run| run.join().expect("the run does not panic")).collect()
     });
     assert!(missed.is_empty(), "{}", missed.join("\n\n"));
@@ -74,7 +76,8 @@ fn a_right_node_is_valid_under_faults_and_its_history_checks_again() {
         // The order of registers' replies is not kept by the toy either; without `reorder` the network keeps it.
         let nemeses = if pipeline == "1" { nemeses } else { "partition,pause,slow,clients" };
         let more = ["--pipeline", pipeline, "--nemesis", nemeses, "--history", &history];
-        let (code, text, folder) = arena(&format!("{workload}-right"), "", &[&args[..], &more].concat());
+        let (code, text, folder) =
+            arena(&format!("{workload}-right"), "", &[&args[..], &more].concat());
         assert_eq!(code, Some(0), "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with("valid:")).count(), 1, "{text}");
         let again = Command::new(env!("CARGO_BIN_EXE_arena"))

@@ -23,7 +23,8 @@ pub(super) fn generation(roster: &Roster<'_>, seat: usize) -> i32 {
 impl Claims {
     /// `subscribed` tells by topic index whether anyone wants the topic; claims to others are void.
     pub(super) fn new(roster: &Roster<'_>, subscribed: &[bool]) -> Self {
-        let generations: Vec<i32> = (0..roster.seats()).map(|seat| generation(roster, seat)).collect();
+        let generations: Vec<i32> =
+            (0..roster.seats()).map(|seat| generation(roster, seat)).collect();
         let mut owner = vec![NOBODY; roster.slots as usize];
         let mut contested = Bits::new(roster.slots);
         let mut touched = Vec::new();

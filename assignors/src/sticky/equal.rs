@@ -61,7 +61,9 @@ pub(super) fn assign(roster: &Roster<'_>, claims: Claims, racks: Option<&Racks>)
     for &topic in roster.by_name.iter().filter(|&&topic| wanted[topic as usize]) {
         let (base, count) = (roster.base[topic as usize], roster.counts[topic as usize]);
         let owners = &deal.owners[base as usize..(base + count) as usize];
-        free.extend((base..).zip(owners).filter(|&(_, &owner)| owner == NOBODY).map(|(slot, _)| slot));
+        free.extend(
+            (base..).zip(owners).filter(|&(_, &owner)| owner == NOBODY).map(|(slot, _)| slot),
+        );
     }
     if let Some(racks) = racks {
         free = deal.fill_near(racks, free);
@@ -94,7 +96,8 @@ impl Deal<'_> {
                     self.misplaced.insert(slot, seat);
                     continue;
                 }
-                let key = u64::from(partition.partition) << 32 | u64::from(place[partition.topic as usize]);
+                let key = u64::from(partition.partition) << 32
+                    | u64::from(place[partition.topic as usize]);
                 mine.push((key, slot));
             }
             let owned = mine.len() as u32;
@@ -149,7 +152,8 @@ impl Deal<'_> {
             });
         }
         for &slot in free {
-            let seat = self.level.pop_front().expect("the quotas add up to the number of partitions");
+            let seat =
+                self.level.pop_front().expect("the quotas add up to the number of partitions");
             self.give(slot, seat);
         }
     }
@@ -161,7 +165,9 @@ impl Deal<'_> {
             population[rack as usize] += 1;
         }
         // Stable: equally rare ones stay in name order.
-        free.sort_by_key(|&slot| racks.of_slot(slot).iter().map(|&r| population[r as usize]).sum::<u32>());
+        free.sort_by_key(|&slot| {
+            racks.of_slot(slot).iter().map(|&r| population[r as usize]).sum::<u32>()
+        });
 
         // Both lists by rack, as positions in the lists. `under` is walked in a circle, `level` from its front.
         let mut under_in = vec![BTreeSet::new(); racks.count];
@@ -180,7 +186,8 @@ impl Deal<'_> {
         let mut turn = 0;
         free.retain(|&slot| {
             let near = racks.of_slot(slot);
-            let after = near.iter().filter_map(|&rack| under_in[rack as usize].range(turn..).next()).min();
+            let after =
+                near.iter().filter_map(|&rack| under_in[rack as usize].range(turn..).next()).min();
             let around = || near.iter().filter_map(|&rack| under_in[rack as usize].first()).min();
             if let Some(&position) = after.or_else(around) {
                 let seat = self.under[position];
@@ -195,12 +202,14 @@ impl Deal<'_> {
                 return false;
             }
             if self.larger > 0
-                && let Some(&position) = near.iter().filter_map(|&rack| level_in[rack as usize].first()).min()
+                && let Some(&position) =
+                    near.iter().filter_map(|&rack| level_in[rack as usize].first()).min()
             {
                 let seat = level[position];
                 self.give(slot, seat);
                 self.larger -= 1;
-                level_in[racks.of_seat(seat).expect("found by its rack") as usize].remove(&position);
+                level_in[racks.of_seat(seat).expect("found by its rack") as usize]
+                    .remove(&position);
                 return false;
             }
             true

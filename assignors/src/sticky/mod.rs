@@ -56,9 +56,10 @@ pub(crate) fn solve(roster: &Roster<'_>) -> Solution {
         subscribed[topic as usize] = true;
     }
     let claims = Claims::new(roster, &subscribed);
-    let slots = roster.by_name.iter().filter(|&&topic| subscribed[topic as usize]).flat_map(|&topic| {
-        roster.base[topic as usize]..roster.base[topic as usize] + roster.counts[topic as usize]
-    });
+    let slots =
+        roster.by_name.iter().filter(|&&topic| subscribed[topic as usize]).flat_map(|&topic| {
+            roster.base[topic as usize]..roster.base[topic as usize] + roster.counts[topic as usize]
+        });
     let racks = Racks::new(roster).filter(|racks| racks.matter(0..roster.seats() as u32, slots));
     if roster.classes.len() == 1 {
         equal::assign(roster, claims, racks.as_ref())

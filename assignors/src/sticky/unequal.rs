@@ -109,7 +109,8 @@ impl Board<'_> {
                     continue;
                 }
                 let near = racks.of_slot(slot).iter().map(|&rack| rack as usize);
-                let least = near.chain([racks.count]).filter_map(|rack| loads[rack].first()).min().copied();
+                let least =
+                    near.chain([racks.count]).filter_map(|rack| loads[rack].first()).min().copied();
                 if let Some((size, seat)) = least {
                     let loads = &mut loads[place(seat)];
                     loads.remove(&(size, seat));
@@ -149,8 +150,12 @@ impl Board<'_> {
 
     /// Moves partitions while that improves the balance: first the `free` ones alone if `gently`, then all.
     fn balance(&mut self, free: &Bits, gently: bool) {
-        let shared: Vec<u32> =
-            self.topics.iter().copied().filter(|&topic| self.subscribers.of(topic).len() >= 2).collect();
+        let shared: Vec<u32> = self
+            .topics
+            .iter()
+            .copied()
+            .filter(|&topic| self.subscribers.of(topic).len() >= 2)
+            .collect();
         if shared.is_empty() {
             return;
         }
@@ -216,7 +221,9 @@ impl<'b, 'a> Mover<'b, 'a> {
     /// [`least_loaded`](Self::least_loaded).
     fn front_runners(&self, set: u32) -> FrontRunners {
         let classes = self.classes_of[set as usize].iter();
-        classes.filter_map(|&class| Some(Reverse((*self.loads[class as usize].first()?, class)))).collect()
+        classes
+            .filter_map(|&class| Some(Reverse((*self.loads[class as usize].first()?, class))))
+            .collect()
     }
 
     fn least_loaded(&self, front: &mut FrontRunners) -> Load {
@@ -267,7 +274,9 @@ impl<'b, 'a> Mover<'b, 'a> {
         let opposite = self.moved.get(&(topic, target, origin)).and_then(|slots| slots.first());
         // Undoing that move must help by itself, or the walks might never end.
         match opposite {
-            Some(&other) if self.board.sizes[origin as usize] > self.board.sizes[target as usize] + 1 => {
+            Some(&other)
+                if self.board.sizes[origin as usize] > self.board.sizes[target as usize] + 1 =>
+            {
                 other
             }
             _ => slot,
@@ -292,9 +301,10 @@ impl<'b, 'a> Mover<'b, 'a> {
             self.moves.insert(slot, (origin, target));
             self.moved.entry((topic, origin, target)).or_default().insert(slot);
         }
-        for (seat, size) in
-            [(from, self.board.sizes[from as usize] - 1), (target, self.board.sizes[target as usize] + 1)]
-        {
+        for (seat, size) in [
+            (from, self.board.sizes[from as usize] - 1),
+            (target, self.board.sizes[target as usize] + 1),
+        ] {
             let loads = &mut self.loads[self.board.roster.class_of[seat as usize] as usize];
             loads.remove(&(self.board.sizes[seat as usize], seat));
             loads.insert((size, seat));
@@ -309,7 +319,8 @@ fn earlier_owners(roster: &Roster<'_>) -> BTreeMap<u32, u32> {
     let newest = (0..roster.seats()).map(|seat| generation(roster, seat)).max().unwrap_or(-1);
     let mut earlier: BTreeMap<u32, u32> = BTreeMap::new();
     for seat in (0..roster.seats()).filter(|&seat| generation(roster, seat) < newest) {
-        for slot in roster.member(seat).owned.iter().filter_map(|&partition| roster.slot(partition)) {
+        for slot in roster.member(seat).owned.iter().filter_map(|&partition| roster.slot(partition))
+        {
             let entry = earlier.entry(slot).or_insert(seat as u32);
             if generation(roster, seat) > generation(roster, *entry as usize) {
                 *entry = seat as u32;

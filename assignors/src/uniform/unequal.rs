@@ -46,14 +46,20 @@ impl Table<'_> {
         let weight = |topic: u32| {
             f64::from(self.roster.counts[topic as usize]) / self.subscribers.of(topic).len() as f64
         };
-        let by_id = |a: u32, b: u32| match (group.topics[a as usize].id, group.topics[b as usize].id) {
-            (Some(a), Some(b)) => a.cmp(&b),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => Ordering::Equal,
-        };
-        let mut topics: Vec<u32> =
-            self.roster.by_name.iter().copied().filter(|&t| !self.subscribers.of(t).is_empty()).collect();
+        let by_id =
+            |a: u32, b: u32| match (group.topics[a as usize].id, group.topics[b as usize].id) {
+                (Some(a), Some(b)) => a.cmp(&b),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => Ordering::Equal,
+            };
+        let mut topics: Vec<u32> = self
+            .roster
+            .by_name
+            .iter()
+            .copied()
+            .filter(|&t| !self.subscribers.of(t).is_empty())
+            .collect();
         topics.sort_by(|&a, &b| {
             weight(b)
                 .total_cmp(&weight(a))
@@ -279,7 +285,8 @@ impl Leveller {
     fn next_lowest(&mut self, sizes: &[u32]) -> u32 {
         if self.low_next >= self.low_end {
             self.low_level += 1;
-            while self.low_end < self.row.len() && self.size(self.low_end, sizes) == self.low_level {
+            while self.low_end < self.row.len() && self.size(self.low_end, sizes) == self.low_level
+            {
                 self.low_end += 1;
             }
             self.low_next = 0;

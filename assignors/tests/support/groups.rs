@@ -30,8 +30,9 @@ const RACKS: [&str; 4] = ["", "r1", "r2", "r3"];
 pub fn groups(shape: Shape) -> impl Strategy<Value = Group> {
     (topics(shape), 1..=MAX_MEMBERS).prop_flat_map(move |(topics, members)| {
         let count = topics.len() as u32;
-        let subscription = vec(any::<bool>(), topics.len())
-            .prop_map(move |wanted| (0..count).filter(|&topic| wanted[topic as usize]).collect::<Vec<u32>>());
+        let subscription = vec(any::<bool>(), topics.len()).prop_map(move |wanted| {
+            (0..count).filter(|&topic| wanted[topic as usize]).collect::<Vec<u32>>()
+        });
         let subscriptions = if shape.equal {
             subscription.prop_map(move |one| vec![one; members]).boxed()
         } else {
@@ -51,10 +52,14 @@ pub fn groups(shape: Shape) -> impl Strategy<Value = Group> {
                 let members = (0..members)
                     .map(|index| Member {
                         id: format!("m{}", ids[index]).into(),
-                        instance_id: statics[index].then(|| format!("i{}", (ids[index] * 5) % 11).into()),
+                        instance_id: statics[index]
+                            .then(|| format!("i{}", (ids[index] * 5) % 11).into()),
                         rack: shape.racks.then(|| RACKS[racks[index]].into()),
                         topics: subscriptions[index].clone().into(),
-                        owned: claims[index].iter().map(|&(t, p)| TopicPartition::new(t, p)).collect(),
+                        owned: claims[index]
+                            .iter()
+                            .map(|&(t, p)| TopicPartition::new(t, p))
+                            .collect(),
                         generation: generations[index],
                     })
                     .collect();
@@ -104,7 +109,8 @@ pub fn reordered(group: &Group, topics: &[usize], members: &[usize]) -> Group {
     }
     let member = |&old: &usize| {
         let mut member = group.members[old].clone();
-        let mut topics: Vec<u32> = member.topics.iter().map(|&topic| place[topic as usize]).collect();
+        let mut topics: Vec<u32> =
+            member.topics.iter().map(|&topic| place[topic as usize]).collect();
         topics.sort_unstable();
         member.topics = topics.into();
         member.owned.reverse();

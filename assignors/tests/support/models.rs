@@ -55,10 +55,13 @@ fn near(group: &Group, member: usize, partition: TopicPartition) -> bool {
 
 /// Whether racks are looked at for these members and partitions.
 fn racks_matter(group: &Group, members: &[usize], partitions: &[TopicPartition]) -> bool {
-    let mut all: Vec<&str> = partitions.iter().flat_map(|&partition| racks(group, partition)).collect();
+    let mut all: Vec<&str> =
+        partitions.iter().flat_map(|&partition| racks(group, partition)).collect();
     all.sort();
     all.dedup();
-    members.iter().any(|&member| rack(&group.members[member]).is_some_and(|rack| all.contains(&rack)))
+    members
+        .iter()
+        .any(|&member| rack(&group.members[member]).is_some_and(|rack| all.contains(&rack)))
         && partitions.iter().any(|&partition| racks(group, partition).len() != all.len())
 }
 
@@ -126,8 +129,11 @@ pub fn range(group: &Group) -> Lists {
     let mut lists = vec![Vec::new(); members.len()];
     let mut cuts: Vec<Cut> = Vec::new();
     for topic in topics_by_name(group) {
-        let members: Vec<usize> =
-            members.iter().copied().filter(|&member| group.members[member].topics.contains(&topic)).collect();
+        let members: Vec<usize> = members
+            .iter()
+            .copied()
+            .filter(|&member| group.members[member].topics.contains(&topic))
+            .collect();
         let partitions = count(group, topic);
         if !members.is_empty() && partitions > 0 {
             cuts.push(Cut {
@@ -141,12 +147,14 @@ pub fn range(group: &Group) -> Lists {
         }
     }
     let matters = |cut: &Cut| {
-        let partitions: Vec<_> = cut.free.iter().map(|&p| TopicPartition::new(cut.topic, p)).collect();
+        let partitions: Vec<_> =
+            cut.free.iter().map(|&p| TopicPartition::new(cut.topic, p)).collect();
         racks_matter(group, &cut.members, &partitions)
     };
     if cuts.iter().any(matters) {
-        let suits =
-            |topic| move |member, partition| near(group, member, TopicPartition::new(topic, partition));
+        let suits = |topic| {
+            move |member, partition| near(group, member, TopicPartition::new(topic, partition))
+        };
         for at in 0..cuts.len() {
             let has_rack = |&member: &usize| rack(&group.members[member]).is_some();
             if !cuts[at].members.iter().any(has_rack) {
@@ -183,8 +191,9 @@ pub fn range(group: &Group) -> Lists {
 /// Whom the sticky assignors believe to have owned a partition.
 fn believed(group: &Group, partition: TopicPartition) -> Option<usize> {
     let generation = |member: usize| group.members[member].generation.unwrap_or(-1);
-    let claimants: Vec<usize> =
-        (0..group.members.len()).filter(|&member| group.members[member].owned.contains(&partition)).collect();
+    let claimants: Vec<usize> = (0..group.members.len())
+        .filter(|&member| group.members[member].owned.contains(&partition))
+        .collect();
     let newest = claimants.iter().map(|&member| generation(member)).max()?;
     let mut newest = claimants.into_iter().filter(|&member| generation(member) == newest);
     newest.next().filter(|_| newest.next().is_none())
@@ -193,8 +202,10 @@ fn believed(group: &Group, partition: TopicPartition) -> Option<usize> {
 /// The sticky target for equal subscriptions, with racks.
 pub fn sticky_equal(group: &Group) -> Lists {
     let members = by_id(group);
-    let topics: Vec<u32> =
-        topics_by_name(group).into_iter().filter(|topic| group.members[0].topics.contains(topic)).collect();
+    let topics: Vec<u32> = topics_by_name(group)
+        .into_iter()
+        .filter(|topic| group.members[0].topics.contains(topic))
+        .collect();
     let all: Vec<TopicPartition> = topics
         .iter()
         .flat_map(|&topic| {
@@ -229,13 +240,17 @@ pub fn sticky_equal(group: &Group) -> Lists {
     if larger == 0 {
         level.clear();
     }
-    let mut free: Vec<TopicPartition> =
-        all.into_iter().filter(|partition| !lists.iter().any(|list| list.contains(partition))).collect();
+    let mut free: Vec<TopicPartition> = all
+        .into_iter()
+        .filter(|partition| !lists.iter().any(|list| list.contains(partition)))
+        .collect();
     if aware {
         let at_home = |member: usize, partition| {
             rack(&group.members[member]).is_some() && near(group, member, partition)
         };
-        free.sort_by_key(|&partition| members.iter().filter(|&&member| at_home(member, partition)).count());
+        free.sort_by_key(|&partition| {
+            members.iter().filter(|&&member| at_home(member, partition)).count()
+        });
         let mut turn = 0;
         free.retain(|&partition| {
             let found = (0..under.len())
@@ -252,7 +267,8 @@ pub fn sticky_equal(group: &Group) -> Lists {
                 }
                 return false;
             }
-            let found = level.iter().position(|&member| at_home(member, partition)).filter(|_| larger > 0);
+            let found =
+                level.iter().position(|&member| at_home(member, partition)).filter(|_| larger > 0);
             if let Some(place) = found {
                 lists[level.remove(place)].push(partition);
                 larger -= 1;
@@ -286,7 +302,10 @@ pub fn sticky_equal(group: &Group) -> Lists {
 /// Free partitions to the least loaded subscriber, one at a time: sticky from nothing before any move.
 pub fn least_loaded(group: &Group) -> Lists {
     let subscribers = |topic: u32| -> Vec<usize> {
-        by_id(group).into_iter().filter(|&member| group.members[member].topics.contains(&topic)).collect()
+        by_id(group)
+            .into_iter()
+            .filter(|&member| group.members[member].topics.contains(&topic))
+            .collect()
     };
     let mut topics = topics_by_name(group);
     topics.sort_by_key(|&topic| subscribers(topic).len());
@@ -307,7 +326,11 @@ pub fn sticky_unequal(group: &Group) -> Lists {
     let members = by_id(group);
     let place_of = |member: usize| members.iter().position(|&other| other == member).unwrap();
     let subscribers = |topic: u32| -> Vec<usize> {
-        members.iter().copied().filter(|&member| group.members[member].topics.contains(&topic)).collect()
+        members
+            .iter()
+            .copied()
+            .filter(|&member| group.members[member].topics.contains(&topic))
+            .collect()
     };
     let mut topics = topics_by_name(group);
     topics.retain(|&topic| !subscribers(topic).is_empty());
@@ -324,7 +347,9 @@ pub fn sticky_unequal(group: &Group) -> Lists {
     let mut dropped = false;
     for &partition in &all {
         if let Some(member) = believed(group, partition) {
-            if subscribers(partition.topic).contains(&member) && (!aware || near(group, member, partition)) {
+            if subscribers(partition.topic).contains(&member)
+                && (!aware || near(group, member, partition))
+            {
                 owner.insert(partition, member);
             } else {
                 dropped = true;
@@ -343,8 +368,10 @@ pub fn sticky_unequal(group: &Group) -> Lists {
                 continue;
             }
             let suits = |&member: &usize| !racks_first || near(group, member, partition);
-            let least =
-                subscribers(partition.topic).into_iter().filter(suits).min_by_key(|&m| size(&owner, m));
+            let least = subscribers(partition.topic)
+                .into_iter()
+                .filter(suits)
+                .min_by_key(|&m| size(&owner, m));
             if let Some(member) = least {
                 owner.insert(partition, member);
             }
@@ -370,7 +397,8 @@ pub fn sticky_unequal(group: &Group) -> Lists {
         let mut any = false;
         for &partition in list.iter().filter(shared) {
             let from = owner[&partition];
-            let least = subscribers(partition.topic).into_iter().min_by_key(|&m| size(owner, m)).unwrap();
+            let least =
+                subscribers(partition.topic).into_iter().min_by_key(|&m| size(owner, m)).unwrap();
             if size(owner, from) <= size(owner, least) + 1 {
                 continue;
             }
@@ -378,9 +406,12 @@ pub fn sticky_unequal(group: &Group) -> Lists {
             let to = earlier(partition).filter(|&member| helps(member)).unwrap_or(least);
             let first = origin.get(&partition).copied().unwrap_or(from);
             let undo = all.iter().copied().find(|other| {
-                other.topic == partition.topic && origin.get(other) == Some(&to) && owner[other] == first
+                other.topic == partition.topic
+                    && origin.get(other) == Some(&to)
+                    && owner[other] == first
             });
-            let moved = undo.filter(|_| size(owner, first) > size(owner, to) + 1).unwrap_or(partition);
+            let moved =
+                undo.filter(|_| size(owner, first) > size(owner, to) + 1).unwrap_or(partition);
             let came_from = *origin.entry(moved).or_insert(owner[&moved]);
             if came_from == to {
                 origin.remove(&moved);
@@ -402,7 +433,8 @@ pub fn sticky_unequal(group: &Group) -> Lists {
         .iter()
         .copied()
         .filter(|&member| {
-            let wanted: u32 = group.members[member].topics.iter().map(|&topic| count(group, topic)).sum();
+            let wanted: u32 =
+                group.members[member].topics.iter().map(|&topic| count(group, topic)).sum();
             let mut has = before.iter().filter(|&(_, &other)| other == member);
             size(&before, member) < wanted as usize || has.any(|(partition, _)| shared(&partition))
         })
@@ -439,7 +471,9 @@ pub fn uniform_equal(group: &Group) -> Lists {
         let mut had: Vec<TopicPartition> = all
             .iter()
             .copied()
-            .filter(|partition| group.members[member].owned.contains(partition) && free.contains(partition))
+            .filter(|partition| {
+                group.members[member].owned.contains(partition) && free.contains(partition)
+            })
             .collect();
         free.retain(|partition| !had.contains(partition));
         let keeps_larger = had.len() > low && larger > 0;

@@ -24,7 +24,9 @@ impl Facts<'_> {
         let target = &self.outcome.target;
         target
             .iter()
-            .flat_map(move |(a, a_list)| target.iter().map(move |(b, b_list)| (a, a_list, b, b_list)))
+            .flat_map(move |(a, a_list)| {
+                target.iter().map(move |(b, b_list)| (a, a_list, b, b_list))
+            })
             .filter(|(a, _, b, _)| a != b)
     }
 }
@@ -51,9 +53,10 @@ pub fn check_property(property: &str, facts: &Facts<'_>) -> Result<(), String> {
             retains_owned(facts, &facts.case.members.keys().map(String::as_str).collect::<Vec<_>>())
         }
         ("retains-owned-by", Some(members)) => retains_owned(facts, &named(facts, members)?),
-        ("only-from-owned", None) => {
-            only_from_owned(facts, &facts.case.members.keys().map(String::as_str).collect::<Vec<_>>())
-        }
+        ("only-from-owned", None) => only_from_owned(
+            facts,
+            &facts.case.members.keys().map(String::as_str).collect::<Vec<_>>(),
+        ),
         ("only-from-owned", Some(members)) => only_from_owned(facts, &named(facts, members)?),
         ("size-between", Some(bounds)) => size_between(facts, bounds),
         ("topic-count-each", Some(counts)) => topic_count_each(facts, counts),
@@ -87,9 +90,10 @@ fn valid(facts: &Facts<'_>) -> Result<(), String> {
             fail_unless(facts.subscribes(member, topic), || {
                 format!("{member} gets {topic}-{partition} without a subscription")
             })?;
-            fail_unless(facts.case.topics.get(topic).is_some_and(|count| partition < count), || {
-                format!("{member} gets {topic}-{partition}, which does not exist")
-            })?;
+            fail_unless(
+                facts.case.topics.get(topic).is_some_and(|count| partition < count),
+                || format!("{member} gets {topic}-{partition}, which does not exist"),
+            )?;
         }
     }
     Ok(())
@@ -99,7 +103,9 @@ fn no_double(facts: &Facts<'_>) -> Result<(), String> {
     let mut seen = BTreeSet::new();
     for (member, list) in &facts.outcome.target {
         for name in list {
-            fail_unless(seen.insert(name), || format!("{}-{} is also at {member}", name.0, name.1))?;
+            fail_unless(seen.insert(name), || {
+                format!("{}-{} is also at {member}", name.0, name.1)
+            })?;
         }
     }
     Ok(())
@@ -107,7 +113,8 @@ fn no_double(facts: &Facts<'_>) -> Result<(), String> {
 
 fn complete(facts: &Facts<'_>) -> Result<(), String> {
     let assigned: BTreeSet<&Name> = facts.outcome.target.values().flatten().collect();
-    let subscribed: BTreeSet<&String> = facts.case.members.values().flat_map(|m| &m.topics).collect();
+    let subscribed: BTreeSet<&String> =
+        facts.case.members.values().flat_map(|m| &m.topics).collect();
     for topic in subscribed {
         for partition in 0..facts.case.topics.get(topic).copied().unwrap_or(0) {
             fail_unless(assigned.contains(&(topic.clone(), partition)), || {
@@ -130,7 +137,12 @@ fn balanced(facts: &Facts<'_>) -> Result<(), String> {
             let topics: BTreeSet<&String> = b_list.iter().map(|(topic, _)| topic).collect();
             let common = a_list.iter().find(|(topic, _)| topics.contains(topic));
             fail_unless(common.is_none(), || {
-                format!("{a} has {}, {b} has {}, both of {}", a_list.len(), b_list.len(), common.unwrap().0)
+                format!(
+                    "{a} has {}, {b} has {}, both of {}",
+                    a_list.len(),
+                    b_list.len(),
+                    common.unwrap().0
+                )
             })?;
         }
     }
@@ -141,7 +153,9 @@ fn no_improving_move(facts: &Facts<'_>) -> Result<(), String> {
     for (a, a_list, b, b_list) in facts.pairs() {
         if a_list.len() >= b_list.len() + 2 {
             let movable = a_list.iter().find(|(topic, _)| facts.subscribes(b, topic));
-            fail_unless(movable.is_none(), || format!("{:?} could go from {a} to {b}", movable.unwrap()))?;
+            fail_unless(movable.is_none(), || {
+                format!("{:?} could go from {a} to {b}", movable.unwrap())
+            })?;
         }
     }
     Ok(())
@@ -166,8 +180,10 @@ fn sticky(facts: &Facts<'_>) -> Result<(), String> {
 
 fn retains_owned(facts: &Facts<'_>, members: &[&str]) -> Result<(), String> {
     for &member in members {
-        let lost =
-            facts.case.members[member].owned.iter().find(|name| !facts.outcome.given[member].contains(name));
+        let lost = facts.case.members[member]
+            .owned
+            .iter()
+            .find(|name| !facts.outcome.given[member].contains(name));
         fail_unless(lost.is_none(), || format!("{member} loses {:?}", lost.unwrap()))?;
     }
     Ok(())
@@ -175,9 +191,12 @@ fn retains_owned(facts: &Facts<'_>, members: &[&str]) -> Result<(), String> {
 
 fn only_from_owned(facts: &Facts<'_>, members: &[&str]) -> Result<(), String> {
     for &member in members {
-        let new =
-            facts.outcome.target[member].iter().find(|name| !facts.case.members[member].owned.contains(name));
-        fail_unless(new.is_none(), || format!("{member} gets {:?}, which it did not own", new.unwrap()))?;
+        let new = facts.outcome.target[member]
+            .iter()
+            .find(|name| !facts.case.members[member].owned.contains(name));
+        fail_unless(new.is_none(), || {
+            format!("{member} gets {:?}, which it did not own", new.unwrap())
+        })?;
     }
     Ok(())
 }
@@ -188,18 +207,23 @@ fn size_between(facts: &Facts<'_>, bounds: &str) -> Result<(), String> {
         return Err(format!("`{bounds}` is not a pair of numbers"));
     };
     for (member, list) in &facts.outcome.target {
-        fail_unless((least..=most).contains(&list.len()), || format!("{member} has {}", list.len()))?;
+        fail_unless((least..=most).contains(&list.len()), || {
+            format!("{member} has {}", list.len())
+        })?;
     }
     Ok(())
 }
 
 fn topic_count_each(facts: &Facts<'_>, counts: &str) -> Result<(), String> {
     for count in counts.split(',') {
-        let parsed = count.split_once('=').and_then(|(topic, n)| Some((topic, n.parse::<usize>().ok()?)));
+        let parsed =
+            count.split_once('=').and_then(|(topic, n)| Some((topic, n.parse::<usize>().ok()?)));
         let Some((topic, expected)) = parsed else {
             return Err(format!("`{count}` is not topic=number"));
         };
-        fail_unless(facts.case.topics.contains_key(topic), || format!("there is no topic `{topic}`"))?;
+        fail_unless(facts.case.topics.contains_key(topic), || {
+            format!("there is no topic `{topic}`")
+        })?;
         for (member, list) in &facts.outcome.target {
             let got = list.iter().filter(|(other, _)| other == topic).count();
             fail_unless(got == expected, || format!("{member} has {got} of {topic}"))?;

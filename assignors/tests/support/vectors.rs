@@ -71,7 +71,11 @@ pub struct Expect {
 
 /// The whole program of `examples/vectors.rs`: runs the cases of all files, writes a line for each that fails and the
 /// sums, and returns the exit code.
-pub fn run_files(files: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -> std::io::Result<u8> {
+pub fn run_files(
+    files: &[OsString],
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> std::io::Result<u8> {
     if files.is_empty() {
         writeln!(
             err,
@@ -124,16 +128,21 @@ pub fn run(case: &Case) -> Result<(), String> {
     let outcome = Outcome::new(case, &group, &assignment)?;
 
     if let Some(expected) = &case.expect.assignment {
-        let got = if case.expect.ordered { outcome.in_kafkas_order(case) } else { outcome.given.clone() };
+        let got =
+            if case.expect.ordered { outcome.in_kafkas_order(case) } else { outcome.given.clone() };
         let alternatives = [Some(expected), case.expect.assignment_later_version.as_ref()];
-        if !alternatives.iter().flatten().any(|expected| same(expected, &got, case.expect.ordered)) {
+        if !alternatives.iter().flatten().any(|expected| same(expected, &got, case.expect.ordered))
+        {
             reasons.push(format!("assignment: expected {}, got {}", show(expected), show(&got)));
         }
     }
     if let Some(expected) = &case.expect.transferring {
         let expected: BTreeMap<Name, String> = expected.iter().cloned().collect();
         if expected != outcome.transferring {
-            reasons.push(format!("transferring: expected {expected:?}, got {:?}", outcome.transferring));
+            reasons.push(format!(
+                "transferring: expected {expected:?}, got {:?}",
+                outcome.transferring
+            ));
         }
     }
     let facts = Facts { case, outcome: &outcome, group: &group, assignor };
@@ -187,7 +196,9 @@ impl Outcome {
                 .unwrap_or(assignment)
                 .transferring
                 .iter()
-                .map(|&(partition, owner)| (name(group, partition), group.members[owner].id.to_string()))
+                .map(|&(partition, owner)| {
+                    (name(group, partition), group.members[owner].id.to_string())
+                })
                 .collect(),
             _ => new_owners(case, &lists(group, &assignment.members)),
         };
@@ -236,14 +247,17 @@ pub fn group_of(case: &Case) -> Result<Group, String> {
         names.extend(member.topics.iter().map(String::as_str));
         names.extend(member.owned.iter().map(|(topic, _)| topic.as_str()));
     }
-    let index: BTreeMap<&str, u32> = names.iter().zip(0..).map(|(&name, index)| (name, index)).collect();
-    let topics: Vec<Topic> = names.iter().map(|name| topic_of(case, name)).collect::<Result<_, _>>()?;
+    let index: BTreeMap<&str, u32> =
+        names.iter().zip(0..).map(|(&name, index)| (name, index)).collect();
+    let topics: Vec<Topic> =
+        names.iter().map(|name| topic_of(case, name)).collect::<Result<_, _>>()?;
     let mut shared: BTreeMap<Vec<u32>, Arc<[u32]>> = BTreeMap::new();
     let members = case
         .members
         .iter()
         .map(|(id, member)| {
-            let mut topics: Vec<u32> = member.topics.iter().map(|topic| index[topic.as_str()]).collect();
+            let mut topics: Vec<u32> =
+                member.topics.iter().map(|topic| index[topic.as_str()]).collect();
             topics.sort_unstable();
             topics.dedup();
             let topics = shared.entry(topics).or_insert_with_key(|topics| topics.as_slice().into());
@@ -255,7 +269,9 @@ pub fn group_of(case: &Case) -> Result<Group, String> {
                 owned: member
                     .owned
                     .iter()
-                    .map(|(topic, partition)| TopicPartition::new(index[topic.as_str()], *partition))
+                    .map(|(topic, partition)| {
+                        TopicPartition::new(index[topic.as_str()], *partition)
+                    })
                     .collect(),
                 generation: member.generation,
             }
@@ -268,9 +284,16 @@ fn topic_of(case: &Case, name: &str) -> Result<Topic, String> {
     let Some(&partitions) = case.topics.get(name) else { return Ok(Topic::missing(name)) };
     let mut topic = Topic::new(name, partitions);
     topic.id = case.topic_ids.get(name).map(|id| topic_id(id)).transpose()?;
-    topic.rank = case.topic_order.iter().position(|other| other == name).map_or(u32::MAX, |rank| rank as u32);
+    topic.rank = case
+        .topic_order
+        .iter()
+        .position(|other| other == name)
+        .map_or(u32::MAX, |rank| rank as u32);
     topic.racks = case.partition_racks.get(name).map(|racks| {
-        racks.iter().map(|racks| racks.iter().flatten().map(|rack| rack.as_str().into()).collect()).collect()
+        racks
+            .iter()
+            .map(|racks| racks.iter().flatten().map(|rack| rack.as_str().into()).collect())
+            .collect()
     });
     Ok(topic)
 }
@@ -292,7 +315,11 @@ fn topic_id(text: &str) -> Result<TopicId, String> {
             _ => return Err(bad()),
         };
         // 22 times 6 is 132: the last character carries only its upper two bits.
-        bits = if position < 21 { bits << 6 | u128::from(six) } else { bits << 2 | u128::from(six >> 4) };
+        bits = if position < 21 {
+            bits << 6 | u128::from(six)
+        } else {
+            bits << 2 | u128::from(six >> 4)
+        };
     }
     Ok(TopicId(bits.to_be_bytes()))
 }
@@ -303,8 +330,14 @@ fn name(group: &Group, partition: TopicPartition) -> Name {
 
 /// An assignment's lists by member id.
 pub fn lists(group: &Group, lists: &[Vec<TopicPartition>]) -> Lists {
-    let named = |list: &Vec<TopicPartition>| list.iter().map(|&partition| name(group, partition)).collect();
-    group.members.iter().zip(lists).map(|(member, list)| (member.id.to_string(), named(list))).collect()
+    let named =
+        |list: &Vec<TopicPartition>| list.iter().map(|&partition| name(group, partition)).collect();
+    group
+        .members
+        .iter()
+        .zip(lists)
+        .map(|(member, list)| (member.id.to_string(), named(list)))
+        .collect()
 }
 
 /// Equal lists; a member without a list has an empty one.
@@ -328,6 +361,7 @@ fn show(lists: &Lists) -> String {
             list.iter().map(|(topic, partition)| format!("{topic}-{partition}")).collect();
         names.join(" ")
     };
-    let lists: Vec<String> = lists.iter().map(|(id, names)| format!("{id}=[{}]", list(names))).collect();
+    let lists: Vec<String> =
+        lists.iter().map(|(id, names)| format!("{id}=[{}]", list(names))).collect();
     lists.join(" ")
 }

@@ -71,7 +71,10 @@ mod tests {
         let mut incarnations = Incarnations::default();
         assert_eq!(incarnations.hear(2, 1_000), Ok(()));
         assert_eq!(incarnations.hear(2, 1_003), Ok(()), "two incarnations passed unheard");
-        assert_eq!(incarnations.hear(2, 1_000), Err(Ignored { node: 2, known: 1_003, found: 1_000 }));
+        assert_eq!(
+            incarnations.hear(2, 1_000),
+            Err(Ignored { node: 2, known: 1_003, found: 1_000 })
+        );
         assert_eq!(incarnations.of(2), Some(1_003));
         assert_eq!(incarnations.hear(3, 7), Ok(()), "each node has incarnations of its own");
     }

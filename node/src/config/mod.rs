@@ -188,7 +188,8 @@ impl Config {
     }
 
     fn validate(args: Args) -> Result<Self, clap::Error> {
-        let wrong = |text: String| Err(clap::Error::raw(clap::error::ErrorKind::ValueValidation, text));
+        let wrong =
+            |text: String| Err(clap::Error::raw(clap::error::ErrorKind::ValueValidation, text));
         for (min, max, name) in [
             (args.session_timeout_min, args.session_timeout_max, "session-timeout"),
             (args.rebalance_timeout_min, args.rebalance_timeout_max, "rebalance-timeout"),
@@ -216,8 +217,14 @@ impl Config {
             forward_timeout: ms(args.forward_timeout),
             quiet: ms(args.quiet),
             default_partitions: args.default_partitions,
-            session_timeout: Bounds { min: args.session_timeout_min, max: args.session_timeout_max },
-            rebalance_timeout: Bounds { min: args.rebalance_timeout_min, max: args.rebalance_timeout_max },
+            session_timeout: Bounds {
+                min: args.session_timeout_min,
+                max: args.session_timeout_max,
+            },
+            rebalance_timeout: Bounds {
+                min: args.rebalance_timeout_min,
+                max: args.rebalance_timeout_max,
+            },
             group_limits: GroupLimits {
                 max_size: args.group_max_size,
                 initial_rebalance_delay_ms: args.group_initial_rebalance_delay,
@@ -243,7 +250,10 @@ mod tests {
             (vec!["--hartbeat", "100"], "--hartbeat"),
             (vec!["--default-partitions", "0"], "'0'"),
             (vec!["--heartbeat", "600"], "--heartbeat 600 has to be below --election-min 500"),
-            (vec!["--election-max", "400"], "--election-min 500 has to be below --election-max 400"),
+            (
+                vec!["--election-max", "400"],
+                "--election-min 500 has to be below --election-max 400",
+            ),
             (vec!["--session-timeout-max", "50"], "--session-timeout-min 100 is above"),
             (vec!["stray"], "'stray'"),
         ] {

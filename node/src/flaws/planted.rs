@@ -61,7 +61,8 @@ impl Deadlines {
     /// This node begins to lead, and should give everyone full time from now on.
     pub(crate) fn reset(&mut self, state: &State, now_ms: u64) {
         if flaws::has(Flaw::DeposedClock)
-            && let Some(last) = flaws::recall::<deadlines::Deadlines>().filter(|last| last.next().is_some())
+            && let Some(last) =
+                flaws::recall::<deadlines::Deadlines>().filter(|last| last.next().is_some())
         {
             self.0 = last;
             return;

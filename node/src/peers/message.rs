@@ -39,9 +39,10 @@ impl Message {
             Self::Response(.., Ok(RpcResponse::Probe)) => "raft_probe_ok",
             Self::Response(.., Ok(RpcResponse::Append(_))) => "raft_append_ok",
             Self::Response(.., Ok(RpcResponse::Vote(_))) => "raft_vote_ok",
-            Self::Response(.., Ok(RpcResponse::ChunkReceived { .. } | RpcResponse::Snapshot(_))) => {
-                "raft_snapshot_ok"
-            }
+            Self::Response(
+                ..,
+                Ok(RpcResponse::ChunkReceived { .. } | RpcResponse::Snapshot(_)),
+            ) => "raft_snapshot_ok",
             Self::Response(.., Err(_)) => "raft_error",
             Self::Forward(_) => "forward",
             Self::ForwardReplies(..) => "forward_ok",
@@ -147,7 +148,10 @@ impl AcknowledgedBelow {
 
     /// The higher of two in each lane: messages overtake each other, acknowledged never fall.
     pub fn max(self, other: Self) -> Self {
-        Self { immediate: self.immediate.max(other.immediate), delayed: self.delayed.max(other.delayed) }
+        Self {
+            immediate: self.immediate.max(other.immediate),
+            delayed: self.delayed.max(other.delayed),
+        }
     }
 }
 
@@ -182,7 +186,9 @@ mod serde_bytes_vec {
         serializer.serialize_bytes(bytes)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
         Ok(Bytes::deserialize(deserializer)?.into())
     }
 }

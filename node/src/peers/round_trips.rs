@@ -151,7 +151,8 @@ impl RoundTrips {
 
     /// How long it takes to hear from a quorum, as far as is known.
     fn measured(&self) -> Option<Duration> {
-        let mut peers: Vec<Duration> = self.answers.keys().filter_map(|peer| self.of(*peer)).collect();
+        let mut peers: Vec<Duration> =
+            self.answers.keys().filter_map(|peer| self.of(*peer)).collect();
         peers.sort_unstable();
         // With this node itself, so many peers are a quorum.
         let quorum = self.peers.div_ceil(2);
@@ -205,7 +206,11 @@ mod tests {
         assert_eq!((trips.pace(), trips.are_long()), (Pace::NORMAL, true));
         answer(&mut trips, 8, ms(1));
         assert_eq!((trips.pace(), trips.are_long()), (Pace::NORMAL, false));
-        assert_eq!(RoundTrips::new(0, ms(300)).pace(), Pace::NORMAL, "a node alone has no round trips");
+        assert_eq!(
+            RoundTrips::new(0, ms(300)).pace(),
+            Pace::NORMAL,
+            "a node alone has no round trips"
+        );
     }
 
     #[test]

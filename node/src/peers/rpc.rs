@@ -18,7 +18,9 @@ use futures::{Stream, StreamExt};
 use openraft::alias::{SnapshotOf, VoteOf};
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::entry::RaftEntry;
-use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::errors::{
+    NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable,
+};
 use openraft::network::RPCOption;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, VoteRequest,
@@ -106,7 +108,12 @@ impl Drop for Call<'_> {
 
 impl Peers {
     /// The line of node `me` to all others.
-    pub fn new(me: NodeId, others: Vec<NodeId>, transport: Box<dyn Transport>, timeouts: Timeouts) -> Self {
+    pub fn new(
+        me: NodeId,
+        others: Vec<NodeId>,
+        transport: Box<dyn Transport>,
+        timeouts: Timeouts,
+    ) -> Self {
         let trips = RoundTrips::new(others.len(), timeouts.heartbeat);
         runtime::set_pace(trips.pace());
         let calls = Calls { next: 0, waiting: Waiting::new(), unanswered: BTreeMap::new(), trips };
@@ -129,7 +136,9 @@ impl Peers {
             let mut received = self.0.transport.receive().await;
             let mut listened = self.0.listened_to.lock().unwrap_or_else(PoisonError::into_inner);
             received.retain(|Received { from, incarnation, .. }| {
-                let Err(ignored) = listened.incarnations.hear(*from, *incarnation) else { return true };
+                let Err(ignored) = listened.incarnations.hear(*from, *incarnation) else {
+                    return true;
+                };
                 listened.skipped += 1;
                 tracing::warn!(skipped = listened.skipped, %ignored, "a peer's message");
                 false
@@ -312,9 +321,15 @@ impl Client {
         let timeout = option.soft_ttl().max(self.peers.append_timeout(self.to));
         let mut round_trip = Duration::ZERO;
         self.peers.measured(|trips| round_trip = trips.lead());
-        let answer = |answer| if let RpcResponse::Append(response) = answer { Some(response) } else { None };
-        self.call(RPCTypes::AppendEntries, RpcRequest::Append(millis(round_trip), request), timeout, answer)
-            .await
+        let answer =
+            |answer| if let RpcResponse::Append(response) = answer { Some(response) } else { None };
+        self.call(
+            RPCTypes::AppendEntries,
+            RpcRequest::Append(millis(round_trip), request),
+            timeout,
+            answer,
+        )
+        .await
     }
 
     /// The answer to one append of a stream, and whether it is the stream's last. `first` says that
@@ -390,7 +405,8 @@ impl RaftNetworkV2<TypeConfig> for Client {
         request: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let answer = |answer| if let RpcResponse::Vote(response) = answer { Some(response) } else { None };
+        let answer =
+            |answer| if let RpcResponse::Vote(response) = answer { Some(response) } else { None };
         // openraft itself ends it at its hard limit.
         self.call(RPCTypes::Vote, RpcRequest::Vote(request), option.hard_ttl(), answer).await
     }
@@ -400,7 +416,8 @@ impl RaftNetworkV2<TypeConfig> for Client {
         request: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let answer = |answer| if let RpcResponse::Vote(response) = answer { Some(response) } else { None };
+        let answer =
+            |answer| if let RpcResponse::Vote(response) = answer { Some(response) } else { None };
         self.peers.measured(RoundTrips::ask_for_pre_vote);
         self.call(RPCTypes::Vote, RpcRequest::PreVote(request), option.hard_ttl(), answer).await
     }

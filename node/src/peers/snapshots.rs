@@ -28,7 +28,8 @@ pub(super) async fn send(
     meta: SnapshotMetaOf<TypeConfig>,
     state: Arc<State>,
 ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-    let unreachable = |problem: String| StreamingError::Unreachable(Unreachable::from_string(problem));
+    let unreachable =
+        |problem: String| StreamingError::Unreachable(Unreachable::from_string(problem));
     let encoded = runtime::blocking(move || codec::encode(&*state)).await;
     let bytes = encoded.map_err(|error| unreachable(error.to_string()))?;
     let (transfer, total) = (runtime::random(), bytes.len() as u64);
@@ -56,7 +57,9 @@ pub(super) async fn send(
             Some(Err(problem)) => return Err(unreachable(problem)),
         }
         if failures >= limits::SNAPSHOT_CHUNK_ATTEMPTS {
-            return Err(StreamingError::Timeout(client.timeout(RPCTypes::InstallSnapshot, timeout)));
+            return Err(StreamingError::Timeout(
+                client.timeout(RPCTypes::InstallSnapshot, timeout),
+            ));
         }
     }
 }

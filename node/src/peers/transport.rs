@@ -50,7 +50,8 @@ impl Inbox {
     /// Waits until messages have come, and takes them all. Dropping the wait loses none.
     pub async fn take(&self) -> Vec<Received> {
         loop {
-            let received = std::mem::take(&mut *self.received.lock().unwrap_or_else(PoisonError::into_inner));
+            let received =
+                std::mem::take(&mut *self.received.lock().unwrap_or_else(PoisonError::into_inner));
             if !received.is_empty() {
                 return received;
             }

@@ -12,7 +12,9 @@ pub use state_machine::reply::Reply;
 use thiserror::Error;
 
 /// A request at the service of the node that took it in. Within a lane later ones have greater numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct RequestNumber {
     /// Which numbering.
     pub lane: Lane,

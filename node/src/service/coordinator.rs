@@ -49,8 +49,14 @@ impl Coordinator {
 
     /// A request has been answered, and its answer is raft-committed or confirmed by ReadIndex: only then is
     /// it a sign of life, so that a deposed leader's heartbeats count for nothing.
-    pub fn answered<T>(&mut self, sign: Option<Heartbeat<'_>>, outcome: &Result<T, Rejection>, now: Instant) {
-        let Some(Heartbeat { group, member, polled }) = sign.filter(|_| liveness::proves_alive(outcome))
+    pub fn answered<T>(
+        &mut self,
+        sign: Option<Heartbeat<'_>>,
+        outcome: &Result<T, Rejection>,
+        now: Instant,
+    ) {
+        let Some(Heartbeat { group, member, polled }) =
+            sign.filter(|_| liveness::proves_alive(outcome))
         else {
             return;
         };
@@ -87,11 +93,13 @@ impl Coordinator {
             | Deadline::Revocation { .. }
             | Deadline::InitialDelay { .. } => true,
         });
-        let mut due: Vec<Command> =
-            silent.map(|(group, deadline)| GroupCommand::Expire { group, deadline }.into()).collect();
+        let mut due: Vec<Command> = silent
+            .map(|(group, deadline)| GroupCommand::Expire { group, deadline }.into())
+            .collect();
         if self.next_retention.is_some_and(|at| at <= now) {
             self.next_retention = Some(now + self.retention_check);
-            let retention_ms = u64::try_from(config.offsets_retention.as_millis()).unwrap_or(u64::MAX);
+            let retention_ms =
+                u64::try_from(config.offsets_retention.as_millis()).unwrap_or(u64::MAX);
             due.push(OffsetCommand::Expire { retention_ms }.into());
         }
         due
@@ -102,7 +110,9 @@ impl Coordinator {
         // Who does not coordinate waits for nothing.
         let retention = self.next_retention?;
         Some(
-            self.deadlines.next().map_or(retention, |deadline| Instant::from_millis(deadline).min(retention)),
+            self.deadlines
+                .next()
+                .map_or(retention, |deadline| Instant::from_millis(deadline).min(retention)),
         )
     }
 }

@@ -106,7 +106,13 @@ impl Deadlines {
         self.arm_member(id, member, group.member_deadlines(member), now_ms);
     }
 
-    fn arm_member(&mut self, id: &GroupId, member: &MemberId, wanted: Vec<(Deadline, u64)>, now_ms: u64) {
+    fn arm_member(
+        &mut self,
+        id: &GroupId,
+        member: &MemberId,
+        wanted: Vec<(Deadline, u64)>,
+        now_ms: u64,
+    ) {
         let armed = self.groups.entry(id.clone()).or_default();
         let is_gone = wanted.is_empty();
         let timers = armed.members.entry(member.clone()).or_default();
@@ -116,7 +122,9 @@ impl Deadlines {
                 Deadline::Session { .. } => 0,
                 Deadline::PollInterval { .. } => 1,
                 Deadline::Revocation { .. } => 2,
-                Deadline::Rebalance { .. } | Deadline::Sync { .. } | Deadline::InitialDelay { .. } => {
+                Deadline::Rebalance { .. }
+                | Deadline::Sync { .. }
+                | Deadline::InitialDelay { .. } => {
                     continue;
                 }
             };
@@ -334,13 +342,19 @@ mod tests {
                 rebalance_timeout_ms: 60_000,
             };
             self.apply(
-                PollingCommand::Subscribe { group: "g".into(), member: member.into(), subscription }.into(),
+                PollingCommand::Subscribe {
+                    group: "g".into(),
+                    member: member.into(),
+                    subscription,
+                }
+                .into(),
             );
         }
 
         fn poll(&mut self, member: &str) {
             self.apply(
-                PollingCommand::Poll { group: "g".into(), member: member.into(), max_messages: 10 }.into(),
+                PollingCommand::Poll { group: "g".into(), member: member.into(), max_messages: 10 }
+                    .into(),
             );
         }
 
@@ -481,11 +495,16 @@ mod tests {
             world.now_ms = round;
             let member: MemberId = format!("c{round}").into();
             world.subscribe(member.as_str(), "range");
-            world.apply(PollingCommand::Unsubscribe { group: "g".into(), member, permanent: false }.into());
+            world.apply(
+                PollingCommand::Unsubscribe { group: "g".into(), member, permanent: false }.into(),
+            );
         }
         assert!(world.deadlines.groups.is_empty());
         assert!(world.deadlines.timers.timers.len() < 10, "slots are used again");
-        assert!(world.deadlines.timers.queue.len() < 100, "the queue does not keep what is dropped");
+        assert!(
+            world.deadlines.timers.queue.len() < 100,
+            "the queue does not keep what is dropped"
+        );
         assert!(world.expired_at(1_000_000).is_empty());
     }
 }

@@ -92,9 +92,10 @@ impl DelayedReplies {
     /// The answer that an event carries, if it is one to a request that waits here.
     pub(super) fn answered(&mut self, event: Event) -> Option<(ReplyTo, Outcome)> {
         match event {
-            Event::Group { event: GroupEvent::Answered { request_id: Some(id), outcome, .. }, .. } => {
-                Some((self.0.remove(&id)?, outcome))
-            }
+            Event::Group {
+                event: GroupEvent::Answered { request_id: Some(id), outcome, .. },
+                ..
+            } => Some((self.0.remove(&id)?, outcome)),
             _ => None,
         }
     }

@@ -27,7 +27,8 @@ pub(super) fn forward(
     for id in ids {
         let Some(entry) = in_flight.get(id) else { continue };
         let Some(request) = entry.request.clone() else { continue };
-        let attempt = if let Progress::Sent { attempt, .. } = entry.progress { attempt + 1 } else { 0 };
+        let attempt =
+            if let Progress::Sent { attempt, .. } = entry.progress { attempt + 1 } else { 0 };
         let after = entry.after.filter(|before| in_flight.get(*before).is_some());
         let more = request.approximate_bytes();
         if bytes + more > limits::FORWARD && !items.is_empty() {

@@ -106,8 +106,10 @@ impl ForwardedRequests {
     /// Forgets what is over, and hands on what waited for it.
     fn forget(&mut self, ready: &mut Vec<(RequestNumber, Request)>) {
         for lane in [Lane::Immediate, Lane::Delayed] {
-            let over =
-                RequestNumber { lane, seq: 0 }..RequestNumber { lane, seq: self.acknowledged.of(lane) };
+            let over = RequestNumber { lane, seq: 0 }..RequestNumber {
+                lane,
+                seq: self.acknowledged.of(lane),
+            };
             let done: Vec<_> = self.items.range(over.clone()).map(|(id, _)| *id).collect();
             for id in done {
                 self.items.remove(&id);
@@ -140,7 +142,11 @@ mod tests {
         RequestNumber { lane: Lane::Immediate, seq }
     }
 
-    fn receive(forwarded: &mut ForwardedRequests, floor: u64, items: &[(u64, Option<u64>, u32)]) -> Vec<u64> {
+    fn receive(
+        forwarded: &mut ForwardedRequests,
+        floor: u64,
+        items: &[(u64, Option<u64>, u32)],
+    ) -> Vec<u64> {
         let item = |(seq, after, attempt): &(u64, Option<u64>, u32)| ForwardItem {
             id: id(*seq),
             after: after.map(id),
@@ -148,14 +154,18 @@ mod tests {
             request: Request::Query(TopicQuery::List.into()),
         };
         let acknowledged = AcknowledgedBelow { immediate: floor, delayed: 1 };
-        let ready = forwarded.receive(Forward { acknowledged, items: items.iter().map(item).collect() });
+        let ready =
+            forwarded.receive(Forward { acknowledged, items: items.iter().map(item).collect() });
         ready.into_iter().map(|(id, _)| id.seq).collect::<Vec<u64>>()
     }
 
     #[test]
     fn a_clients_requests_wait_for_the_one_before_and_nobody_elses_do() {
         let mut forwarded = ForwardedRequests::default();
-        assert_eq!(receive(&mut forwarded, 1, &[(2, Some(1), 0), (3, Some(2), 0), (4, None, 0)]), [4]);
+        assert_eq!(
+            receive(&mut forwarded, 1, &[(2, Some(1), 0), (3, Some(2), 0), (4, None, 0)]),
+            [4]
+        );
         assert_eq!(receive(&mut forwarded, 1, &[(1, None, 0)]), [1, 2, 3]);
     }
 
@@ -170,9 +180,17 @@ mod tests {
     fn copies_are_ignored_and_retries_are_executed_once_their_original_was() {
         let mut forwarded = ForwardedRequests::default();
         assert_eq!(receive(&mut forwarded, 1, &[(1, None, 0)]), [1]);
-        assert_eq!(receive(&mut forwarded, 1, &[(1, None, 0), (1, None, 1)]), [0_u64; 0], "still under way");
+        assert_eq!(
+            receive(&mut forwarded, 1, &[(1, None, 0), (1, None, 1)]),
+            [0_u64; 0],
+            "still under way"
+        );
         forwarded.executed(id(1));
-        assert_eq!(receive(&mut forwarded, 1, &[(1, None, 0)]), [0_u64; 0], "a copy of the network's");
+        assert_eq!(
+            receive(&mut forwarded, 1, &[(1, None, 0)]),
+            [0_u64; 0],
+            "a copy of the network's"
+        );
         assert_eq!(receive(&mut forwarded, 1, &[(1, None, 2)]), [1], "its answer was lost");
     }
 
@@ -186,6 +204,10 @@ mod tests {
             );
             forwarded.executed(id(seq));
         }
-        assert!(forwarded.items.len() <= 2 && forwarded.blocked.is_empty() && forwarded.waits_for.is_empty());
+        assert!(
+            forwarded.items.len() <= 2
+                && forwarded.blocked.is_empty()
+                && forwarded.waits_for.is_empty()
+        );
     }
 }

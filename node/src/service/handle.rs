@@ -82,7 +82,12 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(status: StatusSource) -> Self {
-        Self { inbox: Mutex::default(), notify: Notify::new(), in_flight: AtomicUsize::new(0), status }
+        Self {
+            inbox: Mutex::default(),
+            notify: Notify::new(),
+            in_flight: AtomicUsize::new(0),
+            status,
+        }
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {

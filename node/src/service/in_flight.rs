@@ -191,7 +191,8 @@ impl InFlight {
 
     /// All open requests in the order in which they came.
     pub fn in_order(&self) -> Vec<RequestNumber> {
-        let immediate = self.immediate.iter().map(|(seq, entry)| (entry.arrival, Lane::Immediate, seq));
+        let immediate =
+            self.immediate.iter().map(|(seq, entry)| (entry.arrival, Lane::Immediate, seq));
         let delayed = self.delayed.iter().map(|(seq, entry)| (entry.arrival, Lane::Delayed, *seq));
         let mut all: Vec<_> = immediate.chain(delayed).collect();
         all.sort_unstable_by_key(|(arrival, ..)| *arrival);
@@ -210,7 +211,8 @@ impl InFlight {
 
     /// Requests that are due to be sent again.
     pub fn due(&self, now: Instant) -> Vec<RequestNumber> {
-        let mut due: Vec<_> = self.due.iter().take_while(|(due, _)| *due <= now).map(|(_, id)| *id).collect();
+        let mut due: Vec<_> =
+            self.due.iter().take_while(|(due, _)| *due <= now).map(|(_, id)| *id).collect();
         due.sort_unstable_by_key(|id| self.get(*id).map(|entry| entry.arrival));
         due
     }
@@ -271,7 +273,8 @@ mod tests {
         let (mut open, now) = (InFlight::default(), Instant::now());
         let second = Duration::from_secs(1);
         let join = insert(&mut open, delayed(), None, now, second * 300);
-        let ids: Vec<_> = (0..4).map(|_| insert(&mut open, immediate(), None, now, second)).collect();
+        let ids: Vec<_> =
+            (0..4).map(|_| insert(&mut open, immediate(), None, now, second)).collect();
         assert_eq!(open.acknowledged(), AcknowledgedBelow { immediate: 1, delayed: 1 });
         open.remove(ids[1]);
         assert_eq!(open.acknowledged().immediate, 1);

@@ -180,7 +180,9 @@ impl Leader {
             if count > 0 && (bytes > limits::ROUND || count >= limits::ROUND_REQUESTS) {
                 break;
             }
-            let Some(Queued { reply_to, request_id, request }) = self.queue.pop_front() else { break };
+            let Some(Queued { reply_to, request_id, request }) = self.queue.pop_front() else {
+                break;
+            };
             match request {
                 Request::Command(command) => {
                     if let ReplyTo::Own(id) = reply_to {
@@ -227,7 +229,8 @@ impl Leader {
     fn newly_acknowledged(&mut self, requests: &Requests) -> Vec<Acknowledged> {
         let own = (self.me, self.incarnation, requests.in_flight.acknowledged());
         let followers = self.followers.iter();
-        let followers = followers.map(|(node, f)| (*node, f.incarnation, f.requests.acknowledged()));
+        let followers =
+            followers.map(|(node, f)| (*node, f.incarnation, f.requests.acknowledged()));
         let mut newly = Vec::new();
         for (node, incarnation, acknowledged) in followers.chain([own]) {
             let lanes = [Lane::Immediate, Lane::Delayed];
@@ -240,8 +243,10 @@ impl Leader {
                 let gone = |lane| Acknowledged { node, incarnation, lane, below: u64::MAX };
                 newly.extend(lanes.map(gone));
             }
-            let rises = lanes.into_iter().filter(|lane| acknowledged.of(*lane) > proposed.of(*lane));
-            let rise = |lane| Acknowledged { node, incarnation, lane, below: acknowledged.of(lane) };
+            let rises =
+                lanes.into_iter().filter(|lane| acknowledged.of(*lane) > proposed.of(*lane));
+            let rise =
+                |lane| Acknowledged { node, incarnation, lane, below: acknowledged.of(lane) };
             newly.extend(rises.map(rise));
         }
         newly
@@ -281,9 +286,17 @@ impl Leader {
         Ok(())
     }
 
-    fn round_applied(&mut self, round: Round, applied: Applied, context: &mut Context<'_>, now: Instant) {
+    fn round_applied(
+        &mut self,
+        round: Round,
+        applied: Applied,
+        context: &mut Context<'_>,
+        now: Instant,
+    ) {
         let Applied { outcomes, answers, events } = applied;
-        for ((write, reply_to), decided) in round.batch.writes.iter().zip(round.writes).zip(outcomes) {
+        for ((write, reply_to), decided) in
+            round.batch.writes.iter().zip(round.writes).zip(outcomes)
+        {
             if matches!(write.command, Command::NewCoordinator { .. }) {
                 context.machine.read(|state| self.coordinator.start(state, now));
             }
@@ -361,7 +374,13 @@ impl Leader {
         }
     }
 
-    fn reply_to_peer(&mut self, node: NodeId, incarnation: u64, id: RequestNumber, reply: ForwardReply) {
+    fn reply_to_peer(
+        &mut self,
+        node: NodeId,
+        incarnation: u64,
+        id: RequestNumber,
+        reply: ForwardReply,
+    ) {
         let follower = self.followers.get_mut(&node).filter(|f| f.incarnation == incarnation);
         if let Some(follower) = follower {
             follower.requests.executed(id);
@@ -402,11 +421,16 @@ struct Contents {
     positions: Vec<usize>,
 }
 
-fn tell_served(machine: &StateMachine, reads: &[(ReplyTo, Query, Option<RequestId>)], answers: &[Answered]) {
+fn tell_served(
+    machine: &StateMachine,
+    reads: &[(ReplyTo, Query, Option<RequestId>)],
+    answers: &[Answered],
+) {
     observe::report(|observer| {
         let applied = machine.applied().map_or(0, |id| id.index());
         for ((_, query, _), answer) in reads.iter().zip(answers) {
-            if let (Some(Heartbeat { group, member: Some(member), .. }), Ok(_)) = (query.heartbeat(), answer)
+            if let (Some(Heartbeat { group, member: Some(member), .. }), Ok(_)) =
+                (query.heartbeat(), answer)
             {
                 observer.served(group, member, applied);
             }

@@ -308,7 +308,8 @@ impl Service {
         let Received { from, incarnation, message } = received;
         match message {
             // What an incarnation before this one asked was lost with it.
-            Message::Response(to, ..) | Message::ForwardReplies(to, _) if to != self.incarnation => {}
+            Message::Response(to, ..) | Message::ForwardReplies(to, _)
+                if to != self.incarnation => {}
             Message::Response(_, number, response) => self.peers.respond(number, response),
             Message::Request(number, request) => {
                 if let Some(running) = &self.raft {

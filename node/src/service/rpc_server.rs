@@ -19,12 +19,21 @@ pub(super) struct RpcServer {
 impl RpcServer {
     /// Answers a request that the peer `from` made in its incarnation `incarnation`. Runs until Raft has answered:
     /// call it in a task of its own.
-    pub(super) async fn serve(self, from: NodeId, incarnation: u64, number: u64, request: RpcRequest) {
+    pub(super) async fn serve(
+        self,
+        from: NodeId,
+        incarnation: u64,
+        number: u64,
+        request: RpcRequest,
+    ) {
         let raft = &self.raft;
         let response = match request {
             RpcRequest::Append(round_trip_ms, request) => {
                 self.peers.told(round_trip_ms);
-                raft.append_entries(request).await.map(RpcResponse::Append).map_err(|e| e.to_string())
+                raft.append_entries(request)
+                    .await
+                    .map(RpcResponse::Append)
+                    .map_err(|e| e.to_string())
             }
             RpcRequest::Vote(request) => {
                 raft.vote(request).await.map(RpcResponse::Vote).map_err(|e| e.to_string())
@@ -42,7 +51,8 @@ impl RpcServer {
     }
 
     async fn install(&self, from: NodeId, chunk: SnapshotChunk) -> Result<RpcResponse, String> {
-        let received = self.incoming.lock().unwrap_or_else(PoisonError::into_inner).take(from, &chunk);
+        let received =
+            self.incoming.lock().unwrap_or_else(PoisonError::into_inner).take(from, &chunk);
         match received {
             Received::Part(received) => Ok(RpcResponse::ChunkReceived { received }),
             Received::Whole(bytes) => {

@@ -18,11 +18,17 @@ fn a_follower_that_was_cut_off_catches_up_by_snapshot() {
     let (mut sent, mut answered) = (0, 0);
     while answered < SENDS {
         while sent < SENDS && sent - answered < WINDOW {
-            cluster.send(leader, json!({"type": "send", "key": (sent % KEYS).to_string(), "msg": sent}));
+            cluster.send(
+                leader,
+                json!({"type": "send", "key": (sent % KEYS).to_string(), "msg": sent}),
+            );
             sent += 1;
         }
         let reply = cluster.reply();
-        assert_eq!((&reply["type"], &reply["offset"]), (&json!("send_ok"), &json!(answered / KEYS)));
+        assert_eq!(
+            (&reply["type"], &reply["offset"]),
+            (&json!("send_ok"), &json!(answered / KEYS))
+        );
         answered += 1;
     }
     let status = cluster.ask(leader, json!({"type": "cluster_status"}));
@@ -70,8 +76,7 @@ fn requests_pipelined_through_a_follower_are_answered_in_order() {
     let mut expected = Vec::new();
     for i in 0..500_u64 {
         let offset = i + 1;
-        let commit =
-            json!({"type": "commit_offset", "group": "g", "topic": "t", "partition": 0, "offset": offset});
+        let commit = json!({"type": "commit_offset", "group": "g", "topic": "t", "partition": 0, "offset": offset});
         expected.push((cluster.send(follower, commit), None));
         let fetch = json!({"type": "fetch_offset", "group": "g", "topic": "t", "partition": 0});
         expected.push((cluster.send(follower, fetch), Some(offset)));
@@ -89,7 +94,10 @@ fn a_node_that_comes_back_without_its_memory_is_not_taken_for_the_one_that_had_i
     let mut cluster = Cluster::start(3, &[]);
     let leader = cluster.leader();
     let victim = (leader + 1) % 3;
-    assert_eq!(cluster.ask(leader, json!({"type": "write", "key": 1, "value": 1}))["type"], "write_ok");
+    assert_eq!(
+        cluster.ask(leader, json!({"type": "write", "key": 1, "value": 1}))["type"],
+        "write_ok"
+    );
     // Its first life has been heard.
     assert_eq!(cluster.ask(victim, json!({"type": "read", "key": 1}))["value"], 1);
     cluster.restart(victim);

@@ -41,8 +41,7 @@ fn a_thin_group_walks_through_every_node() {
     for strategy in ["range", "cooperative-sticky"] {
         let mut round = Round::start();
         let subscribe = |consumer: &str| json!({"type": "subscribe", "group": "g", "consumer": consumer, "strategy": strategy});
-        let poll =
-            |consumer: &str| json!({"type": "poll", "group": "g", "consumer": consumer, "max_messages": 100});
+        let poll = |consumer: &str| json!({"type": "poll", "group": "g", "consumer": consumer, "max_messages": 100});
         round.ok(json!({"type": "create_topic", "topic": "default", "partitions": 4}));
         for i in 0..8 {
             round.ok(json!({"type": "send", "message": i}));
@@ -79,7 +78,10 @@ fn a_thin_group_walks_through_every_node() {
         let commit = |consumer: &str, partition: &Value, generation: &Value| json!({"type": "commit", "group": "g", "consumer": consumer, "partition": partition, "offset": 2, "generation": generation});
         round.ok(commit("a", &of_a, &generation));
         round.refused(commit("stranger", &of_a, &generation), "UNKNOWN_MEMBER_ID");
-        round.refused(commit("a", &of_a, &json!(generation.as_i64().map(|g| g - 1))), "ILLEGAL_GENERATION");
+        round.refused(
+            commit("a", &of_a, &json!(generation.as_i64().map(|g| g - 1))),
+            "ILLEGAL_GENERATION",
+        );
         round.refused(commit("a", &of_b, &generation), "REBALANCE_IN_PROGRESS");
 
         let described: Vec<Value> = (0..3)
@@ -91,9 +93,15 @@ fn a_thin_group_walks_through_every_node() {
                 reply
             })
             .collect();
-        assert!(described.iter().all(|d| *d == described[0]), "every node tells the same: {described:?}");
-        let offset =
-            described[0]["offsets"].as_array().expect("offsets").iter().find(|o| o["partition"] == of_a);
+        assert!(
+            described.iter().all(|d| *d == described[0]),
+            "every node tells the same: {described:?}"
+        );
+        let offset = described[0]["offsets"]
+            .as_array()
+            .expect("offsets")
+            .iter()
+            .find(|o| o["partition"] == of_a);
         let offset = offset.expect("the partition is described");
         assert_eq!(
             (&offset["committed"], &offset["lag"], &offset["member_id"]),
@@ -129,11 +137,16 @@ fn a_classic_group_learns_of_a_rebalance_by_heartbeat_through_every_node() {
     round.turn += 1;
     let rejoined = round.cluster.send(round.turn % 3, join(&a));
     let replies = [round.cluster.reply(), round.cluster.reply()];
-    let of =
-        |msg_id: u64| replies.iter().find(|r| r["in_reply_to"] == msg_id).expect("both are answered").clone();
+    let of = |msg_id: u64| {
+        replies.iter().find(|r| r["in_reply_to"] == msg_id).expect("both are answered").clone()
+    };
     let b = of(waiting)["member_id"].clone();
     assert_eq!(of(waiting)["generation"], 2);
-    assert_eq!(of(rejoined)["members"].as_array().map(Vec::len), Some(2), "the leader is told of both");
+    assert_eq!(
+        of(rejoined)["members"].as_array().map(Vec::len),
+        Some(2),
+        "the leader is told of both"
+    );
 
     // The leader syncs without assignments: the coordinator runs the elected strategy.
     let synced = [round.ok(sync(&a, 2)), round.ok(sync(&b, 2))];

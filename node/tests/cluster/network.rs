@@ -61,7 +61,8 @@ impl Cluster {
     }
 
     fn initialise(&mut self, node: usize) {
-        let init = json!({"type": "init", "node_id": self.name(node), "node_ids": self.network.names});
+        let init =
+            json!({"type": "init", "node_id": self.name(node), "node_ids": self.network.names});
         assert_eq!(self.ask(node, init)["type"], "init_ok");
     }
 
@@ -106,7 +107,12 @@ impl Cluster {
     }
 
     /// Asks until the reply is as wanted.
-    pub fn ask_until(&mut self, node: usize, body: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub fn ask_until(
+        &mut self,
+        node: usize,
+        body: &Value,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         let begun = Instant::now();
         loop {
             let reply = self.ask(node, body.clone());
@@ -122,7 +128,8 @@ impl Cluster {
     pub fn leader(&mut self) -> usize {
         let reply = self.ask(0, json!({"type": "list_topics"}));
         assert_eq!(reply["type"], "list_topics_ok", "{reply}");
-        let reply = self.ask_until(0, &json!({"type": "cluster_status"}), |reply| !reply["leader"].is_null());
+        let reply = self
+            .ask_until(0, &json!({"type": "cluster_status"}), |reply| !reply["leader"].is_null());
         self.network.names.iter().position(|name| reply["leader"] == **name).expect("a node leads")
     }
 
@@ -145,7 +152,8 @@ impl Cluster {
     pub fn peak_memory_kib(&self, node: usize) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.children[node].id()));
         let status = status.expect("the node lives");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
         line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
     }
 

@@ -105,7 +105,8 @@ impl Cluster {
             (service, handle, connection, end)
         });
         let (service, handle, connection, end) = booted.await;
-        let earlier = self.aliases.iter().filter(|(_, name)| name.trim_end_matches('\'') == format!("i{id}"));
+        let earlier =
+            self.aliases.iter().filter(|(_, name)| name.trim_end_matches('\'') == format!("i{id}"));
         let alias = format!("i{id}{}", "'".repeat(earlier.count()));
         self.aliases.push((format!("{:x}", end.incarnation), alias));
         // It ends with its machine.
@@ -168,7 +169,9 @@ impl Cluster {
         self.names.insert((id, process.end.incarnation, request_number), name.clone());
         self.asked.insert((id, number), (client.to_owned(), name.clone()));
         let connection = &process.connection;
-        node.host.scope(async { connection.submit(at as u64, number, request, Instant::now()) }).await;
+        node.host
+            .scope(async { connection.submit(at as u64, number, request, Instant::now()) })
+            .await;
         name
     }
 
@@ -267,7 +270,10 @@ impl Cluster {
     }
 
     fn name(&self, node: NodeId, incarnation: u64, number: RequestNumber) -> String {
-        self.names.get(&(node, incarnation, number)).cloned().unwrap_or_else(|| format!("{number:?}"))
+        self.names
+            .get(&(node, incarnation, number))
+            .cloned()
+            .unwrap_or_else(|| format!("{number:?}"))
     }
 
     /// A message as a line; `None` for Raft's own where they are not told.

@@ -8,10 +8,16 @@ mod cluster;
 mod network;
 mod script;
 #[path = "../../../raft-store/state-machine/tests/support/show.rs"]
-#[allow(dead_code, reason = "the words of the state machine's traces, of which a service says a part")]
+#[allow(
+    dead_code,
+    reason = "the words of the state machine's traces, of which a service says a part"
+)]
 mod show;
 #[path = "../../../raft-store/state-machine/tests/support/words.rs"]
-#[allow(dead_code, reason = "the words of the state machine's traces, of which a service hears a part")]
+#[allow(
+    dead_code,
+    reason = "the words of the state machine's traces, of which a service hears a part"
+)]
 mod words;
 
 use std::path::PathBuf;
@@ -20,8 +26,10 @@ use std::{env, fs};
 #[test]
 fn every_trace_is_as_it_was_judged() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("traces");
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(&folder).expect("traces/").map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
+        .expect("traces/")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     files.sort();
     assert!(files.len() >= 20, "the traces were found");
     let update = env::var_os("UPDATE_TRACES").is_some();
@@ -29,7 +37,10 @@ fn every_trace_is_as_it_was_judged() {
     for file in files {
         let name = file.file_name().expect("a file").to_string_lossy().into_owned();
         let before = fs::read_to_string(&file).expect("a trace");
-        assert!(before.starts_with("# "), "{name} begins with the sentence that says why it exists");
+        assert!(
+            before.starts_with("# "),
+            "{name} begins with the sentence that says why it exists"
+        );
         let after = script::run(&before);
         if update {
             fs::write(&file, after).expect("the trace is written");

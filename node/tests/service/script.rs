@@ -39,13 +39,15 @@ const FIRST_ELECTION: Duration = Duration::from_secs(5);
 /// Runs a trace: blocks of comments and lines, each followed by `---` and what happened; a blank line ends a block. The
 /// result is the same trace with the output as it is now.
 pub fn run(trace: &str) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(run_blocks(trace))
 }
 
 async fn run_blocks(trace: &str) -> String {
     let (mut cluster, mut out) = (None, String::new());
-    for block in trace.split("\n\n").map(|block| block.trim_matches('\n')).filter(|b| !b.is_empty()) {
+    for block in trace.split("\n\n").map(|block| block.trim_matches('\n')).filter(|b| !b.is_empty())
+    {
         let lines: Vec<&str> = block.lines().take_while(|line| *line != "---").collect();
         if !out.is_empty() {
             out.push('\n');
@@ -84,8 +86,9 @@ async fn say(cluster: &mut Option<Cluster>, line: &str) -> String {
     if muted {
         return String::new();
     }
-    let named =
-        printed.pop_if(|line| line.starts_with('(')).map_or_else(String::new, |name| format!("  {name}"));
+    let named = printed
+        .pop_if(|line| line.starts_with('('))
+        .map_or_else(String::new, |name| format!("  {name}"));
     printed.splice(0..0, happened);
     let mut out = format!("> {line}{named}\n");
     for line in printed {
@@ -98,11 +101,13 @@ async fn say(cluster: &mut Option<Cluster>, line: &str) -> String {
 async fn start(line: &str) -> Cluster {
     let value = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name));
     let nodes = value("nodes=").map_or(3, |nodes| nodes.parse().expect("a number of nodes"));
-    let flags: Vec<&str> = value("flags=").map(|flags| flags.split(',').collect()).unwrap_or_default();
+    let flags: Vec<&str> =
+        value("flags=").map(|flags| flags.split(',').collect()).unwrap_or_default();
     let mut cluster = Cluster::start(nodes, &flags).await;
     // Only n1 stands for election, so that it is the first leader in every trace.
     let others = (2..=nodes).flat_map(|from| (1..=nodes).map(move |to| (from, to)));
-    let silent = |(from, to)| Rule { from, to, kind: "raft_pre_vote".to_owned(), count: None, hold: false };
+    let silent =
+        |(from, to)| Rule { from, to, kind: "raft_pre_vote".to_owned(), count: None, hold: false };
     cluster.network().lock().rules.extend(others.map(silent));
     let all_know = |cluster: &Cluster| (1..=nodes).all(|id| cluster.status(id).leader.is_some());
     let mut waited = Duration::ZERO;
@@ -159,16 +164,21 @@ async fn act(cluster: &mut Cluster, line: &str) -> Vec<String> {
         ["raft", how] => cluster.show_raft = *how == "on",
         ["status", name] => {
             let status = cluster.status(node(name));
-            let leader = status.leader.map_or_else(|| "-".to_owned(), |leader| format!("n{leader}"));
-            let index = |index: Option<u64>| index.map_or_else(|| "-".to_owned(), |i| i.to_string());
+            let leader =
+                status.leader.map_or_else(|| "-".to_owned(), |leader| format!("n{leader}"));
+            let index =
+                |index: Option<u64>| index.map_or_else(|| "-".to_owned(), |i| i.to_string());
             let (applied, snapshot) = (index(status.applied_index), index(status.snapshot_index));
             let term = status.term;
-            printed.push(format!("leader={leader} term={term} applied={applied} snapshot={snapshot}"));
+            printed
+                .push(format!("leader={leader} term={term} applied={applied} snapshot={snapshot}"));
         }
         ["group", name, group] => {
             let id = GroupId::from(*group);
             printed.push(cluster.state(node(name), |state| {
-                state.group(&id).map_or_else(|| "no such group".to_owned(), |g| show::group(group, g))
+                state
+                    .group(&id)
+                    .map_or_else(|| "no such group".to_owned(), |g| show::group(group, g))
             }));
         }
         [name, client, request @ ..] => {

@@ -207,7 +207,8 @@ impl Node {
 
     /// What it has written on standard error so far.
     pub fn stderr(&self) -> String {
-        String::from_utf8_lossy(&self.stderr.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        String::from_utf8_lossy(&self.stderr.lock().unwrap_or_else(PoisonError::into_inner))
+            .into_owned()
     }
 
     /// Waits until standard error has what is looked for.
@@ -254,9 +255,12 @@ impl Node {
 
     /// Plays a dialogue; see the [module](self).
     pub fn play(&mut self, script: &str) {
-        for step in script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        for step in
+            script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
             let mut words = step.splitn(3, ' ');
-            let (Some(client), Some(way), Some(text)) = (words.next(), words.next(), words.next()) else {
+            let (Some(client), Some(way), Some(text)) = (words.next(), words.next(), words.next())
+            else {
                 panic!("not a step: {step}");
             };
             match way {
@@ -272,21 +276,28 @@ impl Node {
     fn expect(&mut self, client: &str, expected: &str, step: &str) {
         let line = self.line_to(client);
         let msg_id = self.open.get_mut(client).and_then(VecDeque::pop_front);
-        let msg_id = msg_id.unwrap_or_else(|| panic!("{step}\n{client} has asked nothing, but: {line}"));
+        let msg_id =
+            msg_id.unwrap_or_else(|| panic!("{step}\n{client} has asked nothing, but: {line}"));
         let message: Value = serde_json::from_str(&line).expect("it was read before");
         let number = message["body"]["msg_id"].clone();
         let head = format!("\"in_reply_to\":{msg_id}");
         let expected = match expected.strip_prefix("error ") {
             Some(error) => {
                 let mut words = error.splitn(3, ' ');
-                let (code, name) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+                let (code, name) =
+                    (words.next().unwrap_or_default(), words.next().unwrap_or_default());
                 let text = &message["body"]["text"];
                 for named in words.next().unwrap_or_default().split(", ") {
                     let named = self.filled_in(named);
                     let found = text.as_str().is_some_and(|text| text.contains(&named));
-                    assert!(found, "the text should name {named}\nexpected: {step}\nfound:    {line}");
+                    assert!(
+                        found,
+                        "the text should name {named}\nexpected: {step}\nfound:    {line}"
+                    );
                 }
-                format!("{{\"type\":\"error\",{head},\"code\":{code},\"error\":\"{name}\",\"text\":{text}}}")
+                format!(
+                    "{{\"type\":\"error\",{head},\"code\":{code},\"error\":\"{name}\",\"text\":{text}}}"
+                )
             }
             None => {
                 let (kind, fields) = expected.split_once(' ').unwrap_or((expected, "{}"));
@@ -295,7 +306,8 @@ impl Node {
         };
         let body = &expected[..expected.len() - 1];
         let (src, dest) = (Value::from(self.name.as_str()), Value::from(client));
-        let expected = format!("{{\"src\":{src},\"dest\":{dest},\"body\":{body},\"msg_id\":{number}}}}}");
+        let expected =
+            format!("{{\"src\":{src},\"dest\":{dest},\"body\":{body},\"msg_id\":{number}}}}}");
         if !self.matches(&expected, &line) {
             panic!("{step}\nexpected: {expected}\nfound:    {line}\nknown: {:?}", self.known);
         }
@@ -388,7 +400,8 @@ fn split_name(text: &str) -> (&str, &str) {
 /// `echo {"echo": 1}` with another field after the type becomes `{"type":"echo",…,"echo": 1}`.
 fn body(text: &str, field: &str) -> String {
     let (kind, fields) = text.split_once(' ').unwrap_or((text, "{}"));
-    let fields = fields.trim().strip_prefix('{').unwrap_or_else(|| panic!("fields in braces: {text}"));
+    let fields =
+        fields.trim().strip_prefix('{').unwrap_or_else(|| panic!("fields in braces: {text}"));
     let comma = if fields.trim_start() == "}" { "" } else { "," };
     format!("{{\"type\":{},{field}{comma}{fields}", Value::from(kind))
 }
@@ -411,8 +424,10 @@ pub fn compact(json: &str) -> String {
 
 /// The most memory that a process has ever held, in MiB.
 pub fn peak_mib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells VmHWM");
+    let status =
+        std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells VmHWM");
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number of kB");
     kib / 1024
 }

@@ -106,7 +106,9 @@ pub fn sleep_until(deadline: Instant) -> tokio::time::Sleep {
 ///
 /// # Errors
 /// Where the work panicked.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
     if host::current().is_some() {
         return Ok(work());
     }

@@ -165,7 +165,10 @@ pub struct Sleep {
 
 impl Sleep {
     fn until(deadline: PacedInstant) -> Self {
-        Self { deadline, inner: Box::pin(tokio::time::sleep(until_look(deadline - PacedInstant::now()))) }
+        Self {
+            deadline,
+            inner: Box::pin(tokio::time::sleep(until_look(deadline - PacedInstant::now()))),
+        }
     }
 }
 
@@ -252,11 +255,17 @@ impl AsyncRuntime for PacedRuntime {
         Sleep::until(deadline)
     }
 
-    fn timeout<R, F: Future<Output = R> + OptionalSend>(duration: Duration, future: F) -> Timeout<F> {
+    fn timeout<R, F: Future<Output = R> + OptionalSend>(
+        duration: Duration,
+        future: F,
+    ) -> Timeout<F> {
         Self::timeout_at(PacedInstant::now() + duration, future)
     }
 
-    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(deadline: PacedInstant, future: F) -> Timeout<F> {
+    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(
+        deadline: PacedInstant,
+        future: F,
+    ) -> Timeout<F> {
         Timeout { future: Box::pin(future), sleep: Sleep::until(deadline) }
     }
 
@@ -313,7 +322,10 @@ mod tests {
     fn a_pace_is_never_below_the_nodes_own_time_and_stretches_by_rounding_up() {
         assert_eq!(Pace::from_thousandths(3), Pace::NORMAL);
         assert_eq!(Pace::NORMAL.stretch(Duration::from_nanos(7)), Duration::from_nanos(7));
-        assert_eq!(Pace::from_thousandths(1_001).stretch(Duration::from_nanos(1)), Duration::from_nanos(2));
+        assert_eq!(
+            Pace::from_thousandths(1_001).stretch(Duration::from_nanos(1)),
+            Duration::from_nanos(2)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -343,7 +355,8 @@ mod tests {
         slow.scope(async { set_pace(Pace::from_thousandths(3_000)) }).await;
         let timed_out = slow.scope(async {
             let begun = tokio::time::Instant::now();
-            let ended = PacedRuntime::timeout(Duration::from_secs(1), std::future::pending::<()>()).await;
+            let ended =
+                PacedRuntime::timeout(Duration::from_secs(1), std::future::pending::<()>()).await;
             ended.expect_err("it never ends");
             tokio::time::Instant::now() - begun
         });

@@ -210,7 +210,10 @@ fn batch_instead(state: &State, batch: &Batch) -> Option<Batch> {
         return Some(forgetful(state, batch));
     }
     if has(Flaw::ClockInApply) {
-        return Some(Batch { stamp: Stamp { now_ms: runtime::wall_ms(), ..batch.stamp }, ..batch.clone() });
+        return Some(Batch {
+            stamp: Stamp { now_ms: runtime::wall_ms(), ..batch.stamp },
+            ..batch.clone()
+        });
     }
     if has(Flaw::GenerationNotChecked) {
         let mut batch = batch.clone();
@@ -227,14 +230,21 @@ fn forgetful(state: &State, batch: &Batch) -> Batch {
     const NEWEST: u64 = 4;
     let mut batch = batch.clone();
     for write in &mut batch.writes {
-        let Some(request_id) = write.request_id.filter(|request_id| request_id.lane == Lane::Immediate)
+        let Some(request_id) =
+            write.request_id.filter(|request_id| request_id.lane == Lane::Immediate)
         else {
             continue;
         };
         let RequestId { node, incarnation, lane, seq } = request_id;
-        batch.acknowledged.push(Acknowledged { node, incarnation, lane, below: seq.saturating_sub(NEWEST) });
+        batch.acknowledged.push(Acknowledged {
+            node,
+            incarnation,
+            lane,
+            below: seq.saturating_sub(NEWEST),
+        });
         let over = |known: &Acknowledged| {
-            (known.node, known.incarnation, known.lane) == (node, incarnation, lane) && seq < known.below
+            (known.node, known.incarnation, known.lane) == (node, incarnation, lane)
+                && seq < known.below
         };
         if batch.acknowledged.iter().any(over) || state.dedup().seen(&request_id) == Seen::Over {
             write.request_id = None;
@@ -247,7 +257,10 @@ fn forgetful(state: &State, batch: &Batch) -> Batch {
 fn legitimate(state: &State, command: &mut Command) {
     let (commit, member, generation) = match command {
         Command::Offset(
-            OffsetCommand::Commit { commit, fence: Some(Fence { member_id: Some(member), generation }) }
+            OffsetCommand::Commit {
+                commit,
+                fence: Some(Fence { member_id: Some(member), generation }),
+            }
             | OffsetCommand::PollingCommit { commit, member, generation },
         ) => (commit, member, generation),
         _ => return,
@@ -281,8 +294,9 @@ fn writes_after(state: &State, batch: &Batch) -> Vec<Write> {
     }
     if has(Flaw::JoinedTwice) {
         let again = |write: &Write| {
-            let Command::Group(GroupCommand::Classic(ClassicCommand::Join { member: None, .. })) =
-                &write.command
+            let Command::Group(GroupCommand::Classic(ClassicCommand::Join {
+                member: None, ..
+            })) = &write.command
             else {
                 return None;
             };

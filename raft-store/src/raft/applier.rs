@@ -100,7 +100,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 match entry.payload {
                     EntryPayload::Blank => replica.apply_entry(id, None, false),
                     EntryPayload::Membership(membership) => {
-                        replica.membership = StoredMembershipOf::<TypeConfig>::new(Some(id), membership);
+                        replica.membership =
+                            StoredMembershipOf::<TypeConfig>::new(Some(id), membership);
                         replica.apply_entry(id, None, false)
                     }
                     EntryPayload::Normal(proposal) => {
@@ -135,7 +136,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.keep(Snapshot { meta: meta.clone(), snapshot }).await
     }
 
-    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, Arc<State>>>> {
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> io::Result<Option<SnapshotOf<TypeConfig, Arc<State>>>> {
         Ok(self.lock().snapshot.clone())
     }
 }

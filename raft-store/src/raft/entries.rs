@@ -36,7 +36,9 @@ pub(crate) struct Entries {
 impl Entries {
     /// The index of the first entry, or of the next to come.
     pub(super) fn first(&self) -> u64 {
-        self.entries.front().map_or_else(|| self.purged.map_or(0, |id| id.index() + 1), |e| e.index())
+        self.entries
+            .front()
+            .map_or_else(|| self.purged.map_or(0, |id| id.index() + 1), |e| e.index())
     }
 
     /// The last entry that was ever appended and not truncated.
@@ -97,7 +99,10 @@ impl Entries {
     }
 
     /// The entries of a range of indexes, as far as they are there.
-    pub(super) fn range<R: RangeBounds<u64>>(&self, range: &R) -> impl Iterator<Item = &EntryOf<TypeConfig>> {
+    pub(super) fn range<R: RangeBounds<u64>>(
+        &self,
+        range: &R,
+    ) -> impl Iterator<Item = &EntryOf<TypeConfig>> {
         let first = self.first();
         let len = self.entries.len() as u64;
         let start = match range.start_bound() {

@@ -100,7 +100,12 @@ pub struct Disk(Arc<Mutex<Inner>>);
 impl std::fmt::Debug for Disk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let inner = self.lock();
-        write!(f, "Disk {{ sync_takes: {:?}, unsynced: {} }}", inner.sync_takes, inner.unsynced.len())
+        write!(
+            f,
+            "Disk {{ sync_takes: {:?}, unsynced: {} }}",
+            inner.sync_takes,
+            inner.unsynced.len()
+        )
     }
 }
 
@@ -138,7 +143,11 @@ impl Disk {
     }
 
     /// Writes entries. `callback` is called when they are durable.
-    pub(crate) fn append(&self, entries: Vec<EntryOf<TypeConfig>>, callback: IOFlushed<TypeConfig>) {
+    pub(crate) fn append(
+        &self,
+        entries: Vec<EntryOf<TypeConfig>>,
+        callback: IOFlushed<TypeConfig>,
+    ) {
         self.put(Write::Append(entries), Waiter::Append(callback));
     }
 
@@ -146,7 +155,9 @@ impl Disk {
     pub(crate) async fn sync(&self, write: Write) -> io::Result<()> {
         let (sender, synced) = oneshot::channel();
         self.put(write, Waiter::Call(sender));
-        synced.await.unwrap_or_else(|_| Err(io::Error::other("the disk was opened by another process")))
+        synced
+            .await
+            .unwrap_or_else(|_| Err(io::Error::other("the disk was opened by another process")))
     }
 
     fn put(&self, write: Write, waiter: Waiter) {

@@ -91,8 +91,10 @@ impl Dedup {
     }
 
     pub(crate) fn remember(&mut self, request_id: &RequestId, decided: Decided) {
-        let numbering =
-            self.numberings.entry((request_id.node, request_id.incarnation, request_id.lane)).or_default();
+        let numbering = self
+            .numberings
+            .entry((request_id.node, request_id.incarnation, request_id.lane))
+            .or_default();
         match numbering.decided.back() {
             // Nearly always: numbers are applied in about the order in which they were given.
             Some((last, _)) if *last >= request_id.seq => {
@@ -149,11 +151,29 @@ mod tests {
         }
         assert_eq!(dedup.seen(&request_id(Lane::Immediate, 2)), Seen::Decided(&appended(2)));
         assert_eq!(dedup.seen(&request_id(Lane::Immediate, 4)), Seen::New);
-        assert_eq!(dedup.seen(&request_id(Lane::Delayed, 2)), Seen::New, "lanes are numbered apart");
-        dedup.forget_below(&Acknowledged { node: 1, incarnation: 7, lane: Lane::Immediate, below: 3 });
+        assert_eq!(
+            dedup.seen(&request_id(Lane::Delayed, 2)),
+            Seen::New,
+            "lanes are numbered apart"
+        );
+        dedup.forget_below(&Acknowledged {
+            node: 1,
+            incarnation: 7,
+            lane: Lane::Immediate,
+            below: 3,
+        });
         assert_eq!(dedup.seen(&request_id(Lane::Immediate, 2)), Seen::Over, "never applied again");
         assert_eq!(dedup.len(), 1);
-        dedup.forget_below(&Acknowledged { node: 1, incarnation: 7, lane: Lane::Immediate, below: 1 });
-        assert_eq!(dedup.seen(&request_id(Lane::Immediate, 2)), Seen::Over, "what is acknowledged stays so");
+        dedup.forget_below(&Acknowledged {
+            node: 1,
+            incarnation: 7,
+            lane: Lane::Immediate,
+            below: 1,
+        });
+        assert_eq!(
+            dedup.seen(&request_id(Lane::Immediate, 2)),
+            Seen::Over,
+            "what is acknowledged stays so"
+        );
     }
 }

@@ -21,7 +21,9 @@ impl fmt::Display for Violation {
 pub fn check(state: &State) -> Vec<Violation> {
     let mut found = Vec::new();
     for (id, group) in state.groups() {
-        found.extend(group.violations(state).into_iter().map(|v| Violation(format!("group `{id}`: {v}"))));
+        found.extend(
+            group.violations(state).into_iter().map(|v| Violation(format!("group `{id}`: {v}"))),
+        );
     }
     for (name, topic) in state.topics() {
         if topic.partitions.is_empty() {
@@ -41,7 +43,11 @@ pub fn check(state: &State) -> Vec<Violation> {
 pub fn check_step(before: &State, after: &State) -> Vec<Violation> {
     let mut found = Vec::new();
     if after.now_ms() < before.now_ms() {
-        found.push(Violation(format!("time went from {} back to {}", before.now_ms(), after.now_ms())));
+        found.push(Violation(format!(
+            "time went from {} back to {}",
+            before.now_ms(),
+            after.now_ms()
+        )));
     }
     for (id, group) in before.groups() {
         let violations = after.group(id).map_or_else(Vec::new, |now| group.step_violations(now));

@@ -48,7 +48,10 @@ impl Command {
         match self {
             Self::Offset(command) => command.heartbeat(),
             Self::Group(command) => command.heartbeat(),
-            Self::Topic(_) | Self::KeyedLog(_) | Self::Register(_) | Self::NewCoordinator { .. } => None,
+            Self::Topic(_)
+            | Self::KeyedLog(_)
+            | Self::Register(_)
+            | Self::NewCoordinator { .. } => None,
         }
     }
 
@@ -56,7 +59,12 @@ impl Command {
     /// `request_id` is the request's. A first join names nobody: it is a sign of the member that it
     /// makes, or made when it came before.
     pub fn heard_member(&self, request_id: Option<&RequestId>) -> Option<(GroupId, MemberId)> {
-        if let Self::Group(GroupCommand::Classic(ClassicCommand::Join { group, member: None, info })) = self {
+        if let Self::Group(GroupCommand::Classic(ClassicCommand::Join {
+            group,
+            member: None,
+            info,
+        })) = self
+        {
             return Some((group.clone(), member_id_for(request_id?, info.instance_id.as_ref())));
         }
         let sign = self.heartbeat()?;
@@ -125,7 +133,8 @@ mod tests {
             PollingCommand::Poll { group: "g".into(), member: "c".into(), max_messages: 1 }.into();
         let sign = poll.heartbeat().expect("a member's request");
         assert!(sign.polled && sign.member.is_some_and(|m| m.as_str() == "c"));
-        let heartbeat: Query = GroupQuery::PollingHeartbeat { group: "g".into(), member: "c".into() }.into();
+        let heartbeat: Query =
+            GroupQuery::PollingHeartbeat { group: "g".into(), member: "c".into() }.into();
         assert!(!heartbeat.heartbeat().expect("a member's request").polled);
         assert_eq!(Command::NewCoordinator { node: 1 }.heartbeat(), None);
         assert_eq!(Query::from(GroupQuery::Describe { group: "g".into() }).heartbeat(), None);
@@ -133,18 +142,24 @@ mod tests {
 
     #[test]
     fn what_was_decided_tells_who_joined_for_the_first_time() {
-        let protocol =
-            Protocol { name: "range".into(), topics: Vec::new(), owned: Vec::new(), generation: None };
+        let protocol = Protocol {
+            name: "range".into(),
+            topics: Vec::new(),
+            owned: Vec::new(),
+            generation: None,
+        };
         let info = JoinInfo {
             instance_id: Some("i".into()),
             session_timeout_ms: 10_000,
             rebalance_timeout_ms: 10_000,
             protocols: vec![protocol],
         };
-        let command: Command = ClassicCommand::Join { group: "g".into(), member: None, info }.into();
+        let command: Command =
+            ClassicCommand::Join { group: "g".into(), member: None, info }.into();
         let sign = command.heartbeat().expect("a member's request");
         assert_eq!(sign.member, None);
-        let request_id = Some(RequestId { node: 3, incarnation: 0x1f, lane: Lane::Delayed, seq: 7 });
+        let request_id =
+            Some(RequestId { node: 3, incarnation: 0x1f, lane: Lane::Delayed, seq: 7 });
         let retry_shows = command.heard_member(request_id.as_ref());
         let expected = Some(("g".into(), "i-3-1f-7".into()));
         assert_eq!(retry_shows, expected, "a retry of the join is its member's sign");

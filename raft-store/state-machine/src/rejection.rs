@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ids::{
-    Generation, GroupId, InstanceId, MemberId, Offset, PartitionId, ProtocolName, TopicName, TopicPartition,
+    Generation, GroupId, InstanceId, MemberId, Offset, PartitionId, ProtocolName, TopicName,
+    TopicPartition,
 };
 
 /// Why a command or query was refused. Nothing has changed.

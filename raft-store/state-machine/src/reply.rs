@@ -67,7 +67,11 @@ impl Decision {
             Self::Delayed { member } => Some(member),
             Self::Reply(Reply::Group(reply)) => reply.member(),
             Self::Reply(
-                Reply::Done | Reply::Topic(_) | Reply::KeyedLog(_) | Reply::Register(_) | Reply::Offset(_),
+                Reply::Done
+                | Reply::Topic(_)
+                | Reply::KeyedLog(_)
+                | Reply::Register(_)
+                | Reply::Offset(_),
             ) => None,
         }
     }

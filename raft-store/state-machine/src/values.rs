@@ -38,7 +38,9 @@ impl StoredBatch {
 pub type TopicPartitions = Vec<(TopicName, Vec<PartitionId>)>;
 
 /// Partitions in ascending order, put together by topic.
-pub(crate) fn by_topic<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> TopicPartitions {
+pub(crate) fn by_topic<'a>(
+    partitions: impl IntoIterator<Item = &'a TopicPartition>,
+) -> TopicPartitions {
     let mut found: TopicPartitions = Vec::new();
     for TopicPartition { topic, partition } in partitions {
         match found.last_mut() {
@@ -52,7 +54,9 @@ pub(crate) fn by_topic<'a>(partitions: impl IntoIterator<Item = &'a TopicPartiti
 /// The partitions of a list by topic, one by one.
 pub(crate) fn each(partitions: &TopicPartitions) -> impl Iterator<Item = TopicPartition> + '_ {
     partitions.iter().flat_map(|(topic, of_topic)| {
-        of_topic.iter().map(|partition| TopicPartition { topic: topic.clone(), partition: *partition })
+        of_topic
+            .iter()
+            .map(|partition| TopicPartition { topic: topic.clone(), partition: *partition })
     })
 }
 

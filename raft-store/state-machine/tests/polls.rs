@@ -18,8 +18,10 @@ fn apply(state: &mut State, command: Command) -> Decided {
 }
 
 fn poll(state: &mut State, max_messages: u32) -> PollingReply {
-    let mut outcome =
-        apply(state, PollingCommand::Poll { group: "g".into(), member: "c".into(), max_messages }.into());
+    let mut outcome = apply(
+        state,
+        PollingCommand::Poll { group: "g".into(), member: "c".into(), max_messages }.into(),
+    );
     state.fill(&mut outcome);
     match outcome {
         Ok(Decision::Reply(Reply::Group(GroupReply::Polling(reply)))) => reply,
@@ -30,7 +32,8 @@ fn poll(state: &mut State, max_messages: u32) -> PollingReply {
 /// A group whose only consumer reads a topic with these batches: partition, records, bytes.
 fn world(batches: &[(u32, u32, usize)]) -> State {
     let mut state = State::default();
-    apply(&mut state, TopicCommand::Create { topic: "t".into(), partitions: 3 }.into()).expect("a new topic");
+    apply(&mut state, TopicCommand::Create { topic: "t".into(), partitions: 3 }.into())
+        .expect("a new topic");
     for (partition, count, len) in batches {
         let command = TopicCommand::Produce {
             topic: "t".into(),
@@ -81,7 +84,10 @@ fn drain(state: &mut State, max_messages: u32) -> Vec<u64> {
             let first = found.first().expect("a span has records");
             let last = found.last().expect("a span has records");
             assert!(first.base_offset <= span.from, "all of the span is there");
-            assert!(last.base_offset + u64::from(last.count) >= span.to, "all of the span is there");
+            assert!(
+                last.base_offset + u64::from(last.count) >= span.to,
+                "all of the span is there"
+            );
             handed += span.to - span.from;
         }
         assert!(handed <= u64::from(max_messages));
@@ -111,7 +117,9 @@ fn a_batch_of_several_records_is_cut_by_offsets() {
 #[test]
 fn a_poll_for_no_records_tells_where_the_consumer_stands() {
     let mut state = world(&[(0, 1, 1)]);
-    let PollingReply::Polled { view, spans, records } = poll(&mut state, 0) else { panic!("no records") };
+    let PollingReply::Polled { view, spans, records } = poll(&mut state, 0) else {
+        panic!("no records")
+    };
     assert!(spans.is_empty() && records.is_empty());
     assert_eq!(view.assignment, [("t".into(), vec![0, 1, 2])]);
 }

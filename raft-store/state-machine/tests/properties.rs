@@ -52,8 +52,9 @@ impl Run {
             Said::InitialDelay(ms) => self.world.stamp.limits.initial_rebalance_delay_ms = ms,
             Said::Acknowledged(back) => {
                 let below = self.seq.saturating_sub(back);
-                let acknowledged =
-                    [Lane::Immediate, Lane::Delayed].map(|lane| ops::acknowledged(lane, below)).to_vec();
+                let acknowledged = [Lane::Immediate, Lane::Delayed]
+                    .map(|lane| ops::acknowledged(lane, below))
+                    .to_vec();
                 let batch = Batch { stamp: self.world.stamp, acknowledged, writes: Vec::new() };
                 self.world.state.begin(&batch);
                 self.waiting.retain(|request_id| request_id.seq >= below);
@@ -62,7 +63,9 @@ impl Run {
             }
             Said::Retry(back) => {
                 let earlier: Vec<_> = self.said.iter().flat_map(|b| &b.writes).collect();
-                if let Some(write) = earlier.iter().rev().nth(back).filter(|w| w.request_id.is_some()) {
+                if let Some(write) =
+                    earlier.iter().rev().nth(back).filter(|w| w.request_id.is_some())
+                {
                     self.retry(&(*write).clone());
                 }
             }
@@ -94,7 +97,11 @@ impl Run {
         if write.request_id.is_some() {
             self.retry(&write);
         }
-        self.said.push(Batch { stamp: self.world.stamp, acknowledged: Vec::new(), writes: vec![write] });
+        self.said.push(Batch {
+            stamp: self.world.stamp,
+            acknowledged: Vec::new(),
+            writes: vec![write],
+        });
         self.outcomes.push(Some(outcome.clone()));
         outcome
     }
@@ -131,14 +138,17 @@ impl Run {
             self.reads(member, view);
         }
         let fenced = match &write.command {
-            Command::Offset(OffsetCommand::PollingCommit { commit, member, .. }) => Some((commit, member)),
+            Command::Offset(OffsetCommand::PollingCommit { commit, member, .. }) => {
+                Some((commit, member))
+            }
             Command::Offset(OffsetCommand::Commit { commit, fence }) => {
                 fence.as_ref().and_then(|f| f.member_id.as_ref()).map(|member| (commit, member))
             }
             _ => None,
         };
         if let (Ok(_), Some((commit, member))) = (outcome, fenced) {
-            let partition = TopicPartition { topic: commit.topic.clone(), partition: commit.partition };
+            let partition =
+                TopicPartition { topic: commit.topic.clone(), partition: commit.partition };
             let group = before.group(&commit.group).expect("a member is in a group");
             match &group.membership {
                 Membership::Polling(polling) => {
@@ -157,7 +167,8 @@ impl Run {
     /// The requests that the state will answer.
     fn delayed(&self) -> BTreeSet<RequestId> {
         let classic = self.world.state.group(&ops::group()).and_then(|g| g.membership.classic());
-        let waits = classic.into_iter().flat_map(|c| c.members.values()).filter_map(|m| m.delayed.as_ref());
+        let waits =
+            classic.into_iter().flat_map(|c| c.members.values()).filter_map(|m| m.delayed.as_ref());
         waits.filter_map(|w| w.request_id).collect()
     }
 
@@ -195,8 +206,11 @@ impl Run {
                 );
             }
             let group = self.world.state.group(&ops::group());
-            let over: Vec<Deadline> =
-                group.map_or_else(Vec::new, |g| g.deadlines()).into_iter().map(|(d, _)| d).collect();
+            let over: Vec<Deadline> = group
+                .map_or_else(Vec::new, |g| g.deadlines())
+                .into_iter()
+                .map(|(d, _)| d)
+                .collect();
             for deadline in over {
                 let expires = match &deadline {
                     Deadline::Session { member } | Deadline::PollInterval { member } => {
@@ -204,16 +218,20 @@ impl Run {
                     }
                     Deadline::Revocation { member, .. } => silent(member),
                     // Only when everyone who is there had the time to do its part.
-                    Deadline::Rebalance { .. } | Deadline::Sync { .. } | Deadline::InitialDelay { .. } => {
-                        round % 4 == 3
-                    }
+                    Deadline::Rebalance { .. }
+                    | Deadline::Sync { .. }
+                    | Deadline::InitialDelay { .. } => round % 4 == 3,
                 };
                 if expires {
                     self.say(GroupCommand::Expire { group: ops::group(), deadline }.into())
                         .expect("never refused");
                 }
             }
-            if round % 8 == 7 && round < 32 && self.state() == GroupState::Stable && !self.is_complete() {
+            if round % 8 == 7
+                && round < 32
+                && self.state() == GroupState::Stable
+                && !self.is_complete()
+            {
                 // Cooperative and classic: what was withheld is handed out in the next round.
                 if let Some(command) = ops::second_round(&self.world.state) {
                     drop(self.say(command));
@@ -225,7 +243,9 @@ impl Run {
     fn is_away(&self, member: &MemberId) -> bool {
         let group = self.world.state.group(&ops::group());
         match group.map(|g| &g.membership) {
-            Some(Membership::Polling(polling)) => polling.members.get(member).is_some_and(|m| m.away),
+            Some(Membership::Polling(polling)) => {
+                polling.members.get(member).is_some_and(|m| m.away)
+            }
             Some(Membership::Classic(classic)) => classic.away.contains(member),
             Some(Membership::Simple | Membership::Declared(_)) | None => false,
         }
@@ -237,8 +257,10 @@ impl Run {
         let (topics, assigned): (Vec<_>, Vec<_>) = match &group.membership {
             Membership::Simple | Membership::Declared(_) => return Default::default(),
             Membership::Polling(polling) => {
-                let held =
-                    polling.members.iter().map(|(id, m)| (id.clone(), m.assigned.keys().cloned().collect()));
+                let held = polling
+                    .members
+                    .iter()
+                    .map(|(id, m)| (id.clone(), m.assigned.keys().cloned().collect()));
                 (polling.subscribed.keys().cloned().collect(), held.collect())
             }
             Membership::Classic(classic) => {
@@ -279,13 +301,20 @@ impl Run {
                 polling.members.values().map(|m| &m.topics).collect::<BTreeSet<_>>().len() == 1
             }
             Membership::Classic(classic) => {
-                classic.members.values().map(|m| classic.topics_of(m)).collect::<BTreeSet<_>>().len() == 1
+                classic
+                    .members
+                    .values()
+                    .map(|m| classic.topics_of(m))
+                    .collect::<BTreeSet<_>>()
+                    .len()
+                    == 1
             }
             Membership::Simple | Membership::Declared(_) => false,
         };
         if one_topic && equal {
             let sizes: Vec<_> = assigned.iter().map(|(_, owned)| owned.len()).collect();
-            let (least, most) = (sizes.iter().min().expect("members"), sizes.iter().max().expect("members"));
+            let (least, most) =
+                (sizes.iter().min().expect("members"), sizes.iter().max().expect("members"));
             assert!(most - least <= 1, "{assigned:?}");
         }
     }
@@ -299,7 +328,11 @@ fn replay(run: &Run, snapshot_after: usize) -> State {
             let bytes = postcard::to_stdvec(&state).expect("a state is written");
             let restored: State = postcard::from_bytes(&bytes).expect("and read");
             assert_eq!(restored, state);
-            assert_eq!(postcard::to_stdvec(&restored).expect("written again"), bytes, "every byte is kept");
+            assert_eq!(
+                postcard::to_stdvec(&restored).expect("written again"),
+                bytes,
+                "every byte is kept"
+            );
             state = restored;
         }
         state.begin(batch);

@@ -64,9 +64,12 @@ impl Deployment {
     /// `stopped`, and its own polls are not counted.
     fn all_poll(&mut self, restarts: Option<usize>, stopped: bool) {
         for i in (0..MEMBERS).filter(|i| !(stopped && Some(*i) == restarts)) {
-            let poll = PollingCommand::Poll { group: ops::group(), member: name(i), max_messages: 1 };
-            let Decision::Reply(Reply::Group(GroupReply::Polling(PollingReply::Polled { spans, .. }))) =
-                self.say(poll)
+            let poll =
+                PollingCommand::Poll { group: ops::group(), member: name(i), max_messages: 1 };
+            let Decision::Reply(Reply::Group(GroupReply::Polling(PollingReply::Polled {
+                spans,
+                ..
+            }))) = self.say(poll)
             else {
                 panic!("a poll");
             };
@@ -94,7 +97,11 @@ impl Deployment {
         let before = d.rebalances();
         d.paused_polls = 0;
         for i in 0..MEMBERS {
-            d.say(PollingCommand::Unsubscribe { group: ops::group(), member: name(i), permanent: false });
+            d.say(PollingCommand::Unsubscribe {
+                group: ops::group(),
+                member: name(i),
+                permanent: false,
+            });
             (0..3).for_each(|_| d.all_poll(Some(i), true));
             d.subscribe(i);
             (0..3).for_each(|_| d.all_poll(Some(i), false));

@@ -14,8 +14,10 @@ use support::script::World;
 #[test]
 fn every_trace_is_as_it_was_judged() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("traces");
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(&folder).expect("traces/").map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
+        .expect("traces/")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     files.sort();
     assert!(files.len() > 10, "the traces were found");
     let update = env::var_os("UPDATE_TRACES").is_some();
@@ -23,7 +25,10 @@ fn every_trace_is_as_it_was_judged() {
     for file in files {
         let name = file.file_name().expect("a file").to_string_lossy().into_owned();
         let before = fs::read_to_string(&file).expect("a trace");
-        assert!(before.starts_with("# "), "{name} begins with the sentence that says why it exists");
+        assert!(
+            before.starts_with("# "),
+            "{name} begins with the sentence that says why it exists"
+        );
         let after = World::run(&before);
         if update {
             fs::write(&file, after).expect("the trace is written");

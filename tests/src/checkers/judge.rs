@@ -60,7 +60,10 @@ impl Judgement {
         let (valid, unjudged) = (self.valid(), self.not_judged().count());
         match self.exit_code() {
             1 => {
-                format!("anomaly: {} ({valid} properties hold, {unjudged} not judged)", anomalies.join(", "))
+                format!(
+                    "anomaly: {} ({valid} properties hold, {unjudged} not judged)",
+                    anomalies.join(", ")
+                )
             }
             2 => "not judged: no checker found anything to judge in this history".to_owned(),
             _ => format!("valid: {valid} properties hold, {unjudged} not judged"),

@@ -76,7 +76,8 @@ pub fn split(history: &History) -> Cow<'_, History> {
     if let Some(Value::Object(strategies)) = header.config.get_mut("strategies") {
         for (group, gaps) in &lives.groups {
             let Some(strategy) = strategies.get(*group).cloned() else { continue };
-            strategies.extend((1..=gaps.len()).map(|number| (life(group, number), strategy.clone())));
+            strategies
+                .extend((1..=gaps.len()).map(|number| (life(group, number), strategy.clone())));
         }
     }
     let ops = history.ops.iter().flat_map(|op| lives.copies(op)).collect();
@@ -88,7 +89,9 @@ fn gaps<'h>(history: &'h History, f: &str, of: impl Fn(&'h Value) -> Option<&'h 
     for op in history.ops.iter().filter(|op| op.f == f) {
         // There was nothing to delete: nobody says since when, so it is as good as a deletion.
         let nothing = op.outcome == Outcome::Fail && op.code == Some(20);
-        let Some(name) = of(&op.args).filter(|_| op.outcome != Outcome::Fail || nothing) else { continue };
+        let Some(name) = of(&op.args).filter(|_| op.outcome != Outcome::Fail || nothing) else {
+            continue;
+        };
         let gap = Gap { from: op.invoke_us, to: late_until(history, op), proved: !unknown(op) };
         found.entry(name).or_default().push(gap);
     }
@@ -122,7 +125,10 @@ fn place(gaps: &[Gap], op: &Op) -> Place {
 
 /// Whether an operation only looks.
 fn only_reads(op: &Op) -> bool {
-    matches!(op.f.as_str(), "fetch" | "fetch_offset" | "describe_group" | "list_topics" | "list_groups")
+    matches!(
+        op.f.as_str(),
+        "fetch" | "fetch_offset" | "describe_group" | "list_topics" | "list_groups"
+    )
 }
 
 /// The topic that the arguments of a request name, also where it is the default one.
@@ -175,7 +181,9 @@ impl Lives<'_> {
             (renamed.outcome, renamed.result) = (Outcome::Info, None);
         }
         if let Some(result) = &mut renamed.result {
-            rename_told(result, &|topic| life(topic, places.get(topic).map_or(0, |place| place.first)));
+            rename_told(result, &|topic| {
+                life(topic, places.get(topic).map_or(0, |place| place.first))
+            });
         }
         self.expand_subscriptions(&mut renamed);
         let mut copies = Vec::new();
@@ -214,7 +222,8 @@ impl Lives<'_> {
     fn expand_subscriptions(&self, op: &mut Op) {
         let expand = |topics: &mut Value| {
             let Some(list) = topics.as_array_mut() else { return };
-            let names: Vec<String> = list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+            let names: Vec<String> =
+                list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
             for name in names {
                 let later = 1..=self.gaps_of_topic(&name).len();
                 list.extend(later.map(|number| Value::String(life(&name, number))));
@@ -234,8 +243,10 @@ impl Lives<'_> {
 
 /// Every topic that an answer to a member, or a description, tells of.
 fn each_told<'o>(result: &'o Value, each: &mut impl FnMut(&'o str)) {
-    let assigned = |of: &'o Value| of.get("assignment").and_then(Value::as_object).into_iter().flatten();
-    let list = |of: &'o Value, field: &str| of.get(field).and_then(Value::as_array).into_iter().flatten();
+    let assigned =
+        |of: &'o Value| of.get("assignment").and_then(Value::as_object).into_iter().flatten();
+    let list =
+        |of: &'o Value, field: &str| of.get(field).and_then(Value::as_array).into_iter().flatten();
     assigned(result).for_each(|(topic, _)| each(topic));
     for line in list(result, "records").chain(list(result, "offsets")) {
         name(line, "topic").into_iter().for_each(&mut *each);

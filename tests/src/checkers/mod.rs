@@ -133,7 +133,10 @@ pub fn all() -> Vec<&'static dyn Checker> {
 #[must_use]
 pub fn check_all(history: &History) -> Vec<(&'static str, Verdict)> {
     let lives = lives::split(history);
-    all().into_iter().map(|checker| (checker.name(), check_split(checker, history, &lives))).collect()
+    all()
+        .into_iter()
+        .map(|checker| (checker.name(), check_split(checker, history, &lives)))
+        .collect()
 }
 
 /// Judges a history by one checker.

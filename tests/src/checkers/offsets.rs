@@ -110,8 +110,8 @@ impl<'h> Register<'h> {
         if overwritten.is_none() {
             possible.values.insert(0, Vec::new());
         }
-        let first =
-            overwritten.map_or(0, |at| self.index.acked.partition_point(|(complete, _)| *complete < at));
+        let first = overwritten
+            .map_or(0, |at| self.index.acked.partition_point(|(complete, _)| *complete < at));
         let last = to.saturating_add(self.index.longest);
         let acked = self.index.acked[first..].iter().take_while(|(complete, _)| *complete <= last);
         for write in acked.map(|(_, write)| write).chain(&self.index.open) {
@@ -199,7 +199,11 @@ impl<'h> Commits<'h> {
             ("commit" | "commit_offset", Some(partition)) if op.outcome != Outcome::Fail => {
                 let Some(value) = op.args.get("offset").and_then(Value::as_i64) else { return };
                 let by = consumer(&op.args).or_else(|| name(&op.args, "member_id"));
-                self.registers.entry(slot(partition)).or_default().writes.push(Write { op, value, by });
+                self.registers.entry(slot(partition)).or_default().writes.push(Write {
+                    op,
+                    value,
+                    by,
+                });
             }
             ("fetch_offset", Some(partition)) => {
                 let Some(value) = reply.and_then(|reply| reply.get("offset")) else { return };
@@ -236,7 +240,8 @@ fn deletes(op: &Op, slot: &Slot) -> bool {
             let partitions = op.args.get("partitions").and_then(Value::as_array);
             this_group()
                 && this_topic()
-                && partitions.is_none_or(|list| list.iter().any(|p| p.as_i64() == Some(slot.partition)))
+                && partitions
+                    .is_none_or(|list| list.iter().any(|p| p.as_i64() == Some(slot.partition)))
         }
         _ => false,
     }
@@ -290,7 +295,8 @@ impl<'h> KeyCommits<'h> {
                 "list_committed_offsets" => {
                     let Some(reply) = reply else { continue };
                     let asked = op.args.get("keys").and_then(Value::as_array);
-                    let asked: BTreeSet<String> = asked.into_iter().flatten().map(key_text).collect();
+                    let asked: BTreeSet<String> =
+                        asked.into_iter().flatten().map(key_text).collect();
                     for key in asked {
                         let told = reply
                             .get("offsets")

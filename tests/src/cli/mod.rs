@@ -240,14 +240,19 @@ fn run_all(args: &RunArgs) -> ExitCode {
         });
         // An anomaly says more than a run that could not be judged.
         worst = if worst == 1 || code == 1 { 1 } else { worst.max(code) };
-        all.push(format!("{} {}", kind.name(), ["valid", "ANOMALY", "unknown"][usize::from(code.min(2))]));
+        all.push(format!(
+            "{} {}",
+            kind.name(),
+            ["valid", "ANOMALY", "unknown"][usize::from(code.min(2))]
+        ));
     }
     println!("{}", all.join(", "));
     ExitCode::from(worst)
 }
 
 fn check(file: &Path, report: Option<&Path>) -> Result<u8, Trouble> {
-    let input = File::open(file).map_err(|source| Trouble::File { path: file.to_owned(), source })?;
+    let input =
+        File::open(file).map_err(|source| Trouble::File { path: file.to_owned(), source })?;
     let history = History::read(BufReader::new(input))?;
     let judgement = judged(&history);
     if let Some(path) = report {
@@ -321,7 +326,9 @@ fn program(bin: Option<&PathBuf>) -> Result<PathBuf, Trouble> {
         return path.canonicalize().map_err(|source| Trouble::File { path: path.clone(), source });
     }
     beside("cohort").ok_or_else(|| {
-        Trouble::Use("no `cohort` beside this program: build it, or name a program with --bin".to_owned())
+        Trouble::Use(
+            "no `cohort` beside this program: build it, or name a program with --bin".to_owned(),
+        )
     })
 }
 
@@ -331,7 +338,10 @@ fn beside(name: &str) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-fn write(path: &Path, with: impl FnOnce(BufWriter<File>) -> std::io::Result<()>) -> Result<(), Trouble> {
+fn write(
+    path: &Path,
+    with: impl FnOnce(BufWriter<File>) -> std::io::Result<()>,
+) -> Result<(), Trouble> {
     let failed = |source| Trouble::File { path: path.to_owned(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(failed)?;
@@ -363,7 +373,12 @@ fn target(case: &Case, logs: &Path) -> Result<Box<dyn Target>, Trouble> {
 }
 
 fn folder_of(case: &Case) -> PathBuf {
-    PathBuf::from("arena-out").join(format!("{}-{}-{}", case.workload.name(), case.target, case.seed))
+    PathBuf::from("arena-out").join(format!(
+        "{}-{}-{}",
+        case.workload.name(),
+        case.target,
+        case.seed
+    ))
 }
 
 fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
@@ -435,25 +450,30 @@ fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
 }
 
 fn read_schedule(path: &Path, nodes: usize, target: &dyn Target) -> Result<Schedule, Trouble> {
-    let file = File::open(path).map_err(|source| Trouble::File { path: path.to_owned(), source })?;
+    let file =
+        File::open(path).map_err(|source| Trouble::File { path: path.to_owned(), source })?;
     let schedule: Schedule = serde_json::from_reader(BufReader::new(file))
         .map_err(|e| Trouble::Use(format!("{} is no schedule: {e}", path.display())))?;
     if let Some(node) = schedule.stranger(nodes) {
-        let account = format!("{} names node {node}, counted from 0; there are {nodes}", path.display());
+        let account =
+            format!("{} names node {node}, counted from 0; there are {nodes}", path.display());
         return Err(Trouble::Use(account));
     }
     let mut names = schedule.faults.iter().map(|fault| fault.what.name());
     match names.find(|name| Nemesis::named(name).is_none_or(|nemesis| !target.can(nemesis))) {
-        Some(name) => {
-            Err(Trouble::Use(format!("the stage `{}` cannot do the nemesis `{name}`", target.name())))
-        }
+        Some(name) => Err(Trouble::Use(format!(
+            "the stage `{}` cannot do the nemesis `{name}`",
+            target.name()
+        ))),
         None => Ok(schedule),
     }
 }
 
 /// Case after case; a failing one keeps its history and says how to repeat it.
 fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
-    let until = args.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes.max(0.0) * 60.0));
+    let until = args
+        .minutes
+        .map(|minutes| Instant::now() + Duration::from_secs_f64(minutes.max(0.0) * 60.0));
     let cases = args.cases.unwrap_or(if until.is_some() { u64::MAX } else { 100 });
     let workloads: Vec<Kind> = match &args.workload {
         Some(name) => {
@@ -461,15 +481,20 @@ fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
         }
         None => Kind::ALL.to_vec(),
     };
-    let logs = |case: &Case| PathBuf::from("arena-out").join(format!("soak-{}-{}", case.target, case.seed));
+    let logs = |case: &Case| {
+        PathBuf::from("arena-out").join(format!("soak-{}-{}", case.target, case.seed))
+    };
     let target_name = if args.stage == TargetName::Real { "real" } else { "sim" };
     // What a target can do is the same for every case.
     let as_asked = |case: &Case| Case { bin: args.bin.clone(), flaw: args.flaw, ..case.clone() };
-    let any = Case { target: target_name, ..Case::swarm(0, &Sim::new(0, Config::default()), &workloads) };
+    let any =
+        Case { target: target_name, ..Case::swarm(0, &Sim::new(0, Config::default()), &workloads) };
     let able = target(&as_asked(&any), Path::new("arena-out"))?;
     let mut target_of = |case: &Case| target(&as_asked(case), &logs(case));
     let mut trouble = None;
-    let mut end = |case: &Case, finished: &Result<Finished, TargetError>, tally: &crate::run::soak::Tally| {
+    let mut end = |case: &Case,
+                   finished: &Result<Finished, TargetError>,
+                   tally: &crate::run::soak::Tally| {
         let case = as_asked(case);
         let folder = logs(&case);
         let failed = match finished {

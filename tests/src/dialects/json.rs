@@ -32,7 +32,11 @@ pub struct Envelope<'a> {
 /// What is wrong, where the line is no JSON object of exactly `src`, `dest` and an object `body`.
 pub fn envelope(line: &[u8]) -> Result<Envelope<'_>, String> {
     let envelope: Envelope<'_> = serde_json::from_slice(line).map_err(|e| e.to_string())?;
-    if envelope.body.get().starts_with('{') { Ok(envelope) } else { Err("the body is no object".to_owned()) }
+    if envelope.body.get().starts_with('{') {
+        Ok(envelope)
+    } else {
+        Err("the body is no object".to_owned())
+    }
 }
 
 /// A request's line.
@@ -93,7 +97,8 @@ impl Reply {
     /// What is wrong, where it is neither `<f>_ok` with the right fields nor an error with a code.
     pub fn answer(self, f: &str) -> Result<Answer, String> {
         if self.kind == "error" {
-            let code = self.fields.get("code").and_then(Value::as_u64).and_then(|c| u32::try_from(c).ok());
+            let code =
+                self.fields.get("code").and_then(Value::as_u64).and_then(|c| u32::try_from(c).ok());
             let code = code.ok_or("an error needs an integer `code`")?;
             let error = self.fields.get("error").and_then(Value::as_str).map(str::to_owned);
             return Ok(Answer::Error { code, error });
@@ -114,7 +119,10 @@ impl Reply {
             let strange = self.fields.keys().find(|key| !closed.contains(&key.as_str()));
             let missing = closed.iter().find(|key| !self.fields.contains_key(**key));
             if let Some(key) = strange {
-                return Err(format!("`{}` has the field `{key}`, which Maelstrom refuses", self.kind));
+                return Err(format!(
+                    "`{}` has the field `{key}`, which Maelstrom refuses",
+                    self.kind
+                ));
             }
             if let Some(key) = missing {
                 return Err(format!("`{}` lacks `{key}`", self.kind));
@@ -136,7 +144,8 @@ mod tests {
     #[test]
     fn an_envelope_has_three_keys_and_an_object() {
         assert!(
-            envelope(br#"{"src":"n1","dest":"c\u0031","body":{"type":"x"}}"#).is_ok_and(|e| e.dest == "c1")
+            envelope(br#"{"src":"n1","dest":"c\u0031","body":{"type":"x"}}"#)
+                .is_ok_and(|e| e.dest == "c1")
         );
         assert!(envelope(br#"{"id":4,"src":"n1","dest":"c1","body":{}}"#).is_ok());
         for bad in [

@@ -72,7 +72,8 @@ enum Figure {
 
 /// Takes the figures, says how far it is, and gives the whole output.
 pub fn measure(args: &Args, tell: &dyn Fn(&str)) -> std::result::Result<String, Box<dyn Error>> {
-    let (passes, requests) = if args.quick { (1, 10_000) } else { (args.passes, args.requests * 1_000) };
+    let (passes, requests) =
+        if args.quick { (1, 10_000) } else { (args.passes, args.requests * 1_000) };
     let bench = Bench { cohort: &args.cohort, floor: &args.floor, passes, requests, tell };
     let wanted = |figure| args.only.is_empty() || args.only.contains(&figure);
     let load_before = load_average()?;
@@ -163,8 +164,11 @@ impl Bench<'_> {
                 cluster.ready()?;
                 let at_rest = cluster.resident_mib()?;
                 let counted = Span::Requests(MESSAGES.min(self.requests));
-                let plan =
-                    Plan { warm_up: Span::Requests(0), counted, ..self.plan(script::SEND, CLIENTS, WINDOW) };
+                let plan = Plan {
+                    warm_up: Span::Requests(0),
+                    counted,
+                    ..self.plan(script::SEND, CLIENTS, WINDOW)
+                };
                 let run = cluster.run(&plan, &(0..nodes).collect::<Vec<_>>())?;
                 let sent = run.acknowledged.max(1) as f64;
                 each.push((cluster.resident_mib()? - at_rest) * 1024.0 * 1024.0 / sent);
@@ -185,7 +189,13 @@ impl Bench<'_> {
         let name = format!("{} over three nodes", work.title);
         let runs = self.in_turn(&name, |program| self.pipelined(work, NODES, program))?;
         let cpu = runs.map(|run| run.cpu_us);
-        table.compare(&format!("CPU µs per request, {name}"), &cpu, "≤ 8", |ratio| ratio <= 8.0, &runs);
+        table.compare(
+            &format!("CPU µs per request, {name}"),
+            &cpu,
+            "≤ 8",
+            |ratio| ratio <= 8.0,
+            &runs,
+        );
         table.inform(&format!("requests/s, {name}"), &runs.map(|run| run.per_second), &runs);
         Ok(())
     }
@@ -206,7 +216,8 @@ impl Bench<'_> {
             (self.tell)(&format!("messages: {} of {}", pass + 1, self.passes));
             runs.push(self.waiting(CLIENTS, self.requests / 5, true)?);
         }
-        let name = "messages between three nodes per request, `commit_offset`, 64 clients that wait";
+        let name =
+            "messages between three nodes per request, `commit_offset`, 64 clients that wait";
         table.alone(name, &runs, |run| run.messages, Some(("≤ 1", |messages| messages <= 1.0)));
         table.alone("requests/s of the same", &runs, |run| run.per_second, None);
         table.alone("CPU µs per request of the same", &runs, |run| run.cpu_us, None);
@@ -215,11 +226,19 @@ impl Bench<'_> {
 
     fn latency(&self, table: &mut Table) -> Result<()> {
         let requests = (self.requests / 100).clamp(100, 3_000);
-        let solos = self.in_turn("one client on one node", |program| Solo::take(program, requests))?;
+        let solos =
+            self.in_turn("one client on one node", |program| Solo::take(program, requests))?;
         for (name, of) in [
-            ("ms to the first reply after start", (|solo| solo.first_reply) as fn(&Solo) -> Duration),
-            ("ms to the first replicated reply after start, one node", |solo| solo.first_replicated),
-            ("ms, one client, `commit_offset` on one node, p50", |solo| cluster::at(&solo.latencies, 0.5)),
+            (
+                "ms to the first reply after start",
+                (|solo| solo.first_reply) as fn(&Solo) -> Duration,
+            ),
+            ("ms to the first replicated reply after start, one node", |solo| {
+                solo.first_replicated
+            }),
+            ("ms, one client, `commit_offset` on one node, p50", |solo| {
+                cluster::at(&solo.latencies, 0.5)
+            }),
             ("the same, p99", |solo| cluster::at(&solo.latencies, 0.99)),
         ] {
             table.row(
@@ -235,7 +254,12 @@ impl Bench<'_> {
                 runs.push(self.waiting(1, requests, at_leader)?);
             }
             let ms = |share| move |run: &Run| run.latency_ms(share);
-            table.alone(&format!("ms, one client, `commit_offset` at {whom}, p50"), &runs, ms(0.5), None);
+            table.alone(
+                &format!("ms, one client, `commit_offset` at {whom}, p50"),
+                &runs,
+                ms(0.5),
+                None,
+            );
             table.alone("the same, p99", &runs, ms(0.99), None);
         }
         Ok(())
@@ -299,7 +323,14 @@ impl Pair<Run> {
 
 impl Table {
     /// A row of both, with the memory of their runs, and what the ratio should be.
-    fn compare(&mut self, name: &str, both: &Pair<f64>, reach: &str, met: fn(f64) -> bool, runs: &Pair<Run>) {
+    fn compare(
+        &mut self,
+        name: &str,
+        both: &Pair<f64>,
+        reach: &str,
+        met: fn(f64) -> bool,
+        runs: &Pair<Run>,
+    ) {
         self.push(name, both, Some((reach, met)), runs.memory());
     }
 

@@ -240,8 +240,14 @@ impl Cluster {
             first_wrong: Mutex::default(),
         });
         let (sender, replies) = mpsc::channel();
-        let mut cluster =
-            Self { children: Vec::new(), shared, replies, threads: Vec::new(), asked: 0, clients: 0 };
+        let mut cluster = Self {
+            children: Vec::new(),
+            shared,
+            replies,
+            threads: Vec::new(),
+            asked: 0,
+            clients: 0,
+        };
         for node in 0..count {
             let (child, stdin, stdout) = spawn(program)?;
             cluster.children.push(child);
@@ -266,8 +272,10 @@ impl Cluster {
     fn send(&mut self, node: usize, fields: &str) -> u64 {
         self.asked += 1;
         let number = self.asked;
-        let line =
-            format!(r#"{{"src":"c0","dest":"{}","body":{{{fields},"msg_id":{number}}}}}"#, name(node)) + "\n";
+        let line = format!(
+            r#"{{"src":"c0","dest":"{}","body":{{{fields},"msg_id":{number}}}}}"#,
+            name(node)
+        ) + "\n";
         self.shared.pipes[node].push(&mut line.into_bytes());
         number
     }
@@ -345,7 +353,8 @@ impl Cluster {
             let mut client = Client::new(self.clients + index + 1, &name(node), plan.work);
             client.timed = plan.window == 1;
             // Each begins at another moment.
-            client.due = plan.pace.map(|pace| begun + pace.mul_f64(index as f64 / plan.clients as f64));
+            client.due =
+                plan.pace.map(|pace| begun + pace.mul_f64(index as f64 / plan.clients as f64));
             (0..plan.window).for_each(|_| client.ask(&mut first[node]));
             self.shared.clients(node).push(client);
         }
@@ -388,7 +397,13 @@ impl Cluster {
     }
 
     /// Waits for the end of a span that began at `since` with so many acknowledged.
-    fn until(&self, plan: &Plan, since: Instant, span: Span, acknowledged: u64) -> Result<Snapshot> {
+    fn until(
+        &self,
+        plan: &Plan,
+        since: Instant,
+        span: Span,
+        acknowledged: u64,
+    ) -> Result<Snapshot> {
         let reached = |counters: &Counters| {
             let now = counters.acknowledged.load(SeqCst);
             counters.prepared.load(SeqCst) >= plan.clients as u64
@@ -405,7 +420,8 @@ impl Cluster {
         }
         let own_cpu = cpu_seconds(std::process::id())?;
         let counters = &self.shared.counters;
-        let (acknowledged, between) = (counters.acknowledged.load(SeqCst), counters.between.load(SeqCst));
+        let (acknowledged, between) =
+            (counters.acknowledged.load(SeqCst), counters.between.load(SeqCst));
         Ok(Snapshot { at: Instant::now(), acknowledged, between, cpu, own_cpu })
     }
 
@@ -450,7 +466,10 @@ impl Cluster {
     }
 
     fn memory_mib(&self) -> Result<f64> {
-        self.children.iter().map(|child| peak_mib(child.id())).try_fold(0.0, |most, mib| Ok(mib?.max(most)))
+        self.children
+            .iter()
+            .map(|child| peak_mib(child.id()))
+            .try_fold(0.0, |most, mib| Ok(mib?.max(most)))
     }
 }
 

@@ -140,7 +140,10 @@ struct Measured {
 
 impl Measured {
     /// A row for each size, with the cells that `of` makes of cohort and the floor.
-    fn rows(&self, of: impl Fn(&Taken, &Taken) -> Vec<String>) -> impl Iterator<Item = Vec<String>> {
+    fn rows(
+        &self,
+        of: impl Fn(&Taken, &Taken) -> Vec<String>,
+    ) -> impl Iterator<Item = Vec<String>> {
         self.cohort.iter().map(move |(nodes, cohort)| {
             let mut row = vec![self.title.to_owned(), nodes.to_string()];
             row.extend(of(cohort, &self.floor));
@@ -175,7 +178,8 @@ fn throughput(cohort: &Taken, floor: &Taken) -> Vec<String> {
     let rate = compared(cohort, floor, |both| both.full.per_second);
     let cpu = compared(cohort, floor, |both| both.full.cpu_us);
     let clients: fn(&Both) -> f64 = |both| both.full.own_cpu_us;
-    let rest = [cohort.cell(clients), floor.cell(clients), cohort.cell(|both| both.full.memory_mib)];
+    let rest =
+        [cohort.cell(clients), floor.cell(clients), cohort.cell(|both| both.full.memory_mib)];
     rate.into_iter().chain(cpu).chain(rest).collect()
 }
 
@@ -208,10 +212,9 @@ pub struct Figures {
 impl Figures {
     /// Whether a figure, the floor's too, failed: a request was refused, answered wrongly or not at all.
     pub fn failed(&self) -> bool {
-        let mut taken = self
-            .all
-            .iter()
-            .flat_map(|measured| measured.cohort.iter().map(|(_, taken)| taken).chain([&measured.floor]));
+        let mut taken = self.all.iter().flat_map(|measured| {
+            measured.cohort.iter().map(|(_, taken)| taken).chain([&measured.floor])
+        });
         taken.any(|taken| matches!(taken, Taken::Failed))
     }
 }
@@ -229,10 +232,16 @@ impl fmt::Display for Figures {
 }
 
 /// Takes all figures, and tells each when it is there.
-pub fn measure(args: &Args, cohort: &Path, floor: Option<&Path>, tell: &dyn Fn(&str)) -> io::Result<Figures> {
+pub fn measure(
+    args: &Args,
+    cohort: &Path,
+    floor: Option<&Path>,
+    tell: &dyn Fn(&str),
+) -> io::Result<Figures> {
     let before = load_average()?;
     let sizes: BTreeSet<u16> = args.nodes.iter().copied().collect();
-    let wanted = |work: &Work| args.only.is_empty() || args.only.iter().any(|name| name == work.name);
+    let wanted =
+        |work: &Work| args.only.is_empty() || args.only.iter().any(|name| name == work.name);
     let mut all = Vec::new();
     for work in OPERATIONS.into_iter().filter(wanted) {
         let take = |program: &Path, nodes: u16, whose: &str| {
@@ -248,7 +257,9 @@ pub fn measure(args: &Args, cohort: &Path, floor: Option<&Path>, tell: &dyn Fn(&
             tell(&format!("{}, {whose}: {said}", work.name));
             both.map_or(Taken::Failed, |both| Taken::Is(Box::new(both)))
         };
-        let floor = floor.filter(|_| work.floor).map_or(Taken::Unknown, |program| take(program, 1, "floor"));
+        let floor = floor
+            .filter(|_| work.floor)
+            .map_or(Taken::Unknown, |program| take(program, 1, "floor"));
         let cohort = sizes.iter().map(|nodes| {
             let whose = if *nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") };
             (*nodes, take(cohort, *nodes, &whose))
@@ -288,7 +299,8 @@ mod tests {
             (usual.nodes.as_slice(), usual.time(), usual.window()),
             (&[1, 3, 5][..], Duration::from_secs(2), 256)
         );
-        let few = parsed("--nodes 3,1 --seconds 0.5 --only cas,read --window 2 --quick").expect("right");
+        let few =
+            parsed("--nodes 3,1 --seconds 0.5 --only cas,read --window 2 --quick").expect("right");
         assert_eq!(
             (few.nodes.as_slice(), few.only.len(), few.time(), few.window()),
             (&[3, 1][..], 2, QUICK, 2)
@@ -325,13 +337,18 @@ mod tests {
             floor: taken(400_000.0, [1, 1, 2, 3]),
             cohort: vec![(1, taken(100_000.0, [1, 2, 3, 30])), (3, Taken::Failed)],
         };
-        let unknown =
-            Measured { title: "b", floor: Taken::Unknown, cohort: vec![(5, taken(50.0, [1, 1, 1, 1]))] };
+        let unknown = Measured {
+            title: "b",
+            floor: Taken::Unknown,
+            cohort: vec![(5, taken(50.0, [1, 1, 1, 1]))],
+        };
         let figures = Figures { all: vec![known, unknown], conditions: "With care.".to_owned() };
         assert!(figures.failed());
         let text = figures.to_string();
-        let rows: Vec<&str> =
-            text.lines().filter(|line| line.starts_with("| a") || line.starts_with("| b")).collect();
+        let rows: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("| a") || line.starts_with("| b"))
+            .collect();
         assert_eq!(
             rows,
             [

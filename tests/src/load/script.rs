@@ -92,7 +92,8 @@ pub const MIXED: Work = work(
 );
 
 /// `commit_offset` alone.
-pub const COMMIT_OFFSET: Work = work("commit_offset", "`commit_offset`", &[], &[Op::CommitOffset], true);
+pub const COMMIT_OFFSET: Work =
+    work("commit_offset", "`commit_offset`", &[], &[Op::CommitOffset], true);
 
 /// Maelstrom's `send` alone.
 pub const SEND: Work = work("send", "`send`", &[], &[Op::Send], true);
@@ -123,7 +124,13 @@ pub const OPERATIONS: [Work; 14] = [
         &[Op::SendToTopic, Op::PollGroup],
         false,
     ),
-    work("heartbeat", "thin `heartbeat`", &[Op::CreateTopic, Op::Subscribe], &[Op::Heartbeat], false),
+    work(
+        "heartbeat",
+        "thin `heartbeat`",
+        &[Op::CreateTopic, Op::Subscribe],
+        &[Op::Heartbeat],
+        false,
+    ),
     work(
         "membership",
         "`subscribe`, `poll`, `unsubscribe`",
@@ -209,7 +216,9 @@ impl Walk {
             Op::Fetch => (from, value) = (self.records.saturating_sub(3), self.records),
             // Nothing is ever committed here, so a new member begins at 0.
             Op::Subscribe => (self.generation, self.position) = (self.generation + 1, 0),
-            Op::PollGroup => (from, value, self.position) = (self.position, self.records, self.records),
+            Op::PollGroup => {
+                (from, value, self.position) = (self.position, self.records, self.records)
+            }
             Op::Heartbeat | Op::Unsubscribe => {}
         }
         Turn { op, msg_id, from, value, generation: self.generation }
@@ -508,7 +517,8 @@ mod tests {
         }
         let mut client = Client::new(3, "n1", of("poll"));
         for turn in 1..=3 {
-            let reply = format!(r#"send_ok","in_reply_to":{turn},"offset":{},"msg_id":1}}}}"#, turn - 1);
+            let reply =
+                format!(r#"send_ok","in_reply_to":{turn},"offset":{},"msg_id":1}}}}"#, turn - 1);
             assert!(client.take(reply.as_bytes(), now) && client.just_prepared() == (turn == 3));
         }
         let last = br#"poll_ok","in_reply_to":4,"msgs":{"k3":[[0,0],[1,1],[2,2]]},"msg_id":4}}"#;

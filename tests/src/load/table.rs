@@ -23,7 +23,8 @@ pub const fn numbers(title: &'static str) -> Column {
 /// Writes a table.
 pub fn markdown(f: &mut impl fmt::Write, columns: &[Column], rows: &[Vec<String>]) -> fmt::Result {
     let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
-    let rules: Vec<&str> = columns.iter().map(|column| if column.words { "---" } else { "---:" }).collect();
+    let rules: Vec<&str> =
+        columns.iter().map(|column| if column.words { "---" } else { "---:" }).collect();
     writeln!(f, "| {} |\n| {} |", titles.join(" | "), rules.join(" | "))?;
     rows.iter().try_for_each(|row| writeln!(f, "| {} |", row.join(" | ")))
 }
@@ -39,7 +40,10 @@ pub struct Pair<T> {
 impl<T> Pair<T> {
     /// Another figure of the same passes.
     pub fn map<U>(&self, of: impl Fn(&T) -> U) -> Pair<U> {
-        Pair { cohort: self.cohort.iter().map(&of).collect(), floor: self.floor.iter().map(&of).collect() }
+        Pair {
+            cohort: self.cohort.iter().map(&of).collect(),
+            floor: self.floor.iter().map(&of).collect(),
+        }
     }
 }
 
@@ -112,9 +116,13 @@ pub struct Table {
 impl Table {
     /// A figure of both. The ratio is taken pass by pass.
     pub fn push(&mut self, name: &str, figure: &Pair<f64>, reach: Reach<'_>, memory: Pair<f64>) {
-        let ratio = Spread::of(figure.cohort.iter().zip(&figure.floor).map(|(cohort, floor)| cohort / floor));
-        let [cohort, floor] = [&figure.cohort, &figure.floor].map(|f| Spread::of(f.iter().copied()));
-        let [held, held_by_floor] = [memory.cohort, memory.floor].map(|m| short(Spread::of(m).median));
+        let ratio = Spread::of(
+            figure.cohort.iter().zip(&figure.floor).map(|(cohort, floor)| cohort / floor),
+        );
+        let [cohort, floor] =
+            [&figure.cohort, &figure.floor].map(|f| Spread::of(f.iter().copied()));
+        let [held, held_by_floor] =
+            [memory.cohort, memory.floor].map(|m| short(Spread::of(m).median));
         self.rows.push(vec![
             name.into(),
             cohort.to_string(),
@@ -141,7 +149,9 @@ impl Table {
 
 fn verdict(reach: Reach<'_>, figure: Spread) -> String {
     reach
-        .map(|(text, met)| format!("{text}: {}", if met(figure.median) { "met" } else { "not met" }))
+        .map(|(text, met)| {
+            format!("{text}: {}", if met(figure.median) { "met" } else { "not met" })
+        })
         .unwrap_or_default()
 }
 

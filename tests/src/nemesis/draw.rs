@@ -35,7 +35,9 @@ pub fn draw(nemeses: &[Nemesis], ground: &Ground, seed: u64) -> Schedule {
         let rng = Rng::new(seed, nemesis.name());
         match nemesis {
             Nemesis::Loss => faults.push(whole(ground, What::Loss { ppm: ground.loss_ppm })),
-            Nemesis::Duplicate => faults.push(whole(ground, What::Duplicate { ppm: ground.duplicate_ppm })),
+            Nemesis::Duplicate => {
+                faults.push(whole(ground, What::Duplicate { ppm: ground.duplicate_ppm }))
+            }
             Nemesis::Reorder => faults.push(whole(ground, What::Reorder { ppm: 100_000 })),
             Nemesis::Kill => kills(ground, rng, &mut faults),
             Nemesis::Late => late(ground, rng, &mut faults),
@@ -44,19 +46,32 @@ pub fn draw(nemeses: &[Nemesis], ground: &Ground, seed: u64) -> Schedule {
             Nemesis::Latency if ground.latency_max_ms > NEAR_MS => {
                 windows(ground, rng, (500, 3_000), (2_000, 8_000), &mut faults, far_latency);
             }
-            Nemesis::Latency => windows(ground, rng, (0, 500), (300, 2_500), &mut faults, |_, rng| {
-                What::Latency { mean_us: rng.between(0, NEAR_MS.into()) * MS, constant: false }
-            }),
-            Nemesis::Partition => windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, partition),
-            Nemesis::OneWay => windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, one_way),
-            Nemesis::Pause => windows(ground, rng, (300, 2_500), (50, 3_000), &mut faults, |ground, rng| {
-                What::Pause { who: victim(ground, rng) }
-            }),
-            Nemesis::Slow => windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, |ground, rng| {
-                let (run_us, stop_us) = (rng.between(2, 15) * MS, rng.between(5, 60) * MS);
-                What::Slow { who: victim(ground, rng), run_us, stop_us }
-            }),
-            Nemesis::Clients => windows(ground, rng, (500, 2_000), (200, 5_000), &mut faults, clients),
+            Nemesis::Latency => {
+                windows(ground, rng, (0, 500), (300, 2_500), &mut faults, |_, rng| What::Latency {
+                    mean_us: rng.between(0, NEAR_MS.into()) * MS,
+                    constant: false,
+                })
+            }
+            Nemesis::Partition => {
+                windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, partition)
+            }
+            Nemesis::OneWay => {
+                windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, one_way)
+            }
+            Nemesis::Pause => {
+                windows(ground, rng, (300, 2_500), (50, 3_000), &mut faults, |ground, rng| {
+                    What::Pause { who: victim(ground, rng) }
+                })
+            }
+            Nemesis::Slow => {
+                windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, |ground, rng| {
+                    let (run_us, stop_us) = (rng.between(2, 15) * MS, rng.between(5, 60) * MS);
+                    What::Slow { who: victim(ground, rng), run_us, stop_us }
+                })
+            }
+            Nemesis::Clients => {
+                windows(ground, rng, (500, 2_000), (200, 5_000), &mut faults, clients)
+            }
         }
     }
     faults.sort_by_key(|fault| fault.at_us);
@@ -121,7 +136,11 @@ fn one_way(ground: &Ground, rng: &mut Rng) -> What {
     let some = 1 + rng.index((ground.nodes / 2).max(1));
     let (few, rest) = order.split_at(some.min(order.len()));
     let (few, rest) = (few.to_vec(), rest.to_vec());
-    if rng.percent(50) { What::OneWay { from: few, to: rest } } else { What::OneWay { from: rest, to: few } }
+    if rng.percent(50) {
+        What::OneWay { from: few, to: rest }
+    } else {
+        What::OneWay { from: rest, to: few }
+    }
 }
 
 fn clients(ground: &Ground, rng: &mut Rng) -> What {
@@ -210,7 +229,8 @@ mod tests {
     fn one_more_nemesis_leaves_the_others_as_they_were() {
         let alone = draw(&[Nemesis::Partition], &ground(), 3);
         let mixed = draw(&[Nemesis::Pause, Nemesis::Partition], &ground(), 3);
-        let partitions: Vec<_> = mixed.faults.into_iter().filter(|f| f.what.name() == "partition").collect();
+        let partitions: Vec<_> =
+            mixed.faults.into_iter().filter(|f| f.what.name() == "partition").collect();
         assert!(partitions.len() > 5);
         assert_eq!(alone.faults, partitions);
     }
@@ -250,7 +270,9 @@ mod tests {
     #[test]
     fn all_kinds_of_partition_are_drawn() {
         let mut seen = std::collections::BTreeSet::new();
-        for fault in draw(&[Nemesis::Partition], &Ground { length_us: 900_000_000, ..ground() }, 1).faults {
+        for fault in
+            draw(&[Nemesis::Partition], &Ground { length_us: 900_000_000, ..ground() }, 1).faults
+        {
             if let What::Partition { shape } = fault.what {
                 seen.insert(match shape {
                     Shape::Sides(sides) => format!("sides {}", sides[0].len()),

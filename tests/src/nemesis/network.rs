@@ -194,7 +194,8 @@ mod tests {
         for line in &lines {
             net.send(1_000_000, 0, 1, line.clone());
         }
-        let mut arrived: Vec<Vec<u8>> = arrivals(&mut net).into_iter().map(|(_, line)| line).collect();
+        let mut arrived: Vec<Vec<u8>> =
+            arrivals(&mut net).into_iter().map(|(_, line)| line).collect();
         assert_ne!(arrived, lines);
         arrived.sort();
         assert_eq!(arrived, lines);

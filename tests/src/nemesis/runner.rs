@@ -79,8 +79,12 @@ pub struct ScheduleRunner {
 impl ScheduleRunner {
     /// Without the faults that begin with the run itself ([`What::Late`]), which the run sees to.
     pub fn new(schedule: &Schedule) -> Self {
-        let mut waiting: Vec<Scheduled> =
-            schedule.faults.iter().filter(|f| !matches!(f.what, What::Late { .. })).cloned().collect();
+        let mut waiting: Vec<Scheduled> = schedule
+            .faults
+            .iter()
+            .filter(|f| !matches!(f.what, What::Late { .. }))
+            .cloned()
+            .collect();
         waiting.sort_by_key(|fault| fault.at_us);
         Self { waiting: waiting.into(), active: Vec::new(), record: Vec::new(), begun_us: None }
     }
@@ -163,7 +167,13 @@ impl ScheduleRunner {
         }
     }
 
-    fn start(&mut self, now_us: Micros, fault: &Scheduled, world: &mut World<'_>, effects: &mut Vec<Effect>) {
+    fn start(
+        &mut self,
+        now_us: Micros,
+        fault: &Scheduled,
+        world: &mut World<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
         let until_us = now_us + fault.for_us;
         let name = fault.what.name();
         let Some((detail, undo)) = apply(now_us, until_us, &fault.what, world, effects) else {
@@ -187,7 +197,11 @@ impl Undo {
             Self::Resume(node) => world.nodes.resume(*node, now_us, world.actions),
             // The run starts whoever waits to be started.
             Self::Start(node) => {
-                debug_assert_eq!(world.nodes.state(*node), State::Down, "it has stayed where it crashed");
+                debug_assert_eq!(
+                    world.nodes.state(*node),
+                    State::Down,
+                    "it has stayed where it crashed"
+                );
                 world.nodes.set(*node, State::Waiting);
             }
             Self::Slow { node, stopped, .. } => {
@@ -275,7 +289,11 @@ fn apply(
             (named(*who, node), Undo::Start(node))
         }
         What::Clock { node, rate_ppm, jump_us } => {
-            world.actions.push(Action::SetClock { node: *node, rate_ppm: *rate_ppm, jump_us: *jump_us });
+            world.actions.push(Action::SetClock {
+                node: *node,
+                rate_ppm: *rate_ppm,
+                jump_us: *jump_us,
+            });
             let (rate, jump_ms) = (f64::from(*rate_ppm) / 10_000.0, jump_us / 1000);
             (format!("{} runs {rate:+}%, jumps {jump_ms} ms", name(*node)), Undo::Clock(*node))
         }
@@ -315,8 +333,11 @@ fn links_of(shape: &Shape, world: &World<'_>) -> Option<(String, Vec<(usize, usi
             let mut links = Vec::new();
             for (i, to) in order.iter().enumerate() {
                 let first = i + order.len() - (majority - 1) / 2;
-                let heard: Vec<usize> = (0..majority).map(|k| order[(first + k) % order.len()]).collect();
-                links.extend(order.iter().filter(|from| !heard.contains(from)).map(|from| (*from, *to)));
+                let heard: Vec<usize> =
+                    (0..majority).map(|k| order[(first + k) % order.len()]).collect();
+                links.extend(
+                    order.iter().filter(|from| !heard.contains(from)).map(|from| (*from, *to)),
+                );
             }
             return Some((format!("overlapping majorities in the ring {}", names(order)), links));
         }

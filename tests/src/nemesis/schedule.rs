@@ -174,9 +174,10 @@ impl What {
             Self::Partition { shape } => {
                 matches!(shape, Shape::LeaderAlone | Shape::LeaderAndFollower(_))
             }
-            Self::Pause { who } | Self::Kill { who } | Self::Restart { who } | Self::Slow { who, .. } => {
-                *who == Victim::Leader
-            }
+            Self::Pause { who }
+            | Self::Kill { who }
+            | Self::Restart { who }
+            | Self::Slow { who, .. } => *who == Victim::Leader,
             _ => false,
         }
     }
@@ -203,9 +204,10 @@ impl Schedule {
             What::Partition { shape: Shape::Sides(sides) } => sides.concat(),
             What::Partition { shape: Shape::Ring(order) } => order.clone(),
             What::OneWay { from, to } => [from.clone(), to.clone()].concat(),
-            What::Pause { who } | What::Kill { who } | What::Restart { who } | What::Slow { who, .. } => {
-                named(who)
-            }
+            What::Pause { who }
+            | What::Kill { who }
+            | What::Restart { who }
+            | What::Slow { who, .. } => named(who),
             What::Clock { node, .. } | What::Late { node } => vec![*node],
             _ => Vec::new(),
         });

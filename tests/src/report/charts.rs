@@ -68,8 +68,10 @@ pub fn latency(history: &History, end: Micros) -> String {
     }
     let all = || bins.iter().flatten().copied();
     let (low, high) = (all().min().unwrap_or(100), all().max().unwrap_or(1_000_000));
-    let (low, high) =
-        (float(low).log10().floor(), float(high).log10().ceil().max(float(low).log10().floor() + 1.0));
+    let (low, high) = (
+        float(low).log10().floor(),
+        float(high).log10().ceil().max(float(low).log10().floor() + 1.0),
+    );
     let part = |time: Micros| (float(time).log10() - low) / (high - low);
     let mut plot = Plot::new(history, end, 220.0);
     let mut decade = 1;
@@ -80,13 +82,14 @@ pub fn latency(history: &History, end: Micros) -> String {
         decade *= 10;
     }
     let line = |percent: usize| -> Vec<(Micros, f64)> {
-        let points = bins.iter().enumerate().filter(|(_, bin)| !bin.is_empty()).map(|(number, bin)| {
-            let mut bin = bin.clone();
-            bin.sort_unstable();
-            let rank = (bin.len() * percent).div_ceil(100).max(1) - 1;
-            let (from, to) = bin_span(number, end);
-            (from.midpoint(to), part(bin[rank]))
-        });
+        let points =
+            bins.iter().enumerate().filter(|(_, bin)| !bin.is_empty()).map(|(number, bin)| {
+                let mut bin = bin.clone();
+                bin.sort_unstable();
+                let rank = (bin.len() * percent).div_ceil(100).max(1) - 1;
+                let (from, to) = bin_span(number, end);
+                (from.midpoint(to), part(bin[rank]))
+            });
         points.collect()
     };
     for (class, percent) in [("max", 100), ("p99", 99), ("p95", 95), ("p50", 50)] {
@@ -105,8 +108,12 @@ pub fn colour(number: usize) -> String {
 
 /// Generations and owners of each partition of a group.
 pub fn ownership(history: &History, end: Micros, group: &Group<'_>) -> String {
-    let colours: BTreeMap<&str, String> =
-        group.requests.keys().enumerate().map(|(number, member)| (*member, colour(number))).collect();
+    let colours: BTreeMap<&str, String> = group
+        .requests
+        .keys()
+        .enumerate()
+        .map(|(number, member)| (*member, colour(number)))
+        .collect();
     let tenures = tenures(group, history);
     let shown = tenures.len().min(LANES);
     let mut plot = Plot::new(history, end, lanes(shown + 2, LANE));
@@ -198,7 +205,9 @@ impl Level {
         let mut steps = self.steps.into_iter().peekable();
         for (number, level) in levels.iter_mut().enumerate() {
             let (_, to) = bin_span(number, end);
-            while let Some((_, log, value)) = steps.next_if(|step| step.0 <= to || number + 1 == BINS) {
+            while let Some((_, log, value)) =
+                steps.next_if(|step| step.0 <= to || number + 1 == BINS)
+            {
                 let before = now.entry(log).or_insert(0);
                 if !rises_only || value > *before {
                     sum += value - *before;
@@ -217,7 +226,8 @@ pub fn lag(history: &History, end: Micros, group: Option<&str>) -> Option<String
     let (mut ends, mut committed) = (Level::default(), Level::default());
     let mut topics = Vec::new();
     if let Some(group) = group {
-        for (slot, register) in Commits::of(history).registers.iter().filter(|(slot, _)| slot.group == group)
+        for (slot, register) in
+            Commits::of(history).registers.iter().filter(|(slot, _)| slot.group == group)
         {
             let log = format!("{}-{}", slot.topic, slot.partition);
             topics.push(slot.topic.clone());
@@ -250,8 +260,9 @@ pub fn lag(history: &History, end: Micros, group: Option<&str>) -> Option<String
     }
     let (ends, committed) = (ends.binned(end, true), committed.binned(end, group.is_none()));
     let most = ends.iter().chain(&committed).copied().max().unwrap_or(1).max(1);
-    let part =
-        |value: i64| float(u64::try_from(value).unwrap_or(0)) / float(u64::try_from(most).unwrap_or(1));
+    let part = |value: i64| {
+        float(u64::try_from(value).unwrap_or(0)) / float(u64::try_from(most).unwrap_or(1))
+    };
     let mut plot = Plot::new(history, end, 170.0);
     for mark in [0, most / 2, most] {
         plot.mark(part(mark), &mark.to_string());

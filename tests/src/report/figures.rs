@@ -123,7 +123,11 @@ pub fn figures(history: &History) -> Figures {
             .map(|(f, durations)| (f, Latency::of(durations)))
             .collect(),
         recoveries: recoveries(history),
-        rebalances: groups.groups.iter().map(|(name, group)| ((*name).to_owned(), rises(group))).collect(),
+        rebalances: groups
+            .groups
+            .iter()
+            .map(|(name, group)| ((*name).to_owned(), rises(group)))
+            .collect(),
         pauses,
     }
 }
@@ -152,7 +156,8 @@ fn recoveries(history: &History) -> Vec<Recovery> {
         let during = &decided[decided.partition_point(|(at, _)| *at < fault.from_us)..];
         let during = during.iter().map(|(at, _)| *at).take_while(|at| *at <= to);
         let marks: Vec<Micros> = std::iter::once(fault.from_us).chain(during).chain([to]).collect();
-        let silence = marks.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or(0);
+        let silence =
+            marks.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or(0);
         let after = fault.to_us.and_then(|to| {
             let later = &decided[decided.partition_point(|(at, _)| *at <= to)..];
             later.iter().find(|(_, invoke)| *invoke >= to).map(|(at, _)| at - to)
@@ -189,7 +194,9 @@ fn pauses<'a>(group: &'a Group<'_>) -> impl Iterator<Item = MemberPause> + 'a {
             let owns = telling.assignment.as_ref().map(|assignment| !assignment.is_empty());
             match owns {
                 // A classic member stops reading when it joins anew.
-                None if telling.op.f == "join_group" && owned => since = since.or(Some(telling.invoke)),
+                None if telling.op.f == "join_group" && owned => {
+                    since = since.or(Some(telling.invoke))
+                }
                 Some(false) if owned => since = since.or(Some(telling.complete)),
                 Some(true) => {
                     owned = true;
@@ -201,7 +208,12 @@ fn pauses<'a>(group: &'a Group<'_>) -> impl Iterator<Item = MemberPause> + 'a {
                 _ => {}
             }
         }
-        MemberPause { group: group.name.to_owned(), member: (*member).to_owned(), paused_us, pauses }
+        MemberPause {
+            group: group.name.to_owned(),
+            member: (*member).to_owned(),
+            paused_us,
+            pauses,
+        }
     })
 }
 
@@ -243,9 +255,9 @@ impl fmt::Display for Figures {
             duration(max)
         )?;
         for recovery in &self.recoveries {
-            let after = recovery
-                .recovery_us
-                .map_or("no answer afterwards".to_owned(), |r| format!("answered {} after it", duration(r)));
+            let after = recovery.recovery_us.map_or("no answer afterwards".to_owned(), |r| {
+                format!("answered {} after it", duration(r))
+            });
             writeln!(
                 f,
                 "fault         {} from {}: silent for {} at most, {after}",
@@ -261,7 +273,11 @@ impl fmt::Display for Figures {
             let longest = longest.map_or(String::new(), |pause| {
                 format!(", paused longest: {} for {}", pause.member, duration(pause.paused_us))
             });
-            writeln!(f, "group         {group}: {rises} rebalances, {} members{longest}", members.len())?;
+            writeln!(
+                f,
+                "group         {group}: {rises} rebalances, {} members{longest}",
+                members.len()
+            )?;
         }
         Ok(())
     }

@@ -73,7 +73,11 @@ pub fn render(history: &History, verdicts: &[(&str, Verdict)]) -> String {
     for (name, group) in &groups.groups {
         let title = format!("Group {name}: generations and owners");
         section(&mut html, &title, &charts::ownership(history, over, group), &[]);
-        lag(&mut html, &format!("Group {name}: offsets and lag"), charts::lag(history, over, Some(name)));
+        lag(
+            &mut html,
+            &format!("Group {name}: offsets and lag"),
+            charts::lag(history, over, Some(name)),
+        );
     }
     lag(&mut html, "Keys: offsets and lag", charts::lag(history, over, None));
     faults(&mut html, &figures);
@@ -158,7 +162,8 @@ fn section(html: &mut String, title: &str, body: &str, legend: &[(&str, &str)]) 
 
 fn lag(html: &mut String, title: &str, plot: Option<String>) {
     if let Some(plot) = plot {
-        let legend = [("ends", "log ends, summed"), ("committed", "committed, summed"), ("lag", "lag")];
+        let legend =
+            [("ends", "log ends, summed"), ("committed", "committed, summed"), ("lag", "lag")];
         section(html, title, &plot, &legend);
     }
 }
@@ -219,7 +224,11 @@ fn members(html: &mut String, figures: &Figures) {
     }
     html.push_str("</table>");
     if pauses.len() > MEMBERS {
-        let _ = write!(html, "<p class=\"dim\">{} more members, paused for less</p>", pauses.len() - MEMBERS);
+        let _ = write!(
+            html,
+            "<p class=\"dim\">{} more members, paused for less</p>",
+            pauses.len() - MEMBERS
+        );
     }
 }
 

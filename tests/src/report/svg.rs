@@ -108,8 +108,13 @@ impl Plot {
         }
         let mut path = String::new();
         for (i, (time, part)) in points.iter().enumerate() {
-            let _ =
-                write!(path, "{}{:.1} {:.1}", if i == 0 { 'M' } else { 'L' }, self.x(*time), self.y(*part));
+            let _ = write!(
+                path,
+                "{}{:.1} {:.1}",
+                if i == 0 { 'M' } else { 'L' },
+                self.x(*time),
+                self.y(*part)
+            );
         }
         let _ = write!(self.svg, r#"<path class="{class}" d="{path}"/>"#);
     }

@@ -137,7 +137,8 @@ impl Case {
     pub fn swarm_nearby(seed: u64, target: &dyn Target, workloads: &[Kind]) -> Self {
         let mut rng = Rng::new(seed, "case");
         let nodes = if rng.percent(60) { 3 } else { 5 };
-        let able: Vec<Nemesis> = Nemesis::ALL.into_iter().filter(|nemesis| target.can(*nemesis)).collect();
+        let able: Vec<Nemesis> =
+            Nemesis::ALL.into_iter().filter(|nemesis| target.can(*nemesis)).collect();
         // Each with its own probability in this case, so that also few at once and none at all come up.
         let percent = u32::try_from(rng.between(0, 60)).unwrap_or(0);
         // Whoever was added later draws from a stream of its own, so that seeds keep the rest of their case.

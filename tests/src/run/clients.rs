@@ -75,7 +75,8 @@ impl Clients {
     /// A new client with an id that nobody had before.
     pub fn open(&mut self, purpose: Purpose, node: usize) -> String {
         let id = format!("c{}", self.all.len());
-        self.all.insert(id.clone(), Client { purpose, node, asked: Vec::new(), newest_answered: 0 });
+        self.all
+            .insert(id.clone(), Client { purpose, node, asked: Vec::new(), newest_answered: 0 });
         id
     }
 
@@ -89,7 +90,13 @@ impl Clients {
         patience_us: Micros,
     ) -> u64 {
         let Some(client) = self.all.get_mut(client) else { return 0 };
-        client.asked.push(Asked { f: f.to_owned(), op, at_us: now_us, patience_us, fate: Fate::Open });
+        client.asked.push(Asked {
+            f: f.to_owned(),
+            op,
+            at_us: now_us,
+            patience_us,
+            fate: Fate::Open,
+        });
         client.asked.len() as u64
     }
 
@@ -126,8 +133,10 @@ impl Clients {
         breaches: &mut Vec<Breach>,
     ) -> Option<Taken> {
         let Some(client) = self.all.get_mut(dest) else {
-            breaches
-                .push(("stray-line", format!("{dest} is neither a node nor a client; body: {body:.200}")));
+            breaches.push((
+                "stray-line",
+                format!("{dest} is neither a node nor a client; body: {body:.200}"),
+            ));
             return None;
         };
         let reply = match json::reply(body) {
@@ -140,7 +149,8 @@ impl Clients {
         let msg_id = reply.in_reply_to;
         let number = index(msg_id).filter(|i| *i < client.asked.len() && client.node == node);
         let Some(number) = number else {
-            let account = format!("{dest} never asked this node anything as msg_id {msg_id}: {body:.200}");
+            let account =
+                format!("{dest} never asked this node anything as msg_id {msg_id}: {body:.200}");
             breaches.push(("stray-reply", account));
             return None;
         };
@@ -149,12 +159,15 @@ impl Clients {
         let waited_us = now_us.saturating_sub(at_us);
         let what = format!("{f} of {dest}, msg_id {msg_id}, sent at {:.3} s", seconds(at_us));
         if asked.fate == Fate::Answered {
-            breaches.push(("second-reply", format!("{what}, was answered before; now {body:.200}")));
+            breaches
+                .push(("second-reply", format!("{what}, was answered before; now {body:.200}")));
             return None;
         }
         if waited_us > asked.patience_us + stood_us(at_us) {
-            let account =
-                format!("{what}, was answered after {:.3} s; the client had gone", seconds(waited_us));
+            let account = format!(
+                "{what}, was answered after {:.3} s; the client had gone",
+                seconds(waited_us)
+            );
             breaches.push(("late-reply", account));
         }
         let open = asked.fate == Fate::Open;
@@ -163,8 +176,10 @@ impl Clients {
         // Joins and syncs wait by design, and hold nobody up.
         if f != "join_group" && f != "sync_group" {
             if number < client.newest_answered {
-                breaches
-                    .push(("order", format!("{what}, was answered after a later request of this client")));
+                breaches.push((
+                    "order",
+                    format!("{what}, was answered after a later request of this client"),
+                ));
             }
             client.newest_answered = client.newest_answered.max(number + 1);
         }
@@ -240,10 +255,21 @@ mod tests {
     fn strays_and_malformed_replies_are_breaches() {
         let mut clients = asked(1);
         assert_eq!(kinds(clients.reply(1, 0, "c9", OK, |_| 0).1), ["stray-line"]);
-        assert_eq!(kinds(clients.reply(1, 1, "c0", OK, |_| 0).1), ["stray-reply"], "another node was asked");
-        assert_eq!(kinds(clients.reply(1, 0, "c0", &OK.replace(":1}", ":7}"), |_| 0).1), ["stray-reply"]);
-        assert_eq!(kinds(clients.reply(1, 0, "c0", r#"{"type":"write_ok"}"#, |_| 0).1), ["malformed-reply"]);
-        let (taken, breaches) = clients.reply(1, 0, "c0", r#"{"type":"read_ok","in_reply_to":1}"#, |_| 0);
+        assert_eq!(
+            kinds(clients.reply(1, 1, "c0", OK, |_| 0).1),
+            ["stray-reply"],
+            "another node was asked"
+        );
+        assert_eq!(
+            kinds(clients.reply(1, 0, "c0", &OK.replace(":1}", ":7}"), |_| 0).1),
+            ["stray-reply"]
+        );
+        assert_eq!(
+            kinds(clients.reply(1, 0, "c0", r#"{"type":"write_ok"}"#, |_| 0).1),
+            ["malformed-reply"]
+        );
+        let (taken, breaches) =
+            clients.reply(1, 0, "c0", r#"{"type":"read_ok","in_reply_to":1}"#, |_| 0);
         assert_eq!(kinds(breaches), ["malformed-reply"]);
         assert_eq!(taken.map(|t| t.answer), Some(Answer::Error { code: 13, error: None }));
     }

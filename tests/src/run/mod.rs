@@ -119,7 +119,8 @@ impl Run {
         setup.slots = setup.slots.max(setup.nodes);
         let nodes = setup.nodes;
         let mut rng = Rng::new(setup.seed, "workload");
-        let plan = Plan { nodes, slots: setup.slots, rate: setup.rate, pipeline: setup.pipeline.max(1) };
+        let plan =
+            Plan { nodes, slots: setup.slots, rate: setup.rate, pipeline: setup.pipeline.max(1) };
         let workload = setup.workload.build(&plan, &mut rng);
         let mut start_us = vec![0; nodes];
         let mut runner = ScheduleRunner::new(&setup.schedule);
@@ -137,7 +138,8 @@ impl Run {
         let mut clients = Clients::default();
         let mut net = Network::new(nodes, setup.latency_us, Rng::new(setup.seed, "network"));
         net.constant = setup.constant_latency;
-        let slots = (0..setup.slots).map(|slot| Slot::new(slot % nodes, &mut clients, slot)).collect();
+        let slots =
+            (0..setup.slots).map(|slot| Slot::new(slot % nodes, &mut clients, slot)).collect();
         Self {
             names: (1..=nodes).map(|n| format!("n{n}")).collect(),
             workload,
@@ -201,7 +203,12 @@ impl Run {
         if self.phase == Phase::Over {
             return None;
         }
-        let due = [self.net.next_due(), self.runner.next_due(), self.next_phase_due(), self.next_watch_due()];
+        let due = [
+            self.net.next_due(),
+            self.runner.next_due(),
+            self.next_phase_due(),
+            self.next_watch_due(),
+        ];
         due.into_iter().flatten().chain(self.next_slot_due()).min()
     }
 
@@ -250,7 +257,10 @@ impl Run {
         }
     }
 
-    fn with_world<T>(&mut self, f: impl FnOnce(&mut ScheduleRunner, Micros, &mut World<'_>) -> T) -> T {
+    fn with_world<T>(
+        &mut self,
+        f: impl FnOnce(&mut ScheduleRunner, Micros, &mut World<'_>) -> T,
+    ) -> T {
         let mut world = World {
             net: &mut self.net,
             nodes: &mut self.nodes,
@@ -311,7 +321,8 @@ impl Run {
                     return self.net.send(self.now_us, node, to, line);
                 }
                 if envelope.src != self.names[node] {
-                    let account = format!("a line to {} says it is from {}", envelope.dest, envelope.src);
+                    let account =
+                        format!("a line to {} says it is from {}", envelope.dest, envelope.src);
                     return self.breach(node, "false-source", &account);
                 }
                 (envelope.dest.into_owned(), envelope.body.get().to_owned())
@@ -373,10 +384,16 @@ impl Run {
             State::Closing => {
                 self.nodes.set(node, State::Exited);
                 if code != Some(0) {
-                    self.breach(node, "exit-status", &format!("ended with {how} at the end of its input"));
+                    self.breach(
+                        node,
+                        "exit-status",
+                        &format!("ended with {how} at the end of its input"),
+                    );
                 }
             }
-            State::Starting => self.not_up(node, &format!("ended with {how} before it answered init")),
+            State::Starting => {
+                self.not_up(node, &format!("ended with {how} before it answered init"))
+            }
             State::Waiting | State::Running => {
                 self.nodes.set(node, State::Exited);
                 self.breach(node, "died", &format!("ended with {how} while it was in use"));

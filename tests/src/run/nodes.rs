@@ -45,7 +45,10 @@ impl Nodes {
     /// All waiting to be started.
     pub fn new(nodes: usize) -> Self {
         Self {
-            nodes: vec![Node { state: State::Waiting, has_run: false, pauses: 0, stood: Vec::new() }; nodes],
+            nodes: vec![
+                Node { state: State::Waiting, has_run: false, pauses: 0, stood: Vec::new() };
+                nodes
+            ],
         }
     }
 
@@ -129,7 +132,9 @@ impl Nodes {
         let spans = self.nodes[node].stood.iter().rev();
         spans
             .take_while(|(_, until)| until.is_none_or(|until| until > from_us))
-            .map(|(since, until)| until.unwrap_or(to_us).min(to_us).saturating_sub((*since).max(from_us)))
+            .map(|(since, until)| {
+                until.unwrap_or(to_us).min(to_us).saturating_sub((*since).max(from_us))
+            })
             .sum()
     }
 }

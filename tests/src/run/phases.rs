@@ -84,7 +84,10 @@ impl Run {
         match self.phase {
             Phase::Start => {
                 let due = |node: &usize| self.start_us[*node] == 0;
-                if (0..self.names.len()).filter(due).all(|node| self.nodes.state(node) == State::Running) {
+                if (0..self.names.len())
+                    .filter(due)
+                    .all(|node| self.nodes.state(node) == State::Running)
+                {
                     self.tell("all nodes answered init".to_owned());
                     self.watch.expect(self.nodes.running());
                     self.enter(Phase::WarmUp);
@@ -119,8 +122,11 @@ impl Run {
                         self.breach(node, "no-recovery", &account);
                     }
                 }
-                let here = (0..self.names.len()).all(|node| self.nodes.state(node) != State::Starting);
-                if here && (late || elapsed_us >= 1_000_000 && self.watch.not_recovered().is_empty()) {
+                let here =
+                    (0..self.names.len()).all(|node| self.nodes.state(node) != State::Starting);
+                if here
+                    && (late || elapsed_us >= 1_000_000 && self.watch.not_recovered().is_empty())
+                {
                     self.drain();
                 }
             }
@@ -130,8 +136,10 @@ impl Run {
                     return;
                 }
                 if !done {
-                    let account =
-                        format!("the final reads were not done after {} s", (DRAIN_US + more_us) / 1_000_000);
+                    let account = format!(
+                        "the final reads were not done after {} s",
+                        (DRAIN_US + more_us) / 1_000_000
+                    );
                     self.breach(0, "drain-unfinished", &account);
                 }
                 self.tell("the final reads are done".to_owned());
@@ -147,12 +155,17 @@ impl Run {
                 self.close();
             }
             Phase::Close => {
-                let lingering: Vec<usize> =
-                    (0..self.names.len()).filter(|node| self.nodes.state(*node) == State::Closing).collect();
+                let lingering: Vec<usize> = (0..self.names.len())
+                    .filter(|node| self.nodes.state(*node) == State::Closing)
+                    .collect();
                 let late = elapsed_us >= EXIT_US;
                 if late {
                     for node in &lingering {
-                        self.breach(*node, "no-exit", "was still there 4 s after the end of its input");
+                        self.breach(
+                            *node,
+                            "no-exit",
+                            "was still there 4 s after the end of its input",
+                        );
                     }
                 }
                 if late || lingering.is_empty() {
@@ -171,7 +184,9 @@ impl Run {
     fn start_nodes(&mut self) {
         for node in 0..self.names.len() {
             match self.nodes.state(node) {
-                State::Waiting if self.start_us[node] <= self.now_us && self.phase != Phase::Over => {
+                State::Waiting
+                    if self.start_us[node] <= self.now_us && self.phase != Phase::Over =>
+                {
                     self.nodes.set(node, State::Starting);
                     self.actions.push(Action::Start(node));
                     if self.nodes.paused(node) {
@@ -183,7 +198,9 @@ impl Run {
                     self.ask(&client, node, "init", &args, None);
                     self.init_us[node] = Some(self.now_us);
                 }
-                State::Starting if self.init_us[node].is_some_and(|at_us| at_us + INIT_US <= self.now_us) => {
+                State::Starting
+                    if self.init_us[node].is_some_and(|at_us| at_us + INIT_US <= self.now_us) =>
+                {
                     self.not_up(node, "did not answer init within 10 s");
                 }
                 _ => {}
@@ -225,12 +242,17 @@ impl Run {
     fn drain(&mut self) {
         for (name, after_us) in self.recovered_us() {
             if let Some(after_us) = after_us {
-                self.tell(format!("{name} served again {} ms after the end of all faults", after_us / 1000));
+                self.tell(format!(
+                    "{name} served again {} ms after the end of all faults",
+                    after_us / 1000
+                ));
             }
         }
         let nodes = self.nodes.running();
-        let readers: Vec<usize> =
-            nodes.iter().filter_map(|node| self.slots.iter().position(|slot| slot.node == *node)).collect();
+        let readers: Vec<usize> = nodes
+            .iter()
+            .filter_map(|node| self.slots.iter().position(|slot| slot.node == *node))
+            .collect();
         self.workload.drain(&readers);
         self.enter(Phase::Drain);
         self.rouse();

@@ -40,7 +40,14 @@ impl Recorder {
     }
 
     /// A request is sent. Until it is completed, nobody knows whether it takes effect.
-    pub fn invoke(&mut self, now_us: Micros, process: &str, node: &str, f: &str, args: Value) -> u64 {
+    pub fn invoke(
+        &mut self,
+        now_us: Micros,
+        process: &str,
+        node: &str,
+        f: &str,
+        args: Value,
+    ) -> u64 {
         let id = self.ops.len() as u64;
         self.ops.push(Op {
             id,
@@ -84,11 +91,13 @@ impl Recorder {
     /// The protocol was broken: a kind in kebab-case, and an account for people.
     pub fn breach(&mut self, now_us: Micros, node: &str, kind: &str, account: &str) {
         self.breaches += 1;
-        let same = self.ops.iter().rev().filter(|op| op.f == "door" && op.args["kind"] == kind).count();
+        let same =
+            self.ops.iter().rev().filter(|op| op.f == "door" && op.args["kind"] == kind).count();
         if same >= MOST_OF_A_KIND {
             return;
         }
-        let id = self.invoke(now_us, "door", node, "door", json!({ "kind": kind, "account": account }));
+        let id =
+            self.invoke(now_us, "door", node, "door", json!({ "kind": kind, "account": account }));
         if let Some(op) = self.ops.get_mut(usize::try_from(id).unwrap_or(usize::MAX)) {
             (op.complete_us, op.outcome) = (Some(now_us), Outcome::Fail);
         }

@@ -66,7 +66,9 @@ impl Run {
     pub(super) fn time_out(&mut self) {
         for i in 0..self.slots.len() {
             let slot = &mut self.slots[i];
-            if let Some(at) = slot.pending.iter().position(|pending| pending.deadline_us <= self.now_us) {
+            if let Some(at) =
+                slot.pending.iter().position(|pending| pending.deadline_us <= self.now_us)
+            {
                 let pending = slot.pending.remove(at);
                 self.clients.give_up(&slot.client, pending.msg_id);
                 self.recorder.given_up(self.now_us, pending.op);
@@ -93,7 +95,9 @@ impl Run {
     /// Whether the slot may have more to do now.
     fn step_slot(&mut self, i: usize) -> bool {
         let slot = &mut self.slots[i];
-        if slot.silent_until_us > self.now_us || slot.ask_us.is_none_or(|ask_us| ask_us > self.now_us) {
+        if slot.silent_until_us > self.now_us
+            || slot.ask_us.is_none_or(|ask_us| ask_us > self.now_us)
+        {
             return false;
         }
         match self.nodes.state(slot.node) {
@@ -121,9 +125,11 @@ impl Run {
                 let slot = &mut self.slots[i];
                 let node = &self.names[slot.node];
                 let line_args = request.args.clone();
-                let op = self.recorder.invoke(self.now_us, &slot.client, node, request.f, request.args);
+                let op =
+                    self.recorder.invoke(self.now_us, &slot.client, node, request.f, request.args);
                 let patience_us = request.patience_us + self.setup.more_patience_us();
-                let msg_id = self.clients.ask(&slot.client, request.f, Some(op), self.now_us, patience_us);
+                let msg_id =
+                    self.clients.ask(&slot.client, request.f, Some(op), self.now_us, patience_us);
                 let line = json::request(&slot.client, node, request.f, msg_id, &line_args);
                 slot.pending.push(Pending { msg_id, op, deadline_us: self.now_us + patience_us });
                 let node = slot.node;
@@ -149,7 +155,8 @@ impl Run {
     /// A reply came in time.
     pub(super) fn answered(&mut self, i: usize, taken: Taken) {
         let slot = &mut self.slots[i];
-        let Some(at) = slot.pending.iter().position(|p| p.msg_id == taken.msg_id && Some(p.op) == taken.op)
+        let Some(at) =
+            slot.pending.iter().position(|p| p.msg_id == taken.msg_id && Some(p.op) == taken.op)
         else {
             return;
         };

@@ -92,7 +92,11 @@ impl Watch {
     }
 
     pub(super) fn not_recovered(&self) -> Vec<usize> {
-        self.recovering.iter().copied().filter(|node| self.nodes[*node].recovered_us.is_none()).collect()
+        self.recovering
+            .iter()
+            .copied()
+            .filter(|node| self.nodes[*node].recovered_us.is_none())
+            .collect()
     }
 
     /// The final phase begins: only what is said from now on counts.
@@ -108,8 +112,9 @@ impl Watch {
 
     /// What nodes say they have applied, where it is not the same.
     fn differing(&self, nodes: &[usize]) -> Option<String> {
-        let applied =
-            |node: &usize| self.nodes[*node].status.as_ref().map(|(_, s)| s["applied_index"].clone());
+        let applied = |node: &usize| {
+            self.nodes[*node].status.as_ref().map(|(_, s)| s["applied_index"].clone())
+        };
         let all: Vec<Option<Value>> = nodes.iter().map(applied).collect();
         if all.windows(2).all(|pair| pair[0] == pair[1]) {
             return None;
@@ -133,7 +138,8 @@ impl Run {
 
     pub(super) fn next_watch_due(&self) -> Option<Micros> {
         let (status, probe) = (self.asks_status(), self.phase == Phase::Recover);
-        let running = (0..self.names.len()).filter(|node| self.nodes.state(*node) == State::Running);
+        let running =
+            (0..self.names.len()).filter(|node| self.nodes.state(*node) == State::Running);
         let due = running.flat_map(|node| {
             let seen = &self.watch.nodes[node];
             let asks = match &seen.open {
@@ -144,7 +150,8 @@ impl Run {
                 Some((_, at_us)) => at_us + self.setup.patience_us,
                 None => seen.probe_next_us,
             };
-            let probes = probe && seen.recovered_us.is_none() && self.watch.recovering.contains(&node);
+            let probes =
+                probe && seen.recovered_us.is_none() && self.watch.recovering.contains(&node);
             let probes = Some(asks_again_us).filter(|_| probes);
             Some(asks).filter(|_| status).into_iter().chain(probes)
         });
@@ -266,7 +273,8 @@ impl Run {
             return;
         }
         if let Some(account) = self.watch.differing(&nodes) {
-            let account = format!("nodes have not applied the same when nobody writes any more: {account}");
+            let account =
+                format!("nodes have not applied the same when nobody writes any more: {account}");
             self.breach(0, "no-agreement", &account);
         }
     }

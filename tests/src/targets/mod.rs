@@ -87,7 +87,8 @@ pub trait Target {
     ///
     /// # Errors
     /// Where nodes cannot be started or reached by the target. A node that misbehaves is no error: the run records it.
-    fn run(&mut self, run: &mut Run, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), TargetError>;
+    fn run(&mut self, run: &mut Run, tell: &mut dyn FnMut(Micros, &str))
+    -> Result<(), TargetError>;
 
     /// What the target saw of its nodes' states in the last run, once; `None` where it cannot see that.
     fn take_trace(&mut self) -> Option<StateTrace> {

@@ -56,7 +56,8 @@ impl Processes {
     }
 
     fn start(&self, name: &str, node: usize, events: &Sender<Event>) -> Result<Node, TargetError> {
-        let failed = |source| TargetError::Start { path: self.program.display().to_string(), source };
+        let failed =
+            |source| TargetError::Start { path: self.program.display().to_string(), source };
         let log = File::create(self.logs.join(format!("{name}.log"))).map_err(failed)?;
         let mut child = Command::new(&self.program)
             .args(&self.args)
@@ -128,7 +129,10 @@ impl Node {
         match kill_process(Pid::from_child(&self.child), signal) {
             // It ended by itself a moment ago: its end of output tells the run.
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(e) => Err(TargetError::System { what: format!("cannot send {signal:?}"), source: e.into() }),
+            Err(e) => Err(TargetError::System {
+                what: format!("cannot send {signal:?}"),
+                source: e.into(),
+            }),
         }
     }
 
@@ -180,7 +184,9 @@ impl Nodes {
                 }
             }
             Action::SetClock { .. } => {
-                return Err(TargetError::Unable("the stage `real` cannot change clocks".to_owned()));
+                return Err(TargetError::Unable(
+                    "the stage `real` cannot change clocks".to_owned(),
+                ));
             }
             Action::Start(_) | Action::Tell(_) | Action::Done => {}
         }
@@ -202,7 +208,11 @@ impl Target for Processes {
         !matches!(nemesis, Nemesis::Clock | Nemesis::Restart)
     }
 
-    fn run(&mut self, run: &mut Run, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), TargetError> {
+    fn run(
+        &mut self,
+        run: &mut Run,
+        tell: &mut dyn FnMut(Micros, &str),
+    ) -> Result<(), TargetError> {
         std::fs::create_dir_all(&self.logs).map_err(|source| TargetError::System {
             what: format!("cannot make the folder {} for logs", self.logs.display()),
             source,
@@ -216,13 +226,16 @@ impl Target for Processes {
         loop {
             for action in run.take_actions() {
                 match action {
-                    Action::Start(node) => nodes.0[node] = Some(self.start(&names[node], node, &sender)?),
+                    Action::Start(node) => {
+                        nodes.0[node] = Some(self.start(&names[node], node, &sender)?)
+                    }
                     Action::Tell(text) => tell(now_us(), &text),
                     Action::Done => return Ok(()),
                     other => nodes.act(other)?,
                 }
             }
-            let mut wait_us = run.next_wakeup().map_or(100_000, |at_us| at_us.saturating_sub(now_us()));
+            let mut wait_us =
+                run.next_wakeup().map_or(100_000, |at_us| at_us.saturating_sub(now_us()));
             for (node, running) in nodes.0.iter_mut().enumerate() {
                 let Some(running) = running.as_mut().filter(|n| n.ending && !n.gone) else {
                     continue;

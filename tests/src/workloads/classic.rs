@@ -109,7 +109,8 @@ fn slot_of(op: &Op) -> Option<Slot> {
 impl Classic {
     /// With an eager group and a cooperative one; protocol and time-outs are drawn.
     pub fn new(plan: &Plan, rng: &mut Rng) -> Self {
-        let eager = rng.pick(&["range", "roundrobin", "sticky", OWN_PROTOCOL]).copied().unwrap_or("range");
+        let eager =
+            rng.pick(&["range", "roundrobin", "sticky", OWN_PROTOCOL]).copied().unwrap_or("range");
         let groups = vec![
             Group { name: "eager".to_owned(), protocol: eager },
             Group { name: "cooperative".to_owned(), protocol: "cooperative-sticky" },
@@ -150,7 +151,8 @@ impl Classic {
     fn settled(&self) -> bool {
         let all = || self.consumers.iter().flatten();
         let covered = (0..self.groups.len()).all(|group| {
-            let owned = all().filter(|c| c.group == group).flat_map(|c| &c.owned).collect::<BTreeSet<_>>();
+            let owned =
+                all().filter(|c| c.group == group).flat_map(|c| &c.owned).collect::<BTreeSet<_>>();
             // A growth of a topic whose outcome is unknown may have made more.
             let wanted: u64 = self.topics.partitions().values().sum();
             all().all(|c| c.group != group) || owned.len() as u64 >= wanted
@@ -195,7 +197,8 @@ impl Classic {
 
     /// A request that names the member.
     fn member_args(&self, consumer: &Consumer, generation: bool, instance: bool) -> Value {
-        let mut args = json!({ "group": self.groups[consumer.group].name, "member_id": consumer.member_id });
+        let mut args =
+            json!({ "group": self.groups[consumer.group].name, "member_id": consumer.member_id });
         if generation {
             args["generation"] = json!(consumer.generation);
         }
@@ -238,7 +241,8 @@ impl Classic {
         let Some(consumer) = &self.consumers[slot] else { return Step::Await };
         if let Some((at, offset)) = consumer.commits.first_key_value() {
             let mut args = self.member_args(consumer, true, false);
-            (args["topic"], args["partition"], args["offset"]) = (json!(at.0), json!(at.1), json!(offset));
+            (args["topic"], args["partition"], args["offset"]) =
+                (json!(at.0), json!(at.1), json!(offset));
             return Step::Invoke(Request::new("commit_offset", args));
         }
         if let Some((at, _)) = consumer.positions.iter().find(|(_, position)| position.is_none()) {
@@ -283,7 +287,8 @@ impl Classic {
         let cooperative = self.groups[consumer.group].protocol == "cooperative-sticky";
         if let Life::Surveying(members) = &consumer.life {
             let topics = result["topics"].as_object().into_iter().flatten();
-            let partitions = topics.filter_map(|(topic, count)| Some((topic.clone(), count.as_u64()?)));
+            let partitions =
+                topics.filter_map(|(topic, count)| Some((topic.clone(), count.as_u64()?)));
             let assignments = json!(spread(members, &partitions.collect(), cooperative));
             consumer.life = Life::Syncing(Some(assignments));
         }
@@ -320,7 +325,9 @@ impl Classic {
             }
             Some("REBALANCE_IN_PROGRESS") => consumer.life = Life::Joining,
             // Fatal: somebody starts another one later.
-            Some("FENCED_INSTANCE_ID" | "INCONSISTENT_GROUP_PROTOCOL" | "GROUP_MAX_SIZE_REACHED") => {
+            Some(
+                "FENCED_INSTANCE_ID" | "INCONSISTENT_GROUP_PROTOCOL" | "GROUP_MAX_SIZE_REACHED",
+            ) => {
                 consumer.lose_everything();
                 consumer.life = Life::Away(cx.now_us + 1_000_000);
             }
@@ -430,14 +437,17 @@ impl Workload for Classic {
             }
             "fetch" => {
                 let Some(at) = slot_of(op).filter(|at| consumer.owned.contains(at)) else { return };
-                let last = result["records"].as_array().and_then(|all| all.last()?["offset"].as_u64());
+                let last =
+                    result["records"].as_array().and_then(|all| all.last()?["offset"].as_u64());
                 if let Some(last) = last {
                     consumer.positions.insert(at.clone(), Some(last + 1));
                     consumer.commits.insert(at.clone(), last + 1);
                 }
                 if let Some(end) = result["high_watermark"].as_u64() {
                     // The topic came again, and is shorter: from the beginning.
-                    if let Some(Some(next)) = consumer.positions.get_mut(&at).filter(|_| last.is_none()) {
+                    if let Some(Some(next)) =
+                        consumer.positions.get_mut(&at).filter(|_| last.is_none())
+                    {
                         *next = if *next > end { 0 } else { *next };
                     }
                     consumer.ends.insert(at, end);

@@ -63,7 +63,8 @@ impl Deletions {
         if request.f == "commit" {
             // Of what was read; without any there is nothing to commit.
             for field in ["topic", "partition", "offset"] {
-                request.args[field] = self.read_to.as_ref().map_or(Value::Null, |to| to[field].clone());
+                request.args[field] =
+                    self.read_to.as_ref().map_or(Value::Null, |to| to[field].clone());
             }
             if self.read_to.is_none() {
                 self.todo.pop();
@@ -102,7 +103,8 @@ impl Deletions {
         let member = json!({ "group": BRIEF, "consumer": name });
         let mut subscribe = member.clone();
         (subscribe["topics"], subscribe["strategy"]) = (json!([topic]), json!("range"));
-        (subscribe["session_timeout_ms"], subscribe["rebalance_timeout_ms"]) = (json!(3_000), json!(3_000));
+        (subscribe["session_timeout_ms"], subscribe["rebalance_timeout_ms"]) =
+            (json!(3_000), json!(3_000));
         let mut leave = member.clone();
         leave["permanent"] = json!(true);
         let of_group = json!({ "group": BRIEF });
@@ -144,7 +146,8 @@ impl Deletions {
             self.todo.pop();
         }
         if op.f == "poll" {
-            let records = op.result.as_ref().and_then(|result| result["records"].as_array()?.last());
+            let records =
+                op.result.as_ref().and_then(|result| result["records"].as_array()?.last());
             self.read_to = records.map(|last| {
                 let next = last["offset"].as_u64().map_or(0, |offset| offset + 1);
                 json!({ "topic": last["topic"], "partition": last["partition"], "offset": next })
@@ -157,7 +160,11 @@ impl Deletions {
     pub fn make_good(&mut self, now_us: Micros) -> Option<Step> {
         self.todo.clear();
         let topic = self.owed.last()?;
-        Some(if now_us < self.quiet_us { Step::Until(self.quiet_us) } else { Step::Invoke(create(topic)) })
+        Some(if now_us < self.quiet_us {
+            Step::Until(self.quiet_us)
+        } else {
+            Step::Invoke(create(topic))
+        })
     }
 
     /// Whether all topics are there again, as far as it is known.

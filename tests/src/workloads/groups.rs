@@ -129,7 +129,8 @@ impl Groups {
                 Some(Step::Invoke(Request::new("unsubscribe", args)))
             }
             1 => {
-                consumer.topics = if consumer.topics.len() == 2 { vec!["t0"] } else { vec!["t0", "t1"] };
+                consumer.topics =
+                    if consumer.topics.len() == 2 { vec!["t0"] } else { vec!["t0", "t1"] };
                 consumer.life = Life::Joining;
                 None
             }
@@ -160,7 +161,11 @@ impl Groups {
 
     fn work(&mut self, slot: usize, cx: &mut Cx<'_>) -> Step {
         if self.consumers[slot].is_none() {
-            return if cx.draining { Step::Await } else { Step::Invoke(self.topics.produce(slot, cx)) };
+            return if cx.draining {
+                Step::Await
+            } else {
+                Step::Invoke(self.topics.produce(slot, cx))
+            };
         }
         if !cx.draining
             && let Some(step) = self.churn(slot, cx)
@@ -171,7 +176,8 @@ impl Groups {
         if consumer.life == Life::Joining {
             return self.subscribe(consumer);
         }
-        let mut args = json!({ "group": self.groups[consumer.group].name, "consumer": consumer.name });
+        let mut args =
+            json!({ "group": self.groups[consumer.group].name, "consumer": consumer.name });
         if !cx.draining && cx.rng.percent(15) {
             return Step::Invoke(Request::new("heartbeat", args));
         }
@@ -184,7 +190,11 @@ impl Groups {
         consumer.generation = result["generation"].as_u64();
         let owned = &result["assignment"];
         consumer.commits.retain(|(topic, partition), _| {
-            owned[topic.as_str()].as_array().into_iter().flatten().any(|p| p.as_u64() == Some(*partition))
+            owned[topic.as_str()]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|p| p.as_u64() == Some(*partition))
         });
     }
 
@@ -244,7 +254,8 @@ impl Workload for Groups {
                 return Step::Until(consumer.rest_us);
             }
             let commits = consumer.life == Life::Member && (cx.draining || cx.rng.percent(85));
-            if let Some(((topic, partition), offset)) = consumer.commits.first_key_value().filter(|_| commits)
+            if let Some(((topic, partition), offset)) =
+                consumer.commits.first_key_value().filter(|_| commits)
             {
                 let mut args = json!({
                     "group": self.groups[consumer.group].name, "consumer": consumer.name,
@@ -289,8 +300,11 @@ impl Workload for Groups {
                 Self::told(consumer, result);
                 let records = result["records"].as_array().map_or(&[][..], Vec::as_slice);
                 for record in records {
-                    let of = (record["topic"].as_str().map(str::to_owned), record["partition"].as_u64());
-                    if let ((Some(topic), Some(partition)), Some(offset)) = (of, record["offset"].as_u64()) {
+                    let of =
+                        (record["topic"].as_str().map(str::to_owned), record["partition"].as_u64());
+                    if let ((Some(topic), Some(partition)), Some(offset)) =
+                        (of, record["offset"].as_u64())
+                    {
                         consumer.commits.insert((topic, partition), offset + 1);
                     }
                 }

@@ -104,7 +104,8 @@ impl Kafka {
     fn polled(&mut self, slot: usize, msgs: &Map<String, Value>) {
         let consumer = &mut self.consumers[slot];
         for (key, messages) in msgs {
-            let last = messages.as_array().into_iter().flatten().filter_map(|m| m[0].as_u64()).max();
+            let last =
+                messages.as_array().into_iter().flatten().filter_map(|m| m[0].as_u64()).max();
             let Some(last) = last else { continue };
             let position = consumer.positions.entry(key.clone()).or_default();
             *position = (*position).max(last + 1);
@@ -116,7 +117,8 @@ impl Kafka {
 
     fn has_read_all(&self, slot: usize) -> bool {
         let consumer = &self.consumers[slot];
-        let read = |key: &String, last: &u64| consumer.positions.get(key).is_some_and(|next| next > last);
+        let read =
+            |key: &String, last: &u64| consumer.positions.get(key).is_some_and(|next| next > last);
         !consumer.start_over
             && consumer.commit.is_empty()
             && self.sent.iter().all(|(key, last)| last.as_ref().is_none_or(|last| read(key, last)))
@@ -160,7 +162,8 @@ impl Workload for Kafka {
         }
         let consumer = &mut self.consumers[slot];
         if cx.now_us > consumer.crash_us && !consumer.busy {
-            consumer.crash_us = cx.now_us + cx.rng.between(CRASH_EVERY_US / 2, CRASH_EVERY_US * 3 / 2);
+            consumer.crash_us =
+                cx.now_us + cx.rng.between(CRASH_EVERY_US / 2, CRASH_EVERY_US * 3 / 2);
             return Step::Crash;
         }
         let consumes = cx.rng.percent(50) && !self.consumers[slot].busy;
@@ -195,7 +198,9 @@ impl Workload for Kafka {
         let result = op.result.as_ref().unwrap_or(&Value::Null);
         match op.f.as_str() {
             "send" => {
-                if let (Some(key), Some(offset)) = (op.args["key"].as_str(), result["offset"].as_u64()) {
+                if let (Some(key), Some(offset)) =
+                    (op.args["key"].as_str(), result["offset"].as_u64())
+                {
                     let last = self.sent.entry(key.to_owned()).or_default();
                     *last = (*last).max(Some(offset));
                 }
@@ -209,7 +214,8 @@ impl Workload for Kafka {
                 }
             }
             "list_committed_offsets" => {
-                let keys = op.args["keys"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                let keys =
+                    op.args["keys"].as_array().into_iter().flatten().filter_map(Value::as_str);
                 let old = std::mem::take(&mut consumer.positions);
                 consumer.positions =
                     keys.map(|key| (key.to_owned(), old.get(key).copied().unwrap_or(0))).collect();
@@ -220,7 +226,8 @@ impl Workload for Kafka {
 
     fn renewed(&mut self, slot: usize, cx: &mut Cx<'_>) {
         let old = &self.consumers[slot];
-        let mut new = Consumer { crash_us: old.crash_us, reads_all: old.reads_all, ..Consumer::default() };
+        let mut new =
+            Consumer { crash_us: old.crash_us, reads_all: old.reads_all, ..Consumer::default() };
         if cx.draining {
             new.positions = self.sent.keys().map(|key| (key.clone(), 0)).collect();
         }

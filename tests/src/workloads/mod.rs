@@ -38,7 +38,8 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Kafka, Self::LinKv, Self::Offsets, Self::Groups, Self::Classic];
+    pub const ALL: [Self; 5] =
+        [Self::Kafka, Self::LinKv, Self::Offsets, Self::Groups, Self::Classic];
 
     /// As on the command line and in a history.
     pub fn name(self) -> &'static str {

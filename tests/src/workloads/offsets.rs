@@ -113,7 +113,8 @@ impl Workload for Offsets {
 
     fn completed(&mut self, slot: usize, op: &Op, cx: &mut Cx<'_>) {
         if op.outcome == Outcome::Info
-            && let Some(group) = self.groups.iter_mut().find(|group| op.args["group"] == group.name.as_str())
+            && let Some(group) =
+                self.groups.iter_mut().find(|group| op.args["group"] == group.name.as_str())
         {
             group.unknowns += 1;
         }

@@ -56,7 +56,8 @@ pub fn spread(
         for partition in 0..*count {
             let slot = (topic.clone(), partition);
             let able = || members.iter().filter(|member| member.topics.contains(topic));
-            let claims: Vec<&Joined> = members.iter().filter(|member| member.owned.contains(&slot)).collect();
+            let claims: Vec<&Joined> =
+                members.iter().filter(|member| member.owned.contains(&slot)).collect();
             let newest = claims.iter().map(|member| member.generation).max();
             let mut owners = claims.iter().filter(|member| Some(member.generation) == newest);
             // Where two claim it for the same generation, neither keeps it.
@@ -105,7 +106,9 @@ mod tests {
 
     fn result(members: &[Joined], cooperative: bool) -> Vec<Vec<u64>> {
         let all = spread(members, &[("t".to_owned(), 4)].into(), cooperative);
-        all.into_values().map(|assignment| assignment.get("t").cloned().unwrap_or_default()).collect()
+        all.into_values()
+            .map(|assignment| assignment.get("t").cloned().unwrap_or_default())
+            .collect()
     }
 
     #[test]

@@ -175,8 +175,10 @@ impl Topics {
         }
         match op.f.as_str() {
             "create_topic" | "create_partitions" => {
-                let (topic, partitions) = (op.args["topic"].as_str(), op.args["partitions"].as_u64());
-                if let (true, Some(topic), Some(partitions)) = (ok || op.code == Some(21), topic, partitions)
+                let (topic, partitions) =
+                    (op.args["topic"].as_str(), op.args["partitions"].as_u64());
+                if let (true, Some(topic), Some(partitions)) =
+                    (ok || op.code == Some(21), topic, partitions)
                 {
                     self.partitions.insert(topic.to_owned(), partitions);
                     self.missing.retain(|(missing, _)| *missing != topic);
@@ -205,7 +207,8 @@ impl Topics {
             reads.push(Request::new(f, op.args.clone()));
         }
         let Some(result) = op.result.as_ref().filter(|_| f == "fetch") else { return };
-        let last = result["records"].as_array().and_then(|records| records.last()?["offset"].as_u64());
+        let last =
+            result["records"].as_array().and_then(|records| records.last()?["offset"].as_u64());
         let (Some(last), Some(end)) = (last, result["high_watermark"].as_u64()) else { return };
         if let (true, Some(topic), Some(partition)) =
             (last + 1 < end, op.args["topic"].as_str(), op.args["partition"].as_u64())

@@ -49,7 +49,14 @@ impl HistoryBuilder {
     }
 
     /// An operation that was answered.
-    pub fn ok(self, process: &str, f: &str, args: Value, (from, to): (u64, u64), result: Value) -> Self {
+    pub fn ok(
+        self,
+        process: &str,
+        f: &str,
+        args: Value,
+        (from, to): (u64, u64),
+        result: Value,
+    ) -> Self {
         self.op(process, f, args, from, Some(to), Outcome::Ok, |op| op.result = Some(result))
     }
 
@@ -112,7 +119,13 @@ impl HistoryBuilder {
         span: (u64, u64),
         offset: i64,
     ) -> Self {
-        self.ok(process, "send", json!({ "key": key, "msg": msg.into() }), span, json!({ "offset": offset }))
+        self.ok(
+            process,
+            "send",
+            json!({ "key": key, "msg": msg.into() }),
+            span,
+            json!({ "offset": offset }),
+        )
     }
 
     /// `poll` of one key of Maelstrom's.
@@ -171,7 +184,8 @@ impl HistoryBuilder {
         if f == "subscribe" {
             args = subscribe(consumer, "range");
         }
-        let mut reply = json!({ "generation": generation, "state": state, "assignment": assignment });
+        let mut reply =
+            json!({ "generation": generation, "state": state, "assignment": assignment });
         if f == "poll" {
             let record = |&(partition, offset): &(i64, i64)| {
                 json!({ "topic": "t", "partition": partition, "offset": offset, "key": null,
@@ -184,8 +198,7 @@ impl HistoryBuilder {
 
     /// A record of topic `t`, as [`HistoryBuilder::thin_with`] reads it.
     pub fn record(self, partition: i64, offset: i64, span: (u64, u64)) -> Self {
-        let args =
-            json!({ "topic": "t", "partition": partition, "message": format!("{partition}:{offset}") });
+        let args = json!({ "topic": "t", "partition": partition, "message": format!("{partition}:{offset}") });
         self.ok("p", "send", args, span, json!({ "partition": partition, "offset": offset }))
     }
 
@@ -198,7 +211,13 @@ impl HistoryBuilder {
         generation: Option<i64>,
         span: (u64, u64),
     ) -> Self {
-        self.ok(consumer, "commit", commit(consumer, partition, offset, generation), span, json!({}))
+        self.ok(
+            consumer,
+            "commit",
+            commit(consumer, partition, offset, generation),
+            span,
+            json!({}),
+        )
     }
 
     /// `fetch_offset` of group `g`.
@@ -228,15 +247,22 @@ impl HistoryBuilder {
     }
 
     /// A classic member's join, sync and one heartbeat in group `g`.
-    pub fn classic(self, member: &str, span: (u64, u64), generation: i64, partitions: &[i64]) -> Self {
+    pub fn classic(
+        self,
+        member: &str,
+        span: (u64, u64),
+        generation: i64,
+        partitions: &[i64],
+    ) -> Self {
         let (from, to) = span;
         let third = (to - from) / 3;
         let join = json!({ "group": "g", "member_id": member, "session_timeout_ms": 1000, "rebalance_timeout_ms": 2000,
                            "protocols": [{ "name": "range", "topics": ["t"] }] });
         let joined = json!({ "generation": generation, "protocol": "range", "leader": "someone", "member_id": member, "members": [] });
         let assignment = if partitions.is_empty() { json!({}) } else { json!({ "t": partitions }) };
-        let of =
-            |f: &str| (f.to_owned(), json!({ "group": "g", "member_id": member, "generation": generation }));
+        let of = |f: &str| {
+            (f.to_owned(), json!({ "group": "g", "member_id": member, "generation": generation }))
+        };
         let ((sync, sync_args), (beat, beat_args)) = (of("sync_group"), of("heartbeat"));
         self.ok(member, "join_group", join, (from, from + third), joined)
             .ok(
@@ -269,8 +295,7 @@ pub fn subscribe(consumer: &str, strategy: &str) -> Value {
 
 /// The arguments of a thin commit to group `g`.
 pub fn commit(consumer: &str, partition: i64, offset: i64, generation: Option<i64>) -> Value {
-    let mut args =
-        json!({ "group": "g", "consumer": consumer, "topic": "t", "partition": partition, "offset": offset });
+    let mut args = json!({ "group": "g", "consumer": consumer, "topic": "t", "partition": partition, "offset": offset });
     if let Some(generation) = generation {
         args["generation"] = json!(generation);
     }
@@ -279,7 +304,10 @@ pub fn commit(consumer: &str, partition: i64, offset: i64, generation: Option<i6
 
 /// The checker of that name.
 pub fn checker(name: &str) -> &'static dyn Checker {
-    all().into_iter().find(|checker| checker.name() == name).unwrap_or_else(|| panic!("no checker {name}"))
+    all()
+        .into_iter()
+        .find(|checker| checker.name() == name)
+        .unwrap_or_else(|| panic!("no checker {name}"))
 }
 
 /// Asserts that a checker finds the history broken, and that its first account names what is given.
@@ -289,7 +317,10 @@ pub fn catches(name: &str, history: &History, names: &[&str]) {
         Verdict::Violated(violations) => {
             let account = &violations[0].account;
             for part in names {
-                assert!(account.contains(part), "{name}: {part:?} is not in the account {account:?}");
+                assert!(
+                    account.contains(part),
+                    "{name}: {part:?} is not in the account {account:?}"
+                );
             }
             assert!(!violations[0].ops.is_empty(), "{name}: no operation shows {account:?}");
         }

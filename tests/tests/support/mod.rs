@@ -88,7 +88,8 @@ impl Coordinator {
         for group in self.groups.values_mut() {
             // Who waits in a sync has to join again.
             for member in group.members.values_mut().filter(|_| group.joining) {
-                if let Some(request) = member.parked.take_if(|parked| parked["body"]["type"] == "sync_group")
+                if let Some(request) =
+                    member.parked.take_if(|parked| parked["body"]["type"] == "sync_group")
                 {
                     replies.push((request, error(22, "REBALANCE_IN_PROGRESS")));
                 }
@@ -174,8 +175,11 @@ impl Coordinator {
                     self.groups.values_mut().for_each(|group| group.changed(&counts));
                 }
                 let logs = self.topics.entry(topic).or_default();
-                let partition =
-                    if body["partition"].is_u64() { partition } else { self.ids % logs.len() as u64 };
+                let partition = if body["partition"].is_u64() {
+                    partition
+                } else {
+                    self.ids % logs.len() as u64
+                };
                 self.ids += 1;
                 let log = &mut logs[usize::try_from(partition).unwrap_or(0)];
                 log.push(body["message"].clone());
@@ -186,11 +190,13 @@ impl Coordinator {
                 let Some(log) = logs.get(usize::try_from(partition).unwrap_or(0)) else {
                     return Some(error(20, "UNKNOWN_TOPIC_OR_PARTITION"));
                 };
-                let records = records(log, number("offset"), number("max_messages"), &topic, partition);
+                let records =
+                    records(log, number("offset"), number("max_messages"), &topic, partition);
                 json!({ "type": "fetch_ok", "records": records, "high_watermark": log.len() })
             }
             "fetch_offset" => {
-                let offset = self.committed.get(&(text("group"), topic, partition)).copied().unwrap_or(0);
+                let offset =
+                    self.committed.get(&(text("group"), topic, partition)).copied().unwrap_or(0);
                 json!({ "type": "fetch_offset_ok", "offset": offset })
             }
             "describe_group" => {
@@ -247,7 +253,8 @@ impl Coordinator {
     fn member(&mut self, body: &Value) -> Result<&mut Group, Value> {
         let now_us = self.now_us;
         let unknown = || error(22, "UNKNOWN_MEMBER_ID");
-        let group = self.groups.get_mut(body["group"].as_str().unwrap_or_default()).ok_or_else(unknown)?;
+        let group =
+            self.groups.get_mut(body["group"].as_str().unwrap_or_default()).ok_or_else(unknown)?;
         let classic = body["member_id"].is_string();
         let id = body[if classic { "member_id" } else { "consumer" }].as_str().unwrap_or_default();
         let member = group.members.get_mut(id).ok_or_else(unknown)?;
@@ -261,7 +268,8 @@ impl Coordinator {
 
     fn subscribe(&mut self, body: &Value) -> Value {
         let (counts, now_us) = (self.counts(), self.now_us);
-        let group = self.groups.entry(body["group"].as_str().unwrap_or_default().to_owned()).or_default();
+        let group =
+            self.groups.entry(body["group"].as_str().unwrap_or_default().to_owned()).or_default();
         let name = body["consumer"].as_str().unwrap_or_default().to_owned();
         let member = group.members.entry(name.clone()).or_default();
         member.topics = strings(&body["topics"]);
@@ -291,12 +299,18 @@ impl Coordinator {
         for (topic, partitions) in &member.assignment {
             for partition in partitions {
                 let at = (topic.clone(), *partition);
-                let start =
-                    committed.get(&(group_name.to_owned(), topic.clone(), *partition)).copied().unwrap_or(0);
-                let position = member.positions.entry(at).or_insert(usize::try_from(start).unwrap_or(0));
+                let start = committed
+                    .get(&(group_name.to_owned(), topic.clone(), *partition))
+                    .copied()
+                    .unwrap_or(0);
+                let position =
+                    member.positions.entry(at).or_insert(usize::try_from(start).unwrap_or(0));
                 let logs = topics.get(topic).map_or(&[][..], Vec::as_slice);
-                let Some(log) = logs.get(usize::try_from(*partition).unwrap_or(0)) else { continue };
-                let more = records(log, *position as u64, most - all.len() as u64, topic, *partition);
+                let Some(log) = logs.get(usize::try_from(*partition).unwrap_or(0)) else {
+                    continue;
+                };
+                let more =
+                    records(log, *position as u64, most - all.len() as u64, topic, *partition);
                 *position += more.len();
                 all.extend(more);
             }
@@ -307,7 +321,8 @@ impl Coordinator {
 
     fn join(&mut self, message: &Value, body: &Value) {
         self.ids += 1;
-        let group = self.groups.entry(body["group"].as_str().unwrap_or_default().to_owned()).or_default();
+        let group =
+            self.groups.entry(body["group"].as_str().unwrap_or_default().to_owned()).or_default();
         let given = body["member_id"].as_str().unwrap_or_default();
         let id = if given.is_empty() { format!("member-{}", self.ids) } else { given.to_owned() };
         let protocol = &body["protocols"][0];
@@ -346,9 +361,9 @@ impl Group {
     fn assign(&mut self, all: BTreeMap<String, Assignment>) {
         for (id, assignment) in all {
             if let Some(member) = self.members.get_mut(&id) {
-                member
-                    .positions
-                    .retain(|(topic, p), _| assignment.get(topic).is_some_and(|has| has.contains(p)));
+                member.positions.retain(|(topic, p), _| {
+                    assignment.get(topic).is_some_and(|has| has.contains(p))
+                });
                 member.assignment = assignment;
             }
         }

@@ -107,8 +107,9 @@ fn has_ending(word: &str) -> bool {
 }
 
 fn is_below_top(word: &str) -> bool {
-    word.split_once('/')
-        .is_some_and(|(first, rest)| TOP.contains(&first) && !rest.is_empty() && !rest.starts_with('*'))
+    word.split_once('/').is_some_and(|(first, rest)| {
+        TOP.contains(&first) && !rest.is_empty() && !rest.starts_with('*')
+    })
 }
 
 /// Whether a word between backticks names a file or a folder of the repository.

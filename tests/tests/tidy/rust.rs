@@ -118,7 +118,9 @@ pub fn mentions(source: &Source, banned: &[&str]) -> Vec<String> {
     let code = parts(&source.text).code;
     let lines = code.lines().enumerate();
     lines
-        .flat_map(|(at, line)| words(line).filter(|word| banned.contains(word)).map(move |word| (at, word)))
+        .flat_map(|(at, line)| {
+            words(line).filter(|word| banned.contains(word)).map(move |word| (at, word))
+        })
         .map(|(at, word)| format!("{}:{}: `{word}`", source.path, at + 1))
         .collect()
 }
@@ -142,7 +144,9 @@ fn tokens(code: &str) -> Vec<Token> {
             while let Some(next) = chars.next_if(|c| c.is_alphanumeric() || *c == '_') {
                 token.push(next);
             }
-        } else if let Some(second) = chars.next_if(|next| matches!((c, next), (':', ':') | ('-', '>'))) {
+        } else if let Some(second) =
+            chars.next_if(|next| matches!((c, next), (':', ':') | ('-', '>')))
+        {
             token.push(second);
         }
         tokens.push((token, line));
@@ -240,7 +244,8 @@ fn only_code_counts_as_code() {
     let text = "let a = \"tokio \\\" x\"; // tokio\n\
                 /* tokio /* x */ tokio */ 'x' '\\'' fn b<'a>() r#\"to\"kio\"# tokio";
     let code = parts(text).code;
-    let lines: Vec<String> = code.lines().map(|line| words(line).collect::<Vec<_>>().join(" ")).collect();
+    let lines: Vec<String> =
+        code.lines().map(|line| words(line).collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(lines, ["let a", "fn b a tokio"]);
     let comments = parts(text).comments;
     assert_eq!(comments.lines().collect::<Vec<_>>(), ["// tokio", "/* tokio /* x */ tokio */"]);

@@ -81,7 +81,12 @@ pub fn throughput(
     num_partitions: u32,
 ) -> Result<Throughput, CalculatorError> {
     at_least("max_poll_records", max_poll_records.into(), 1.0, "an integer from 1")?;
-    at_least("processing_time_per_record_ms", processing_time_per_record_ms, 0.0, "a number from 0")?;
+    at_least(
+        "processing_time_per_record_ms",
+        processing_time_per_record_ms,
+        0.0,
+        "a number from 0",
+    )?;
     at_least("num_consumers", num_consumers.into(), 1.0, "an integer from 1")?;
     at_least("num_partitions", num_partitions.into(), 1.0, "an integer from 1")?;
     let batch_time_ms = processing_time_per_record_ms * f64::from(max_poll_records);
@@ -127,7 +132,10 @@ mod tests {
             throughput(1, 1.0, 0, 1),
             Err(CalculatorError::Impossible { field: "num_consumers", .. })
         ));
-        assert!(matches!(session_timeout_ms(-1.0, 1, 2.0), Err(CalculatorError::Impossible { .. })));
+        assert!(matches!(
+            session_timeout_ms(-1.0, 1, 2.0),
+            Err(CalculatorError::Impossible { .. })
+        ));
         assert_eq!(session_timeout_ms(1e300, 1, 1e300), Err(CalculatorError::Overflow));
         assert_eq!(session_timeout_ms(1e19, 1, 1.0), Err(CalculatorError::Overflow));
         assert_eq!(throughput(4_000_000_000, 1e308, 1, 1), Err(CalculatorError::Overflow));

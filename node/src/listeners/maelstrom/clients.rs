@@ -127,7 +127,8 @@ impl Replies {
     /// A reply of the listener's own: printed at once, or at its turn.
     pub fn answer_own(&mut self, caller: Caller, encoded: Encoded, printer: &mut Printer) {
         let key = if self.alone { Some(0) } else { self.clients.get(&caller.client).copied() };
-        let idle = key.and_then(|key| self.queues.get(&key)).is_none_or(|queue| queue.ordered.is_idle());
+        let idle =
+            key.and_then(|key| self.queues.get(&key)).is_none_or(|queue| queue.ordered.is_idle());
         if idle {
             printer.print(None, &caller, &encoded);
             return;
@@ -139,7 +140,13 @@ impl Replies {
     }
 
     /// The service has replied.
-    pub fn complete(&mut self, replied: Replied, members: &Members, config: &Config, printer: &mut Printer) {
+    pub fn complete(
+        &mut self,
+        replied: Replied,
+        members: &Members,
+        config: &Config,
+        printer: &mut Printer,
+    ) {
         let Replied { client: key, number, overdue, completion } = replied;
         let Some(queue) = self.queues.get_mut(&key) else { return };
         match completion {
@@ -194,7 +201,9 @@ impl Replies {
 /// skipped. So it is never told one.
 fn as_client_takes_it(response: Response, shape: ReplyShape, config: &Config) -> Response {
     match response {
-        Err(Failure::Service(ServiceError::NotAvailable { timeout_ms })) if shape.is_log_commit() => {
+        Err(Failure::Service(ServiceError::NotAvailable { timeout_ms }))
+            if shape.is_log_commit() =>
+        {
             Err(ServiceError::TimedOut { timeout_ms }.into())
         }
         Err(Failure::Service(ServiceError::Overloaded { .. })) if shape.is_log_commit() => {

@@ -85,7 +85,9 @@ pub fn of_failure(failure: &Failure) -> Code {
 
 fn of_service_error(error: &ServiceError) -> Code {
     match error {
-        ServiceError::NotAvailable { .. } | ServiceError::Overloaded { .. } => COORDINATOR_NOT_AVAILABLE,
+        ServiceError::NotAvailable { .. } | ServiceError::Overloaded { .. } => {
+            COORDINATOR_NOT_AVAILABLE
+        }
         ServiceError::TooLarge { .. } => (12, "MESSAGE_TOO_LARGE"),
         ServiceError::TimedOut { .. } => (0, "REQUEST_TIMED_OUT"),
         ServiceError::Closed => REBALANCE_IN_PROGRESS,
@@ -94,7 +96,9 @@ fn of_service_error(error: &ServiceError) -> Code {
 
 fn of_rejection(rejection: &Rejection) -> Code {
     match rejection {
-        Rejection::UnknownTopic(_) | Rejection::UnknownPartition { .. } => UNKNOWN_TOPIC_OR_PARTITION,
+        Rejection::UnknownTopic(_) | Rejection::UnknownPartition { .. } => {
+            UNKNOWN_TOPIC_OR_PARTITION
+        }
         Rejection::TopicAlreadyExists(_) => (21, "TOPIC_ALREADY_EXISTS"),
         Rejection::TopicCannotShrink { .. }
         | Rejection::OffsetBeyondEnd { .. }

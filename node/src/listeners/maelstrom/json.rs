@@ -89,8 +89,10 @@ fn write_canonical(text: &str, out: &mut String) -> Result<(), CanonicalError> {
 /// A number as digits without zeros at either end, and an exponent: exact, whatever its size.
 fn write_number(text: &str, out: &mut String) -> Result<(), CanonicalError> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let exponent: i64 =
-        exponent.trim_start_matches('+').parse().map_err(|_| CanonicalError::Exponent(text.to_owned()))?;
+    let exponent: i64 = exponent
+        .trim_start_matches('+')
+        .parse()
+        .map_err(|_| CanonicalError::Exponent(text.to_owned()))?;
     let negative = mantissa.starts_with('-');
     let mantissa = mantissa.trim_start_matches('-');
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -138,7 +140,8 @@ mod tests {
             &["null"],
             &["[]", "[ ]"],
         ] {
-            let texts: Vec<_> = group.iter().map(|text| canonical(text).expect("it is JSON")).collect();
+            let texts: Vec<_> =
+                group.iter().map(|text| canonical(text).expect("it is JSON")).collect();
             assert!(texts.windows(2).all(|pair| pair[0] == pair[1]), "{group:?} {texts:?}");
             assert_eq!(canonical(&texts[0]).as_ref(), Ok(&texts[0]), "canonical text is canonical");
         }

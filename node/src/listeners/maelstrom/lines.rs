@@ -268,11 +268,13 @@ mod tests {
             let mut lines = Lines::new(limit);
             let mut take = |piece: Piece<'_>| {
                 match piece {
-                    Piece::Text(text) => match serde_json::from_slice::<serde::de::IgnoredAny>(text) {
-                        Err(error) if error.is_eof() => return Taken::Unfinished,
-                        Err(_) => broken += 1,
-                        Ok(_) => texts.push(String::from_utf8_lossy(text).into_owned()),
-                    },
+                    Piece::Text(text) => {
+                        match serde_json::from_slice::<serde::de::IgnoredAny>(text) {
+                            Err(error) if error.is_eof() => return Taken::Unfinished,
+                            Err(_) => broken += 1,
+                            Ok(_) => texts.push(String::from_utf8_lossy(text).into_owned()),
+                        }
+                    }
                     Piece::Broken(..) => broken += 1,
                 }
                 Taken::Whole
@@ -311,7 +313,8 @@ mod tests {
             let input = format!("{}\n{GOOD}\n{GOOD}\n", &GOOD[..cut]);
             assert_eq!(split(input.as_bytes(), 1000), (whole(&[GOOD, GOOD]), 1), "cut at {cut}");
         }
-        for broken in ["nonsense", "}", "]", "[1,2]", "\"text\"", "{\"a\":1}}", "{\"a\":1} x", "{]"] {
+        for broken in ["nonsense", "}", "]", "[1,2]", "\"text\"", "{\"a\":1}}", "{\"a\":1} x", "{]"]
+        {
             let (texts, _) = split(format!("{broken}\n{GOOD}\n").as_bytes(), 1000);
             assert_eq!(texts.last().map(String::as_str), Some(GOOD), "{broken}");
         }

@@ -109,7 +109,8 @@ impl Listener {
     pub fn skip(&mut self, text: &[u8], problem: &str) {
         self.skipped += 1;
         let text = &text[..text.len().min(4 * limits::LOGGED_LINE)];
-        let head: String = String::from_utf8_lossy(text).chars().take(limits::LOGGED_LINE).collect();
+        let head: String =
+            String::from_utf8_lossy(text).chars().take(limits::LOGGED_LINE).collect();
         tracing::warn!(skipped = self.skipped, line = head, "{problem}");
     }
 
@@ -124,12 +125,15 @@ impl Listener {
             }
         };
         let kind = message.body.get("type").and_then(Text::of);
-        let addressed = message.dest().zip(self.members.as_ref()).is_none_or(|(dest, m)| dest == m.my_name());
+        let addressed =
+            message.dest().zip(self.members.as_ref()).is_none_or(|(dest, m)| dest == m.my_name());
         if !addressed {
             self.skip(text, "for another node");
             return Received::Handled;
         }
-        if let Some(kind) = kind.as_ref().map(|kind| kind.0.as_ref()).filter(|kind| message::is_kind(kind)) {
+        if let Some(kind) =
+            kind.as_ref().map(|kind| kind.0.as_ref()).filter(|kind| message::is_kind(kind))
+        {
             return self.receive_peer(text, &message, kind);
         }
         let msg_id = message.body.get("msg_id").and_then(envelope::integer);
@@ -185,14 +189,18 @@ impl Listener {
     }
 
     fn receive_peer(&mut self, text: &[u8], message: &Envelope<'_>, kind: &str) -> Received {
-        let Some(from) = self.members.as_ref().and_then(|members| members.peer(&message.src)) else {
+        let Some(from) = self.members.as_ref().and_then(|members| members.peer(&message.src))
+        else {
             self.skip(text, "from a node that is not a peer");
             return Received::Handled;
         };
         let incarnation = message.body.get("incarnation").and_then(|n| n.parse().ok());
         let data = message.body.get("data").and_then(Text::of);
         let (Some(incarnation), Some(Text(data))) = (incarnation, data) else {
-            self.skip(text, &format!("a {kind} without an integer `incarnation` and a string `data`"));
+            self.skip(
+                text,
+                &format!("a {kind} without an integer `incarnation` and a string `data`"),
+            );
             return Received::Handled;
         };
         match peers::decode(&data) {
@@ -207,9 +215,11 @@ impl Listener {
     fn receive_init(&mut self, caller: Caller, message: &Envelope<'_>) -> Received {
         let read = |name: &str| message.body.get(name);
         let node_id = read("node_id").and_then(|text| serde_json::from_str::<String>(text).ok());
-        let node_ids = read("node_ids").and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
+        let node_ids =
+            read("node_ids").and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
         let (Some(node_id), Some(node_ids)) = (node_id, node_ids) else {
-            let text = "`init` has to have a string `node_id` and a list of strings `node_ids`".to_owned();
+            let text =
+                "`init` has to have a string `node_id` and a list of strings `node_ids`".to_owned();
             self.refuse(caller, &BadRequest::Invalid(text), message.dest());
             return Received::Handled;
         };
@@ -223,10 +233,13 @@ impl Listener {
             }
             return Received::Handled;
         }
-        let named = init.1.iter().all(|name| !name.is_empty() && name.chars().count() <= MAX_NAME_LEN);
+        let named =
+            init.1.iter().all(|name| !name.is_empty() && name.chars().count() <= MAX_NAME_LEN);
         let Some(members) = Members::new(&init.0, init.1.iter().cloned()).filter(|_| named) else {
-            let text =
-                format!("`node_ids` has to have names of 1 to 249 characters, `{}` among them", init.0);
+            let text = format!(
+                "`node_ids` has to have names of 1 to 249 characters, `{}` among them",
+                init.0
+            );
             self.refuse(caller, &BadRequest::Invalid(text), message.dest());
             return Received::Handled;
         };

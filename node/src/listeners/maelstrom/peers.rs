@@ -53,7 +53,12 @@ impl Transport for LinesTransport {
         };
         if inner.outbox.backlog() > limits::OUTPUT_TO_PEERS {
             let dropped = inner.dropped.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::debug!(to = name, kind = message.kind(), dropped, "nobody reads what this node prints");
+            tracing::debug!(
+                to = name,
+                kind = message.kind(),
+                dropped,
+                "nobody reads what this node prints"
+            );
             return;
         }
         let line = encode(inner.members.my_name(), name, inner.incarnation, message);

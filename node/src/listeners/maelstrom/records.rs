@@ -90,7 +90,8 @@ impl Encoder {
         self.field(Some(value));
         self.block.extend_from_slice(&[0]);
         let mut batch = self.block.split();
-        let after_length = u32::try_from(batch.len() - EPOCH).expect("a batch has a few MiB at most");
+        let after_length =
+            u32::try_from(batch.len() - EPOCH).expect("a batch has a few MiB at most");
         batch[LENGTH..EPOCH].copy_from_slice(&after_length.to_be_bytes());
         let crc = crc32c::crc32c(&batch[CRC + 4..]);
         batch[CRC..CRC + 4].copy_from_slice(&crc.to_be_bytes());
@@ -134,10 +135,13 @@ fn field_len(text: Option<&str>) -> usize {
 /// Where the bytes are no record batch, or hold no JSON text.
 pub fn decode(batch: &StoredBatch, from: Offset) -> Result<Vec<JsonRecord>, CorruptBatch> {
     let corrupt = |problem: String| CorruptBatch { offset: batch.base_offset, problem };
-    let set = RecordBatchDecoder::decode(&mut batch.bytes.clone()).map_err(|e| corrupt(e.to_string()))?;
-    let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).map_err(|e| corrupt(e.to_string()));
+    let set =
+        RecordBatchDecoder::decode(&mut batch.bytes.clone()).map_err(|e| corrupt(e.to_string()))?;
+    let text =
+        |bytes: &Bytes| String::from_utf8(bytes.to_vec()).map_err(|e| corrupt(e.to_string()));
     let mut records = Vec::with_capacity(set.records.len());
-    for (record, offset) in set.records.iter().zip(batch.base_offset..).filter(|(_, offset)| *offset >= from)
+    for (record, offset) in
+        set.records.iter().zip(batch.base_offset..).filter(|(_, offset)| *offset >= from)
     {
         records.push(JsonRecord {
             offset,
@@ -154,8 +158,8 @@ mod tests {
     use bytes::{Bytes, BytesMut};
     use kafka_protocol::indexmap::IndexMap;
     use kafka_protocol::records::{
-        Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record,
-        RecordBatchEncoder, RecordEncodeOptions, TimestampType,
+        Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE,
+        Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
     };
     use proptest::prelude::*;
 
@@ -221,7 +225,8 @@ mod tests {
         ] {
             let records = Encoder::default().encode(key, value);
             assert_eq!(records.bytes[16], 2, "the magic of a record batch");
-            let batch = StoredBatch { base_offset: 7, count: 1, timestamp: 9, bytes: records.bytes };
+            let batch =
+                StoredBatch { base_offset: 7, count: 1, timestamp: 9, bytes: records.bytes };
             let found = decode(&batch, 7).expect("it can be decoded");
             assert_eq!(found.len(), 1);
             assert_eq!((found[0].offset, found[0].timestamp), (7, 9));
@@ -234,7 +239,8 @@ mod tests {
     fn bytes_that_are_no_batch_are_an_error() {
         let good = Encoder::default().encode(None, "1").bytes;
         for cut in 0..good.len() {
-            let batch = StoredBatch { base_offset: 0, count: 1, timestamp: 0, bytes: good.slice(..cut) };
+            let batch =
+                StoredBatch { base_offset: 0, count: 1, timestamp: 0, bytes: good.slice(..cut) };
             assert!(decode(&batch, 0).is_err() || cut == 0, "cut at {cut}");
         }
     }

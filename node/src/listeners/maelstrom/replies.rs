@@ -69,11 +69,22 @@ impl Encoded {
     /// Replaced by an error where it would not fit a line.
     pub fn limited(self) -> Self {
         let (size, limit) = (self.fields.len(), limits::PRINTED_LINE - limits::ENVELOPE);
-        if size <= limit { self } else { Self::bad_request(&BadRequest::ReplyTooLarge { size, limit }) }
+        if size <= limit {
+            self
+        } else {
+            Self::bad_request(&BadRequest::ReplyTooLarge { size, limit })
+        }
     }
 
     /// Appends the line.
-    pub fn write_line(&self, src: &str, dest: &str, in_reply_to: i64, msg_id: u64, out: &mut String) {
+    pub fn write_line(
+        &self,
+        src: &str,
+        dest: &str,
+        in_reply_to: i64,
+        msg_id: u64,
+        out: &mut String,
+    ) {
         out.push_str("{\"src\":");
         string(src, out);
         out.push_str(",\"dest\":");
@@ -286,7 +297,10 @@ fn polling_reply(reply: &PollingReply, out: &mut String) -> Written {
             field("records", out);
             out.push('[');
             for (partition, batches) in records {
-                let from = spans.iter().find(|span| span.partition == *partition).map_or(0, |span| span.from);
+                let from = spans
+                    .iter()
+                    .find(|span| span.partition == *partition)
+                    .map_or(0, |span| span.from);
                 record_list(Some(partition), batches, from, out)?;
             }
             out.push(']');

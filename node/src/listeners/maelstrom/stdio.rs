@@ -198,7 +198,8 @@ impl Node {
         let others = nodes.iter().copied().filter(|id| *id != members.me()).collect();
         let peers = Peers::new(members.me(), others, Box::new(transport.clone()), timeouts);
         let (alone, config) = (nodes.len() == 1, self.config.clone());
-        let service = Service::new(config, members.me(), nodes, self.incarnation, &self.storage, peers);
+        let service =
+            Service::new(config, members.me(), nodes, self.incarnation, &self.storage, peers);
         let handle = service.handle();
         self.listener.connect(handle.connect());
         let (spoken, quiet) = (Arc::new(Notify::new()), self.config.quiet);

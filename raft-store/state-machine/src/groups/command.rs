@@ -110,9 +110,8 @@ impl GroupQuery {
     /// Whose sign of life it is, if it is one.
     pub(crate) fn heartbeat(&self) -> Option<Heartbeat<'_>> {
         match self {
-            Self::PollingHeartbeat { group, member } | Self::ClassicHeartbeat { group, member, .. } => {
-                Some(Heartbeat::of(group, member))
-            }
+            Self::PollingHeartbeat { group, member }
+            | Self::ClassicHeartbeat { group, member, .. } => Some(Heartbeat::of(group, member)),
             Self::List | Self::Describe { .. } => None,
         }
     }

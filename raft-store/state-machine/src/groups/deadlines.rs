@@ -41,12 +41,18 @@ impl Group {
     pub fn member_deadlines(&self, id: &MemberId) -> Vec<(Deadline, u64)> {
         match &self.membership {
             Membership::Simple | Membership::Declared(_) => Vec::new(),
-            Membership::Polling(polling) => {
-                polling.members.get(id).into_iter().flat_map(|member| member.deadlines(id)).collect()
-            }
-            Membership::Classic(classic) => {
-                classic.members.get(id).into_iter().flat_map(|member| member.deadlines(id)).collect()
-            }
+            Membership::Polling(polling) => polling
+                .members
+                .get(id)
+                .into_iter()
+                .flat_map(|member| member.deadlines(id))
+                .collect(),
+            Membership::Classic(classic) => classic
+                .members
+                .get(id)
+                .into_iter()
+                .flat_map(|member| member.deadlines(id))
+                .collect(),
         }
     }
 

@@ -29,18 +29,24 @@ pub(super) fn declare(
     }
     let before = group.and_then(|g| g.membership.declared()).filter(|d| d.topic == *topic);
     let input = AssignorGroup {
-        topics: vec![Topic::new(topic.as_str(), u32::try_from(partitions.len()).unwrap_or(u32::MAX))],
+        topics: vec![Topic::new(
+            topic.as_str(),
+            u32::try_from(partitions.len()).unwrap_or(u32::MAX),
+        )],
         members: members(consumers, partitions, before, group.map_or(0, |g| g.generation.0)),
     };
-    let assignment = assignor
-        .assign(&input)
-        .map_err(|e| Rejection::AssignorFailed { group: id.clone(), problem: e.to_string().into() })?;
+    let assignment = assignor.assign(&input).map_err(|e| Rejection::AssignorFailed {
+        group: id.clone(),
+        problem: e.to_string().into(),
+    })?;
     // Assignors number partitions from 0 without gaps; the caller's may be any numbers.
-    let numbers =
-        |owned: Vec<TopicPartition>| owned.iter().map(|p| partitions[p.partition as usize]).collect();
+    let numbers = |owned: Vec<TopicPartition>| {
+        owned.iter().map(|p| partitions[p.partition as usize]).collect()
+    };
     let assignments: Vec<(MemberId, Vec<PartitionId>)> =
         consumers.iter().cloned().zip(assignment.into_target().into_iter().map(numbers)).collect();
-    let revoked = (strategy.as_str() == "cooperative-sticky").then(|| moved_away(before, &assignments));
+    let revoked =
+        (strategy.as_str() == "cooperative-sticky").then(|| moved_away(before, &assignments));
     let event = GroupEvent::Declared {
         strategy: strategy.clone(),
         topic: topic.clone(),
@@ -62,7 +68,8 @@ fn members(
     generation: i32,
 ) -> Vec<Member> {
     let subscription: Arc<[u32]> = [0].into();
-    let index = |p: &PartitionId| partitions.binary_search(p).ok().and_then(|i| u32::try_from(i).ok());
+    let index =
+        |p: &PartitionId| partitions.binary_search(p).ok().and_then(|i| u32::try_from(i).ok());
     let member = |id: &MemberId| {
         let mut member = Member::new(id.as_str(), subscription.clone());
         if let Some(owned) = before.and_then(|d| d.assignments.get(id)) {
@@ -84,7 +91,8 @@ fn moved_away(
         assignments.iter().flat_map(|(id, owned)| owned.iter().map(move |p| (*p, id))).collect();
     let lost = |(id, _): &(MemberId, Vec<PartitionId>)| {
         let had = before?.assignments.get(id)?;
-        let lost: Vec<_> = had.iter().copied().filter(|p| owners.get(p).is_some_and(|o| *o != id)).collect();
+        let lost: Vec<_> =
+            had.iter().copied().filter(|p| owners.get(p).is_some_and(|o| *o != id)).collect();
         (!lost.is_empty()).then(|| (id.clone(), lost))
     };
     assignments.iter().filter_map(lost).collect()

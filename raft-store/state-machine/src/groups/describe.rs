@@ -115,5 +115,7 @@ fn offset(
 /// read, only they know.
 fn position(group: &Group, owner: &MemberId, partition: &TopicPartition) -> Option<Offset> {
     let reader = group.membership.polling()?.members.get(owner)?;
-    Some(reader.assigned.get(partition).copied().flatten().unwrap_or_else(|| group.start(partition)))
+    Some(
+        reader.assigned.get(partition).copied().flatten().unwrap_or_else(|| group.start(partition)),
+    )
 }

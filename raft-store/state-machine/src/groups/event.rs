@@ -128,11 +128,14 @@ impl GroupEvent {
             Self::Polling(event) => event.touches(),
             Self::Classic(event) => event.touches(),
             Self::RebalanceCompleted { .. } | Self::Answered { .. } => Touched::Nothing,
-            Self::SeatKept { member } | Self::MemberRemoved { member, .. } => Touched::Member(member),
-            Self::SeatTaken { from, to, .. } => Touched::Seat(from, to),
-            Self::Declared { .. } | Self::RebalanceStarted { .. } | Self::Assigned { .. } | Self::Removed => {
-                Touched::Everyone
+            Self::SeatKept { member } | Self::MemberRemoved { member, .. } => {
+                Touched::Member(member)
             }
+            Self::SeatTaken { from, to, .. } => Touched::Seat(from, to),
+            Self::Declared { .. }
+            | Self::RebalanceStarted { .. }
+            | Self::Assigned { .. }
+            | Self::Removed => Touched::Everyone,
         }
     }
 }

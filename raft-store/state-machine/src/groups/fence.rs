@@ -63,7 +63,9 @@ impl Group {
         let member = member_id.as_ref().unwrap_or(&nobody);
         let claim = Claim { id, current: self.generation, member, given: *generation, partition };
         match &self.membership {
-            Membership::Simple | Membership::Declared(_) => Err(Rejection::unknown_member(id, member)),
+            Membership::Simple | Membership::Declared(_) => {
+                Err(Rejection::unknown_member(id, member))
+            }
             Membership::Polling(polling) => polling.may_commit(&claim),
             Membership::Classic(classic) => classic.may_commit(&claim),
         }

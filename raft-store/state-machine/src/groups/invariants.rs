@@ -28,7 +28,9 @@ impl Group {
         found.unless(self.recent_rebalances.len() <= MAX_RECENT_REBALANCES, || {
             format!("it remembers {} rebalances", self.recent_rebalances.len())
         });
-        found.unless(self.recent_rebalances.is_sorted(), || "its rebalances are out of order".to_owned());
+        found.unless(self.recent_rebalances.is_sorted(), || {
+            "its rebalances are out of order".to_owned()
+        });
         found.unless(self.recent_rebalances.len() as u64 <= self.rebalances, || {
             "it completed more rebalances in the last hour than ever".to_owned()
         });
@@ -47,7 +49,9 @@ fn of_declared(declared: &Declared, found: &mut Found) {
     let count = all.len();
     all.sort_unstable();
     all.dedup();
-    found.unless(all.len() == count, || "a partition is assigned to two declared consumers".to_owned());
+    found.unless(all.len() == count, || {
+        "a partition is assigned to two declared consumers".to_owned()
+    });
 }
 
 impl Group {
@@ -94,7 +98,9 @@ pub(super) fn owners_are_consistent<'a>(
             });
         }
     }
-    found.unless(held == owners.len(), || format!("{held} partitions are held, {} owned", owners.len()));
+    found.unless(held == owners.len(), || {
+        format!("{held} partitions are held, {} owned", owners.len())
+    });
 }
 
 pub(super) fn instances_are_consistent<'a>(
@@ -104,7 +110,8 @@ pub(super) fn instances_are_consistent<'a>(
 ) {
     let of_members: BTreeMap<_, _> =
         members.filter_map(|(id, instance)| Some((instance?.clone(), id.clone()))).collect();
-    found.unless(of_members == *instances, || "seats of static members are inconsistent".to_owned());
+    found
+        .unless(of_members == *instances, || "seats of static members are inconsistent".to_owned());
 }
 
 /// Whether two names are one static member's, before and after.

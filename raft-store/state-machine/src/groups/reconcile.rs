@@ -83,7 +83,8 @@ pub(super) fn owes<P>(member: &Standing<'_, P>) -> bool {
 /// its whole target. Who was told the newest generation holds nothing else, so that counting is
 /// enough.
 pub(super) fn is_settled<P>(member: &Standing<'_, P>, current: Generation) -> bool {
-    member.told == current && member.target.is_some_and(|target| count(target) == member.holds.len())
+    member.told == current
+        && member.target.is_some_and(|target| count(target) == member.holds.len())
 }
 
 #[cfg(test)]
@@ -145,7 +146,11 @@ mod tests {
     fn a_member_gives_up_first_and_gets_what_is_free() {
         let case = |told, holds, target, others| Case { told, holds, target, others };
         // A new member gets what is free, and the newest generation in any case.
-        case(0, &[], Some(&[0, 1]), &[]).check(Some((2, &[], &[0, 1])), Some((2, &[], &[0, 1])), false);
+        case(0, &[], Some(&[0, 1]), &[]).check(
+            Some((2, &[], &[0, 1])),
+            Some((2, &[], &[0, 1])),
+            false,
+        );
         case(0, &[], Some(&[0, 1]), &[1]).check(Some((2, &[], &[0])), Some((2, &[], &[0])), false);
         case(0, &[], Some(&[0, 1]), &[0, 1]).check(Some((2, &[], &[])), Some((2, &[], &[])), false);
         // It waits for the rest in the generation that it was told.
@@ -153,7 +158,11 @@ mod tests {
         case(2, &[0], Some(&[0, 1]), &[]).check(Some((2, &[], &[1])), Some((2, &[], &[1])), false);
         case(2, &[0, 1], Some(&[0, 1]), &[]).check(None, None, true);
         // Nothing changes for it but the generation.
-        case(1, &[0, 1], Some(&[0, 1]), &[2]).check(Some((2, &[], &[])), Some((2, &[], &[])), false);
+        case(1, &[0, 1], Some(&[0, 1]), &[2]).check(
+            Some((2, &[], &[])),
+            Some((2, &[], &[])),
+            false,
+        );
         // It has to give something up: only with a poll, and then it gets what is free at once.
         case(1, &[0, 1], Some(&[1]), &[]).check(None, Some((2, &[0], &[])), false);
         case(1, &[0, 1], Some(&[1, 2]), &[]).check(None, Some((2, &[0], &[2])), false);

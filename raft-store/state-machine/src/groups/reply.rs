@@ -8,8 +8,8 @@ use super::classic::reply::ClassicReply;
 use super::group::{GroupKind, GroupState};
 use super::polling::reply::PollingReply;
 use crate::ids::{
-    Generation, GroupId, InstanceId, MemberId, Millis, NodeId, Offset, PartitionId, ProtocolName, TopicName,
-    TopicPartition,
+    Generation, GroupId, InstanceId, MemberId, Millis, NodeId, Offset, PartitionId, ProtocolName,
+    TopicName, TopicPartition,
 };
 use crate::values::TopicPartitions;
 
@@ -111,6 +111,10 @@ impl DescribedOffset {
 
     /// The lag in percent of the log's end; 0 for an empty log.
     pub fn lag_percent(&self) -> f64 {
-        if self.log_end_offset == 0 { 0.0 } else { self.lag() as f64 / self.log_end_offset as f64 * 100.0 }
+        if self.log_end_offset == 0 {
+            0.0
+        } else {
+            self.lag() as f64 / self.log_end_offset as f64 * 100.0
+        }
     }
 }

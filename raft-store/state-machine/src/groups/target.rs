@@ -51,9 +51,10 @@ impl Failed {
     pub(super) fn rejection(self, group: &GroupId, strategy: &ProtocolName) -> Rejection {
         match self {
             Self::Unknown => Rejection::UnsupportedAssignor(strategy.clone()),
-            Self::Refused(error) => {
-                Rejection::AssignorFailed { group: group.clone(), problem: error.to_string().into() }
-            }
+            Self::Refused(error) => Rejection::AssignorFailed {
+                group: group.clone(),
+                problem: error.to_string().into(),
+            },
         }
     }
 }
@@ -72,7 +73,8 @@ pub(super) fn compute<'a>(
     let assignor = assignors::by_name(strategy.as_str()).ok_or(Failed::Unknown)?;
     let names: BTreeSet<&TopicName> = candidates.iter().flat_map(|c| c.topics).collect();
     let names: Vec<&TopicName> = names.into_iter().collect();
-    let index = |topic: &TopicName| names.binary_search(&topic).ok().and_then(|i| u32::try_from(i).ok());
+    let index =
+        |topic: &TopicName| names.binary_search(&topic).ok().and_then(|i| u32::try_from(i).ok());
     let topic = |name: &&TopicName| match partitions(name) {
         Some(count) => Topic::new(name.as_str(), count),
         None => Topic::missing(name.as_str()),
@@ -84,13 +86,21 @@ pub(super) fn compute<'a>(
         let topics = shared.entry(candidate.topics);
         let topics = topics.or_insert_with(|| {
             // Each once: an assignor would refuse anything else, and a rebalance can't be refused.
-            candidate.topics.iter().filter_map(index).collect::<BTreeSet<u32>>().into_iter().collect()
+            candidate
+                .topics
+                .iter()
+                .filter_map(index)
+                .collect::<BTreeSet<u32>>()
+                .into_iter()
+                .collect()
         });
         let mut member = Member::new(candidate.id.as_str(), topics.clone());
         member.instance_id = candidate.instance_id.map(|i| i.as_str().into());
         member.generation = candidate.generation.map(|g| g.0);
-        let owned = candidate.owned.iter().filter_map(|(topic, of_topic)| Some((index(topic)?, of_topic)));
-        member.owned = owned.flat_map(|(t, of)| of.iter().map(move |p| TopicPartition::new(t, *p))).collect();
+        let owned =
+            candidate.owned.iter().filter_map(|(topic, of_topic)| Some((index(topic)?, of_topic)));
+        member.owned =
+            owned.flat_map(|(t, of)| of.iter().map(move |p| TopicPartition::new(t, *p))).collect();
         member
     };
     let input = AssignorGroup {
@@ -140,8 +150,10 @@ mod tests {
     /// Members `a`, `b`, …: what each subscribes to, what it had, and what it is to get.
     fn check(strategy: &str, moving: Moving, members: &[(&[&str], List, List)]) {
         let names = ["a", "b", "c"].map(Into::into);
-        let topics: Vec<Vec<TopicName>> =
-            members.iter().map(|(topics, ..)| topics.iter().map(|t| (*t).into()).collect()).collect();
+        let topics: Vec<Vec<TopicName>> = members
+            .iter()
+            .map(|(topics, ..)| topics.iter().map(|t| (*t).into()).collect())
+            .collect();
         let owned: Vec<TopicPartitions> = members.iter().map(|(_, owned, _)| list(owned)).collect();
         let candidate = |i: usize| Candidate {
             id: &names[i],
@@ -152,8 +164,11 @@ mod tests {
         };
         let candidates: Vec<_> = (0..members.len()).map(candidate).collect();
         let target = compute(&strategy.into(), &candidates, partitions, moving).expect("a target");
-        let expected: Vec<_> =
-            members.iter().zip(names.clone()).map(|((.., target), name)| (name, list(target))).collect();
+        let expected: Vec<_> = members
+            .iter()
+            .zip(names.clone())
+            .map(|((.., target), name)| (name, list(target)))
+            .collect();
         assert_eq!(target, expected, "{strategy}");
     }
 
@@ -163,13 +178,20 @@ mod tests {
         check(
             "range",
             Moving::Included,
-            &[(both, &[], &[("t", &[0, 1]), ("u", &[0])]), (both, &[], &[("t", &[2, 3]), ("u", &[1])])],
+            &[
+                (both, &[], &[("t", &[0, 1]), ("u", &[0])]),
+                (both, &[], &[("t", &[2, 3]), ("u", &[1])]),
+            ],
         );
         // Only who subscribes gets something; a topic that does not exist has nothing to give.
         check(
             "range",
             Moving::Included,
-            &[(&["t"], &[], &[("t", &[0, 1, 2, 3])]), (&["u"], &[], &[("u", &[0, 1])]), (&["x"], &[], &[])],
+            &[
+                (&["t"], &[], &[("t", &[0, 1, 2, 3])]),
+                (&["u"], &[], &[("u", &[0, 1])]),
+                (&["x"], &[], &[]),
+            ],
         );
     }
 

@@ -11,6 +11,11 @@ pub(super) fn send(tx: &mut Transition<'_>, key: &LogKey, records: &Records) -> 
     let now_ms = tx.state().now_ms();
     let (offset, timestamp) =
         tx.state().log(key).map_or((0, now_ms), |log| (log.end_offset(), log.timestamp_at(now_ms)));
-    tx.emit(KeyedLogEvent::Appended { key: key.clone(), records: records.clone(), offset, timestamp });
+    tx.emit(KeyedLogEvent::Appended {
+        key: key.clone(),
+        records: records.clone(),
+        offset,
+        timestamp,
+    });
     Ok(KeyedLogReply::Appended { offset }.into())
 }

@@ -70,7 +70,9 @@ impl OffsetCommand {
     /// Whose sign of life it is, if it is one.
     pub(crate) fn heartbeat(&self) -> Option<Heartbeat<'_>> {
         match self {
-            Self::PollingCommit { commit, member, .. } => Some(Heartbeat::of(&commit.group, member)),
+            Self::PollingCommit { commit, member, .. } => {
+                Some(Heartbeat::of(&commit.group, member))
+            }
             Self::Commit { commit, fence } => {
                 let member = fence.as_ref()?.member_id.as_ref()?;
                 Some(Heartbeat::of(&commit.group, member))

@@ -8,7 +8,11 @@ use crate::rejection::Rejection;
 use crate::reply::{Outcome, Reply};
 use crate::transition::Transition;
 
-pub(super) fn commit(tx: &mut Transition<'_>, commit: &OffsetCommit, fence: Option<&Fence>) -> Outcome {
+pub(super) fn commit(
+    tx: &mut Transition<'_>,
+    commit: &OffsetCommit,
+    fence: Option<&Fence>,
+) -> Outcome {
     if let Some(group) = tx.state().group(&commit.group) {
         let partition = TopicPartition { topic: commit.topic.clone(), partition: commit.partition };
         group.may_commit(&commit.group, fence, &partition)?;
@@ -27,6 +31,10 @@ pub(super) fn record(tx: &mut Transition<'_>, commit: &OffsetCommit) {
         group: commit.group.clone(),
         topic: commit.topic.clone(),
         partition: commit.partition,
-        committed: CommittedOffset { offset: commit.offset, metadata: commit.metadata.clone(), timestamp },
+        committed: CommittedOffset {
+            offset: commit.offset,
+            metadata: commit.metadata.clone(),
+            timestamp,
+        },
     });
 }

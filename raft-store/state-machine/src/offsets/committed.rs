@@ -34,12 +34,21 @@ impl CommittedOffsets {
     }
 
     /// Those of a topic.
-    pub fn of_topic(&self, topic: &TopicName) -> impl Iterator<Item = (PartitionId, &CommittedOffset)> {
-        self.0.get(topic).into_iter().flatten().map(|(partition, committed)| (*partition, committed))
+    pub fn of_topic(
+        &self,
+        topic: &TopicName,
+    ) -> impl Iterator<Item = (PartitionId, &CommittedOffset)> {
+        self.0
+            .get(topic)
+            .into_iter()
+            .flatten()
+            .map(|(partition, committed)| (*partition, committed))
     }
 
     /// All by topic.
-    pub fn iter(&self) -> impl Iterator<Item = (&TopicName, &BTreeMap<PartitionId, CommittedOffset>)> {
+    pub fn iter(
+        &self,
+    ) -> impl Iterator<Item = (&TopicName, &BTreeMap<PartitionId, CommittedOffset>)> {
         self.0.iter()
     }
 

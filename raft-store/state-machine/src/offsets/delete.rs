@@ -18,7 +18,8 @@ pub(super) fn delete(
         return Err(Rejection::GroupSubscribedToTopic { group: id.clone(), topic: topic.clone() });
     }
     let committed = group.offsets.of_topic(topic).map(|(partition, _)| partition);
-    let removed: Vec<_> = committed.filter(|p| partitions.is_none_or(|asked| asked.contains(p))).collect();
+    let removed: Vec<_> =
+        committed.filter(|p| partitions.is_none_or(|asked| asked.contains(p))).collect();
     for partition in removed {
         tx.emit(OffsetEvent::Removed { group: id.clone(), topic: topic.clone(), partition });
     }

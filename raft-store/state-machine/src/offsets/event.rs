@@ -10,7 +10,12 @@ use crate::ids::{GroupId, PartitionId, TopicName};
 #[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub enum OffsetEvent {
     /// It was committed.
-    Committed { group: GroupId, topic: TopicName, partition: PartitionId, committed: CommittedOffset },
+    Committed {
+        group: GroupId,
+        topic: TopicName,
+        partition: PartitionId,
+        committed: CommittedOffset,
+    },
     /// It was removed.
     Removed { group: GroupId, topic: TopicName, partition: PartitionId },
 }

@@ -20,7 +20,8 @@ pub(super) fn expire(tx: &mut Transition<'_>, retention_ms: u64) -> Outcome {
     let mut emptied = Vec::new();
     for (id, group) in tx.state().groups() {
         let before = removed.len();
-        for (topic, of_topic) in group.offsets.iter().filter(|(topic, _)| may_forget(group, topic)) {
+        for (topic, of_topic) in group.offsets.iter().filter(|(topic, _)| may_forget(group, topic))
+        {
             let since = |c: &CommittedOffset| match group.state() {
                 GroupState::Empty => c.timestamp.max(group.emptied_ms),
                 GroupState::PreparingRebalance
@@ -52,6 +53,9 @@ fn may_forget(group: &Group, topic: &TopicName) -> bool {
         // Its consumers are not members: nobody says when they are done.
         (Membership::Declared(_), _) => false,
         (_, GroupState::Stable) => !group.subscribes_to(topic),
-        (_, GroupState::PreparingRebalance | GroupState::CompletingRebalance | GroupState::Dead) => false,
+        (
+            _,
+            GroupState::PreparingRebalance | GroupState::CompletingRebalance | GroupState::Dead,
+        ) => false,
     }
 }

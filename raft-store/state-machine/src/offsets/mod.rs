@@ -35,6 +35,8 @@ pub(crate) fn decide(tx: &mut Transition<'_>, command: &OffsetCommand) -> Outcom
 
 pub(crate) fn query(state: &State, query: &OffsetQuery) -> Outcome {
     match query {
-        OffsetQuery::Fetch { group, topic, partition } => fetch::fetch(state, group, topic, *partition),
+        OffsetQuery::Fetch { group, topic, partition } => {
+            fetch::fetch(state, group, topic, *partition)
+        }
     }
 }

@@ -11,7 +11,11 @@ use crate::transition::Transition;
 pub(super) fn grow(tx: &mut Transition<'_>, topic: &TopicName, partitions: u32) -> Outcome {
     let current = existing(tx.state(), topic)?.partition_count();
     if partitions < current {
-        return Err(Rejection::TopicCannotShrink { topic: topic.clone(), current, asked: partitions });
+        return Err(Rejection::TopicCannotShrink {
+            topic: topic.clone(),
+            current,
+            asked: partitions,
+        });
     }
     if partitions > current {
         tx.emit(TopicEvent::Grown { topic: topic.clone(), partitions });

@@ -188,7 +188,12 @@ impl PartitionLog {
 
     /// The batches from the one that holds `offset` on, until `max_records` records or the budget
     /// is used. The first batch may begin before `offset`.
-    pub fn read(&self, offset: Offset, max_records: u32, budget: &mut ReadBudget) -> Vec<StoredBatch> {
+    pub fn read(
+        &self,
+        offset: Offset,
+        max_records: u32,
+        budget: &mut ReadBudget,
+    ) -> Vec<StoredBatch> {
         let mut found = Vec::new();
         self.walk(offset, max_records, budget, |segment, i| found.push(segment.batch(i)));
         found

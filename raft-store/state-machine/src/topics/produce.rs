@@ -25,7 +25,11 @@ pub(super) fn produce(
         Placement::Next => found.map_or(0, |t| t.next),
         Placement::Partition(partition) if partition < count => partition,
         Placement::Partition(partition) => {
-            return Err(Rejection::UnknownPartition { topic: topic.clone(), partition, partitions: count });
+            return Err(Rejection::UnknownPartition {
+                topic: topic.clone(),
+                partition,
+                partitions: count,
+            });
         }
     };
     if found.is_none() {

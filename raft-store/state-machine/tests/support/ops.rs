@@ -20,31 +20,102 @@ const TOPICS: [&str; 2] = ["t", "u"];
 
 #[derive(Debug, Clone)]
 pub enum Op {
-    Topic { topic: usize, partitions: u32 },
-    Grow { topic: usize, by: u32 },
-    DeleteTopic { topic: usize },
-    Send { topic: usize, partition: u32, count: u32 },
-    Subscribe { name: usize, topics: usize, strategy: usize, instance: Option<usize> },
-    Poll { name: usize, max: u32 },
-    Heartbeat { name: usize },
-    PollingCommit { name: usize, topic: usize, partition: u32, offset: u64, generation: Option<i32> },
-    Unsubscribe { name: usize, permanent: bool },
-    Join { member: Option<usize>, topics: usize, offers: usize, instance: Option<usize> },
-    Sync { member: usize, behind: i32 },
-    Leave { member: usize, permanent: bool },
-    Commit { member: Option<usize>, topic: usize, partition: u32, behind: i32 },
-    Expire { deadline: usize },
-    ExpireOld { deadline: usize },
-    Coordinator { node: u64 },
-    Declare { consumers: usize, partitions: u32, strategy: usize },
+    Topic {
+        topic: usize,
+        partitions: u32,
+    },
+    Grow {
+        topic: usize,
+        by: u32,
+    },
+    DeleteTopic {
+        topic: usize,
+    },
+    Send {
+        topic: usize,
+        partition: u32,
+        count: u32,
+    },
+    Subscribe {
+        name: usize,
+        topics: usize,
+        strategy: usize,
+        instance: Option<usize>,
+    },
+    Poll {
+        name: usize,
+        max: u32,
+    },
+    Heartbeat {
+        name: usize,
+    },
+    PollingCommit {
+        name: usize,
+        topic: usize,
+        partition: u32,
+        offset: u64,
+        generation: Option<i32>,
+    },
+    Unsubscribe {
+        name: usize,
+        permanent: bool,
+    },
+    Join {
+        member: Option<usize>,
+        topics: usize,
+        offers: usize,
+        instance: Option<usize>,
+    },
+    Sync {
+        member: usize,
+        behind: i32,
+    },
+    Leave {
+        member: usize,
+        permanent: bool,
+    },
+    Commit {
+        member: Option<usize>,
+        topic: usize,
+        partition: u32,
+        behind: i32,
+    },
+    Expire {
+        deadline: usize,
+    },
+    ExpireOld {
+        deadline: usize,
+    },
+    Coordinator {
+        node: u64,
+    },
+    Declare {
+        consumers: usize,
+        partitions: u32,
+        strategy: usize,
+    },
     DeleteGroup,
-    DeleteOffsets { topic: usize },
-    ExpireOffsets { hours: u64 },
-    Wait { minutes: u64 },
-    MaxSize { members: u32 },
-    InitialDelay { ms: u32 },
-    Retry { back: usize },
-    Acknowledged { back: u64 },
+    DeleteOffsets {
+        topic: usize,
+    },
+    ExpireOffsets {
+        hours: u64,
+    },
+    Wait {
+        minutes: u64,
+    },
+    MaxSize {
+        members: u32,
+    },
+    InitialDelay {
+        ms: u32,
+    },
+    Retry {
+        back: usize,
+    },
+    Acknowledged {
+        back: u64,
+    },
 }
 
 /// Ops of a world where polling members (and else classic ones) are the likelier ones.
@@ -164,7 +235,9 @@ impl Op {
                 let now = state.topic(&TOPICS[topic].into()).map_or(0, |t| t.partition_count());
                 TopicCommand::Grow { topic: TOPICS[topic].into(), partitions: now + by }.into()
             }
-            Op::DeleteTopic { topic } => TopicCommand::Delete { topic: TOPICS[topic].into() }.into(),
+            Op::DeleteTopic { topic } => {
+                TopicCommand::Delete { topic: TOPICS[topic].into() }.into()
+            }
             Op::Send { topic, partition, count } => TopicCommand::Produce {
                 topic: TOPICS[topic].into(),
                 placement: Placement::Partition(partition),
@@ -189,7 +262,9 @@ impl Op {
             Op::Poll { name: i, max } => {
                 PollingCommand::Poll { group: group(), member: name(i), max_messages: max }.into()
             }
-            Op::Heartbeat { name: i } => PollingCommand::Heartbeat { group: group(), member: name(i) }.into(),
+            Op::Heartbeat { name: i } => {
+                PollingCommand::Heartbeat { group: group(), member: name(i) }.into()
+            }
             Op::PollingCommit { name: i, topic, partition, offset, generation: given } => {
                 OffsetCommand::PollingCommit {
                     commit: commit(topic, partition, offset),
@@ -259,10 +334,15 @@ impl Op {
             }
             .into(),
             Op::DeleteGroup => GroupCommand::Delete { group: group() }.into(),
-            Op::DeleteOffsets { topic } => {
-                OffsetCommand::Delete { group: group(), topic: TOPICS[topic].into(), partitions: None }.into()
+            Op::DeleteOffsets { topic } => OffsetCommand::Delete {
+                group: group(),
+                topic: TOPICS[topic].into(),
+                partitions: None,
             }
-            Op::ExpireOffsets { hours } => OffsetCommand::Expire { retention_ms: hours * 3_600_000 }.into(),
+            .into(),
+            Op::ExpireOffsets { hours } => {
+                OffsetCommand::Expire { retention_ms: hours * 3_600_000 }.into()
+            }
             Op::Wait { minutes } => return Said::Wait(minutes * 60_000),
             Op::MaxSize { members } => return Said::MaxSize(members),
             Op::InitialDelay { ms } => return Said::InitialDelay(ms),
@@ -275,9 +355,12 @@ impl Op {
 /// A command as one of node 1's requests.
 pub fn write(command: Command, seq: u64) -> Write {
     let lane = command.lane();
-    let is_leaders_own =
-        matches!(command, Command::NewCoordinator { .. } | Command::Group(GroupCommand::Expire { .. }));
-    let request_id = (!is_leaders_own).then_some(RequestId { node: 1, incarnation: 0xa, lane, seq });
+    let is_leaders_own = matches!(
+        command,
+        Command::NewCoordinator { .. } | Command::Group(GroupCommand::Expire { .. })
+    );
+    let request_id =
+        (!is_leaders_own).then_some(RequestId { node: 1, incarnation: 0xa, lane, seq });
     Write { request_id, command }
 }
 
@@ -293,8 +376,11 @@ pub fn faithful(state: &State, silent: impl Fn(&MemberId) -> bool) -> Vec<Comman
         Membership::Simple | Membership::Declared(_) => Vec::new(),
         Membership::Polling(polling) => {
             let present = polling.members.iter().filter(|(id, m)| !m.away && !silent(id));
-            let poll =
-                |id: &MemberId| PollingCommand::Poll { group: group(), member: id.clone(), max_messages: 3 };
+            let poll = |id: &MemberId| PollingCommand::Poll {
+                group: group(),
+                member: id.clone(),
+                max_messages: 3,
+            };
             present.map(|(id, _)| poll(id).into()).collect()
         }
         Membership::Classic(classic) => {
@@ -305,7 +391,8 @@ pub fn faithful(state: &State, silent: impl Fn(&MemberId) -> bool) -> Vec<Comman
                 generation: found.generation,
                 assignments: None,
             };
-            let ids = classic.members.keys().filter(|id| !classic.away.contains(*id) && !silent(id));
+            let ids =
+                classic.members.keys().filter(|id| !classic.away.contains(*id) && !silent(id));
             let preparing = found.state().name() == "PreparingRebalance";
             ids.filter_map(|id| {
                 if classic.pending_sync.contains(id) {

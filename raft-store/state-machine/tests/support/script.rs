@@ -49,7 +49,8 @@ impl World {
             return String::new();
         }
         if let Some(muted) = line.strip_prefix('(') {
-            let muted = muted.strip_suffix(')').unwrap_or_else(|| panic!("`{line}`: no closing bracket"));
+            let muted =
+                muted.strip_suffix(')').unwrap_or_else(|| panic!("`{line}`: no closing bracket"));
             let printed = self.say(muted);
             assert!(!printed.contains("refused"), "set-up was refused:\n{printed}");
             return String::new();

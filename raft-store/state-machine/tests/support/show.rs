@@ -96,7 +96,9 @@ pub fn event(event: &Event) -> String {
         Event::KeyedLog(KeyedLogEvent::Appended { key, offset, timestamp, .. }) => {
             format!("appended {key} {offset} at={timestamp}")
         }
-        Event::KeyedLog(KeyedLogEvent::Committed { key, offset }) => format!("committed {key} {offset}"),
+        Event::KeyedLog(KeyedLogEvent::Committed { key, offset }) => {
+            format!("committed {key} {offset}")
+        }
         Event::Register(RegisterEvent::Written { key, value }) => {
             format!("register_written {key} {}", value.text)
         }
@@ -143,7 +145,10 @@ fn group_event(group: &str, event: &GroupEvent) -> String {
         GroupEvent::RebalanceStarted { reason: why, timeout_ms, initial } => {
             let initial = initial.map(|i| format!(" initial_delay={}", time(i.delay_ms.into())));
             let (why, timeout) = (reason(why), time((*timeout_ms).into()));
-            format!("rebalance_started {group} {why} timeout={timeout}{}", initial.unwrap_or_default())
+            format!(
+                "rebalance_started {group} {why} timeout={timeout}{}",
+                initial.unwrap_or_default()
+            )
         }
         GroupEvent::Assigned { generation, targets } => {
             let targets = targets.iter().map(|(id, t)| format!(" {id}>{}", partitions(t)));
@@ -181,18 +186,24 @@ fn polling_event(group: &str, event: &PollingEvent) -> String {
 fn classic_event(group: &str, event: &ClassicEvent) -> String {
     match event {
         ClassicEvent::Joined { member, info, waits } => {
-            let offers = list(info.protocols.iter().map(|p| format!("{}({})", p.name, list(&p.topics))));
+            let offers =
+                list(info.protocols.iter().map(|p| format!("{}({})", p.name, list(&p.topics))));
             let waits = if waits.is_some() { " waits" } else { "" };
             format!("joined {group}/{member} offers={offers}{waits}")
         }
         ClassicEvent::RebalanceExtended { timeout_ms, initial } => match initial {
             Some(initial) => {
-                format!("rebalance_extended {group} initial_delay={}", time(initial.delay_ms.into()))
+                format!(
+                    "rebalance_extended {group} initial_delay={}",
+                    time(initial.delay_ms.into())
+                )
             }
             None => format!("rebalance_extended {group} timeout={}", time((*timeout_ms).into())),
         },
         ClassicEvent::JoinCompleted { generation, protocol, leader } => {
-            format!("join_completed {group} generation={generation} protocol={protocol} leader={leader}")
+            format!(
+                "join_completed {group} generation={generation} protocol={protocol} leader={leader}"
+            )
         }
         ClassicEvent::Emptied { generation } => format!("emptied {group} generation={generation}"),
         ClassicEvent::SyncWaits { member, .. } => format!("sync_waits {group}/{member}"),
@@ -214,7 +225,8 @@ fn view(view: &PollingView) -> String {
 }
 
 fn batches(batches: &[StoredBatch]) -> String {
-    let batch = |b: &StoredBatch| format!("{}:{}", b.base_offset, String::from_utf8_lossy(&b.bytes));
+    let batch =
+        |b: &StoredBatch| format!("{}:{}", b.base_offset, String::from_utf8_lossy(&b.bytes));
     list(batches.iter().map(batch))
 }
 
@@ -279,20 +291,30 @@ fn group_reply(reply: &GroupReply) -> String {
             let spans = spans.iter().map(|s| format!("{} {}..{}", s.partition, s.from, s.to));
             format!("{} records {}", view(told), list(spans))
         }
-        GroupReply::Classic(ClassicReply::Joined { generation, protocol, leader, member_id, members }) => {
+        GroupReply::Classic(ClassicReply::Joined {
+            generation,
+            protocol,
+            leader,
+            member_id,
+            members,
+        }) => {
             let members = members.iter().map(|m| {
                 let instance = m.instance_id.as_ref().map(|i| format!("[{i}]")).unwrap_or_default();
                 format!("{}{instance}({})", m.member_id, list(&m.topics))
             });
             let members = list(members);
-            format!("joined {member_id} generation={generation} {protocol} leader={leader} members={members}")
+            format!(
+                "joined {member_id} generation={generation} {protocol} leader={leader} members={members}"
+            )
         }
         GroupReply::Classic(ClassicReply::Synced { assignment }) => {
             format!("synced {}", partitions(assignment))
         }
-        GroupReply::Listed(groups) => {
-            list(groups.iter().map(|(id, kind, state)| format!("{id}({} {})", kind.name(), state.name())))
-        }
+        GroupReply::Listed(groups) => list(
+            groups
+                .iter()
+                .map(|(id, kind, state)| format!("{id}({} {})", kind.name(), state.name())),
+        ),
         GroupReply::Described(description) => described(description),
     }
 }
@@ -300,7 +322,9 @@ fn group_reply(reply: &GroupReply) -> String {
 /// Kafka's names, by the table of `docs/protocol.md`.
 fn error_name(rejection: &Rejection) -> &'static str {
     match rejection {
-        Rejection::UnknownTopic(_) | Rejection::UnknownPartition { .. } => "UNKNOWN_TOPIC_OR_PARTITION",
+        Rejection::UnknownTopic(_) | Rejection::UnknownPartition { .. } => {
+            "UNKNOWN_TOPIC_OR_PARTITION"
+        }
         Rejection::TopicAlreadyExists(_) => "TOPIC_ALREADY_EXISTS",
         Rejection::TopicCannotShrink { .. }
         | Rejection::OffsetBeyondEnd { .. }
@@ -311,7 +335,9 @@ fn error_name(rejection: &Rejection) -> &'static str {
         Rejection::GroupNotFound(_) => "GROUP_ID_NOT_FOUND",
         Rejection::UnknownMember { .. } | Rejection::MemberNotNamed(_) => "UNKNOWN_MEMBER_ID",
         Rejection::IllegalGeneration { .. } => "ILLEGAL_GENERATION",
-        Rejection::RebalanceInProgress(_) | Rejection::NotAssigned { .. } => "REBALANCE_IN_PROGRESS",
+        Rejection::RebalanceInProgress(_) | Rejection::NotAssigned { .. } => {
+            "REBALANCE_IN_PROGRESS"
+        }
         Rejection::FencedInstance { .. } => "FENCED_INSTANCE_ID",
         Rejection::InconsistentProtocol { .. } => "INCONSISTENT_GROUP_PROTOCOL",
         Rejection::GroupFull { .. } => "GROUP_MAX_SIZE_REACHED",
@@ -393,9 +419,11 @@ pub fn group(name: &str, group: &Group) -> String {
                 write!(out, " waits_for={}", list(&rebalance.holding)).expect("a string");
             }
             for (id, m) in &polling.members {
-                let position = |(p, at): (&TopicPartition, &Option<u64>)| format!("{p}@{}", option(*at));
+                let position =
+                    |(p, at): (&TopicPartition, &Option<u64>)| format!("{p}@{}", option(*at));
                 let holds = list(m.assigned.iter().map(position));
-                write!(out, "\n           {id} generation={} holds {holds}", m.generation).expect("a string");
+                write!(out, "\n           {id} generation={} holds {holds}", m.generation)
+                    .expect("a string");
                 if m.assignment() != m.target {
                     write!(out, " target {}", partitions(&m.target)).expect("a string");
                 }
@@ -410,10 +438,12 @@ pub fn group(name: &str, group: &Group) -> String {
         Membership::Classic(classic) => {
             write!(out, " leader={}", option(classic.leader.as_ref())).expect("a string");
             if let Phase::Preparing { initial: Some(initial), .. } = classic.phase {
-                write!(out, " initial_delay={}", time(initial.delay.delay_ms.into())).expect("a string");
+                write!(out, " initial_delay={}", time(initial.delay.delay_ms.into()))
+                    .expect("a string");
             }
             for (id, m) in &classic.members {
-                write!(out, "\n           {id} reads {}", partitions(&m.assignment)).expect("a string");
+                write!(out, "\n           {id} reads {}", partitions(&m.assignment))
+                    .expect("a string");
                 match m.delayed.as_ref().map(|d| (d.kind, request_id(d.request_id.as_ref()))) {
                     Some((DelayedKind::Join, whose)) => write!(out, " join waits {whose}"),
                     Some((DelayedKind::Sync, whose)) => write!(out, " sync waits {whose}"),

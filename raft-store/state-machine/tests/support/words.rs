@@ -65,7 +65,8 @@ struct Words<'a> {
 
 impl<'a> Words<'a> {
     fn new(line: &'a str) -> Self {
-        let (named, plain): (Vec<&str>, Vec<&str>) = line.split_whitespace().partition(|w| w.contains('='));
+        let (named, plain): (Vec<&str>, Vec<&str>) =
+            line.split_whitespace().partition(|w| w.contains('='));
         let named = named.into_iter().map(|w| w.split_once('=').expect("was checked")).collect();
         Self { line, plain, named }
     }
@@ -108,8 +109,12 @@ pub fn time(text: &str) -> u64 {
 }
 
 fn partition(text: &str) -> TopicPartition {
-    let (topic, partition) = text.rsplit_once('-').unwrap_or_else(|| panic!("`{text}` is not topic-0"));
-    TopicPartition { topic: topic.into(), partition: partition.parse().expect("a partition's number") }
+    let (topic, partition) =
+        text.rsplit_once('-').unwrap_or_else(|| panic!("`{text}` is not topic-0"));
+    TopicPartition {
+        topic: topic.into(),
+        partition: partition.parse().expect("a partition's number"),
+    }
 }
 
 fn numbers(text: &str) -> Vec<PartitionId> {
@@ -178,8 +183,10 @@ impl Line {
         let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
         if let Some((node, seq)) = first.strip_prefix('n').and_then(|w| w.split_once('#')) {
             let verb = after.split_whitespace().next().unwrap_or("");
-            let lane = if matches!(verb, "join" | "sync") { Lane::Delayed } else { Lane::Immediate };
-            let (node, seq) = (node.parse().expect("a node"), seq.parse().expect("a request's number"));
+            let lane =
+                if matches!(verb, "join" | "sync") { Lane::Delayed } else { Lane::Immediate };
+            let (node, seq) =
+                (node.parse().expect("a node"), seq.parse().expect("a request's number"));
             request_id = Some(RequestId { node, incarnation: 0xa, lane, seq });
             rest = after;
         }
@@ -219,16 +226,20 @@ fn ask(w: &Words<'_>) -> Ask {
         }),
         "fetch" => {
             let TopicPartition { topic, partition } = partition(w.plain(1));
-            let (offset, max_messages) = (w.number("from").unwrap_or(0), w.number("max").unwrap_or(10));
+            let (offset, max_messages) =
+                (w.number("from").unwrap_or(0), w.number("max").unwrap_or(10));
             query(TopicQuery::Fetch { topic, partition, offset, max_messages })
         }
-        "log-send" => {
-            command(KeyedLogCommand::Send { key: w.plain(1).into(), records: records(w.plain(2), 1) })
-        }
+        "log-send" => command(KeyedLogCommand::Send {
+            key: w.plain(1).into(),
+            records: records(w.plain(2), 1),
+        }),
         "log-poll" => query(KeyedLogQuery::Poll { offsets: offsets(w) }),
         "log-commit" => command(KeyedLogCommand::Commit { offsets: offsets(w) }),
         "log-committed" => query(KeyedLogQuery::Committed { keys: names(w.plain(1)) }),
-        "write" => command(RegisterCommand::Write { key: w.plain(1).into(), value: register(w.plain(2)) }),
+        "write" => {
+            command(RegisterCommand::Write { key: w.plain(1).into(), value: register(w.plain(2)) })
+        }
         "cas" => command(RegisterCommand::Cas {
             key: w.plain(1).into(),
             from: w.plain(2).into(),
@@ -247,7 +258,9 @@ fn ask(w: &Words<'_>) -> Ask {
         }),
         "limits" => Ask::Limits {
             max_size: w.number("max_size"),
-            initial_delay_ms: w.text("initial_delay").map(|t| u32::try_from(time(t)).expect("a delay")),
+            initial_delay_ms: w
+                .text("initial_delay")
+                .map(|t| u32::try_from(time(t)).expect("a delay")),
         },
         "wait" => Ask::Nothing,
         "restore" => Ask::Restore,
@@ -316,7 +329,11 @@ fn of_groups(w: &Words<'_>) -> Ask {
         }
         "poll" => {
             let (group, member) = w.member(1);
-            command(PollingCommand::Poll { group, member, max_messages: w.number("max").unwrap_or(10) })
+            command(PollingCommand::Poll {
+                group,
+                member,
+                max_messages: w.number("max").unwrap_or(10),
+            })
         }
         "heartbeat" => {
             let (group, member) = w.member(1);
@@ -375,9 +392,9 @@ fn of_groups(w: &Words<'_>) -> Ask {
             topic: w.plain(2).into(),
             partitions: w.text("partitions").map(numbers),
         }),
-        "expire-offsets" => {
-            command(OffsetCommand::Expire { retention_ms: time(w.text("retention").expect("retention=")) })
-        }
+        "expire-offsets" => command(OffsetCommand::Expire {
+            retention_ms: time(w.text("retention").expect("retention=")),
+        }),
         other => panic!("`{}`: unknown verb `{other}`", w.line),
     }
 }
@@ -385,7 +402,9 @@ fn of_groups(w: &Words<'_>) -> Ask {
 fn expire(w: &Words<'_>) -> Ask {
     let what = match w.plain(2) {
         "session" => ExpireWhat::Deadline(Deadline::Session { member: w.plain(3).into() }),
-        "poll-interval" => ExpireWhat::Deadline(Deadline::PollInterval { member: w.plain(3).into() }),
+        "poll-interval" => {
+            ExpireWhat::Deadline(Deadline::PollInterval { member: w.plain(3).into() })
+        }
         "rebalance" => match w.number("epoch") {
             Some(epoch) => ExpireWhat::Deadline(Deadline::Rebalance { epoch }),
             None => ExpireWhat::Rebalance,

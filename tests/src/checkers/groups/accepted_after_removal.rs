@@ -26,7 +26,8 @@ impl Checker for AcceptedAfterRemoval {
             for (member, requests) in &group.requests {
                 let removals = Removals::of(history, group, member);
                 let served = requests.iter().filter(|op| {
-                    op.outcome == Outcome::Ok && matches!(op.f.as_str(), "heartbeat" | "poll" | "sync_group")
+                    op.outcome == Outcome::Ok
+                        && matches!(op.f.as_str(), "heartbeat" | "poll" | "sync_group")
                 });
                 for op in served {
                     judged += 1;
@@ -64,7 +65,9 @@ impl<'h> Removals<'h> {
             Outcome::Fail => {
                 matches!(op.error.as_deref(), Some("UNKNOWN_MEMBER_ID" | "FENCED_INSTANCE_ID"))
             }
-            Outcome::Ok => matches!(op.f.as_str(), "unsubscribe" | "leave_group") && !group.is_static(member),
+            Outcome::Ok => {
+                matches!(op.f.as_str(), "unsubscribe" | "leave_group") && !group.is_static(member)
+            }
             Outcome::Info => false,
         });
         // A member of a static seat may be described under the name of its successor.
@@ -75,7 +78,8 @@ impl<'h> Removals<'h> {
                 !group.is_static(member) && description.members.iter().all(|m| m.id != member)
             })
             .map(|description| description.op);
-        let mut reveals: Vec<_> = told.chain(missing).filter_map(|op| Some((op.complete_us?, op))).collect();
+        let mut reveals: Vec<_> =
+            told.chain(missing).filter_map(|op| Some((op.complete_us?, op))).collect();
         reveals.sort_by_key(|(complete, op)| (*complete, op.id));
         let latest = reveals.iter().scan(None::<&Op>, |latest, (complete, op)| {
             *latest = latest.filter(|latest| latest.invoke_us >= op.invoke_us).or(Some(op));
@@ -83,18 +87,25 @@ impl<'h> Removals<'h> {
         });
         let joins = requests
             .iter()
-            .filter(|op| matches!(op.f.as_str(), "subscribe" | "join_group") && op.outcome != Outcome::Fail)
+            .filter(|op| {
+                matches!(op.f.as_str(), "subscribe" | "join_group") && op.outcome != Outcome::Fail
+            })
             .map(|op| (op.invoke_us, late_until(history, op)));
         Self { reveals: latest.collect(), joins: joins.collect() }
     }
 
     /// The answer that shows the member to be out when an operation was processed, for certain.
     pub(super) fn before(&self, op: &Op) -> Option<&'h Op> {
-        let last = self.reveals.partition_point(|(complete, _)| *complete < op.invoke_us).checked_sub(1)?;
+        let last = self
+            .reveals
+            .partition_point(|(complete, _)| *complete < op.invoke_us)
+            .checked_sub(1)?;
         let reveal = self.reveals[last].1;
         let complete = op.complete_us?;
-        let joined =
-            self.joins.iter().any(|(invoke, until)| *until >= reveal.invoke_us && *invoke <= complete);
+        let joined = self
+            .joins
+            .iter()
+            .any(|(invoke, until)| *until >= reveal.invoke_us && *invoke <= complete);
         (!joined).then_some(reveal)
     }
 }

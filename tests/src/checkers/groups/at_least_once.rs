@@ -35,7 +35,8 @@ impl Checker for AtLeastOnce {
             let reads: Vec<&ThinRead<'_>> =
                 thin.iter().filter(|read| read.group == slot.group && read.log == log).collect();
             let given = Given::of(&logs, slot, &log);
-            if let Some(here) = judge(&logs, slot, &log, register, &given, &reads, &mut violations) {
+            if let Some(here) = judge(&logs, slot, &log, register, &given, &reads, &mut violations)
+            {
                 judged += here;
             }
         }
@@ -91,11 +92,13 @@ fn judge(
     reads: &[&ThinRead<'_>],
     violations: &mut Vec<Violation>,
 ) -> Option<usize> {
-    let honest = |write: &Write<'_>| write.op.f == "commit" && (write.value == 0 || given.covers(write));
+    let honest =
+        |write: &Write<'_>| write.op.f == "commit" && (write.value == 0 || given.covers(write));
     if !register.writes.iter().all(honest) {
         return None;
     }
-    let mut acked: Vec<&Write<'_>> = register.writes.iter().filter(|w| w.op.outcome == Outcome::Ok).collect();
+    let mut acked: Vec<&Write<'_>> =
+        register.writes.iter().filter(|w| w.op.outcome == Outcome::Ok).collect();
     acked.sort_by_key(|write| (write.op.complete_us, write.op.id));
     let (mut judged, mut passed) = (0, i64::MIN);
     for write in acked {

@@ -40,6 +40,10 @@ impl Checker for CommitReassignGap {
                 ));
             }
         }
-        Verdict::of(judged, violations, "no thin consumer read records of a newly assigned partition")
+        Verdict::of(
+            judged,
+            violations,
+            "no thin consumer read records of a newly assigned partition",
+        )
     }
 }

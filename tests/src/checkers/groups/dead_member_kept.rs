@@ -26,7 +26,8 @@ impl Checker for DeadMemberKept {
         let groups = Groups::of(history);
         let (mut judged, mut violations) = (0, Vec::new());
         for group in groups.groups.values() {
-            for description in group.descriptions.iter().filter(|description| description.op.invoke_us > heal)
+            for description in
+                group.descriptions.iter().filter(|description| description.op.invoke_us > heal)
             {
                 for member in &description.members {
                     let mut requests = group.seat_requests(member.id);

@@ -64,7 +64,8 @@ fn told(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
 
 fn described(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
     let mut judged = 0;
-    for description in group.descriptions.iter().filter(|description| description.state == "Stable") {
+    for description in group.descriptions.iter().filter(|description| description.state == "Stable")
+    {
         let mut owners: BTreeMap<&Partition, &str> = BTreeMap::new();
         for member in &description.members {
             for partition in &member.assignment {

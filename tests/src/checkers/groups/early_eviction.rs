@@ -29,14 +29,20 @@ impl Checker for EarlyEviction {
         let groups = Groups::of(history);
         let (mut judged, mut violations) = (0, Vec::new());
         for group in groups.groups.values() {
-            let Some(timeouts) = group.timeouts.shortest_session.zip(group.timeouts.shortest_rebalance)
+            let Some(timeouts) =
+                group.timeouts.shortest_session.zip(group.timeouts.shortest_rebalance)
             else {
                 continue;
             };
-            for (member, requests) in group.requests.iter().filter(|(member, _)| !group.is_static(member)) {
-                let told =
-                    requests.iter().copied().filter(|op| op.error.as_deref() == Some("UNKNOWN_MEMBER_ID"));
-                let missing = group.descriptions.iter().filter(|d| d.members.iter().all(|m| m.id != *member));
+            for (member, requests) in
+                group.requests.iter().filter(|(member, _)| !group.is_static(member))
+            {
+                let told = requests
+                    .iter()
+                    .copied()
+                    .filter(|op| op.error.as_deref() == Some("UNKNOWN_MEMBER_ID"));
+                let missing =
+                    group.descriptions.iter().filter(|d| d.members.iter().all(|m| m.id != *member));
                 for reveal in told.chain(missing.map(|description| description.op)) {
                     let Some(life) = Life::before(history, group, requests, reveal) else {
                         continue;
@@ -59,7 +65,11 @@ impl Checker for EarlyEviction {
                 }
             }
         }
-        Verdict::of(judged, violations, "no member was found out of its group after an accepted request")
+        Verdict::of(
+            judged,
+            violations,
+            "no member was found out of its group after an accepted request",
+        )
     }
 }
 
@@ -71,21 +81,32 @@ struct Life<'h> {
 
 impl<'h> Life<'h> {
     /// `None` if the member may have left lawfully since.
-    fn before(history: &History, group: &Group<'_>, requests: &[&'h Op], reveal: &Op) -> Option<Self> {
+    fn before(
+        history: &History,
+        group: &Group<'_>,
+        requests: &[&'h Op],
+        reveal: &Op,
+    ) -> Option<Self> {
         let accepted = |names: &[&str]| {
-            let done =
-                requests.iter().filter(|op| op.outcome == Outcome::Ok && names.contains(&op.f.as_str()));
-            let done = done.filter(|op| op.complete_us.is_some_and(|complete| complete < reveal.invoke_us));
+            let done = requests
+                .iter()
+                .filter(|op| op.outcome == Outcome::Ok && names.contains(&op.f.as_str()));
+            let done = done
+                .filter(|op| op.complete_us.is_some_and(|complete| complete < reveal.invoke_us));
             done.max_by_key(|op| (op.invoke_us, op.id)).copied()
         };
         let (session, rebalance) = if group.thin {
-            (accepted(&["subscribe", "poll", "heartbeat", "commit"])?, accepted(&["subscribe", "poll"])?)
+            (
+                accepted(&["subscribe", "poll", "heartbeat", "commit"])?,
+                accepted(&["subscribe", "poll"])?,
+            )
         } else {
             // Who joined but did not ask for its assignment is removed when the rebalance time-out ends, heartbeats
             // or not.
             let sync = accepted(&["sync_group"])?;
-            let joined =
-                requests.iter().filter(|op| op.f == "join_group" && op.invoke_us <= reveal.invoke_us);
+            let joined = requests
+                .iter()
+                .filter(|op| op.f == "join_group" && op.invoke_us <= reveal.invoke_us);
             if joined.map(|op| op.invoke_us).max() > Some(sync.invoke_us) {
                 return None;
             }

@@ -34,13 +34,17 @@ impl Checker for FencedCommit {
             let newest = Newest::of(group);
             for (member, requests) in &group.requests {
                 let removals = Removals::of(history, group, member);
-                let commits =
-                    requests.iter().filter(|op| op.f.starts_with("commit") && op.outcome == Outcome::Ok);
+                let commits = requests
+                    .iter()
+                    .filter(|op| op.f.starts_with("commit") && op.outcome == Outcome::Ok);
                 for op in commits {
                     judged += 1;
                     let found = newest.fences(group, member, op).or_else(|| {
                         let reveal = removals.before(op)?;
-                        Some((reveal.id, format!("it was out of the group, as seen in {}", span(reveal))))
+                        Some((
+                            reveal.id,
+                            format!("it was out of the group, as seen in {}", span(reveal)),
+                        ))
                     });
                     if let Some((shown, why)) = found {
                         violations.push(Violation::new(
@@ -117,13 +121,20 @@ impl<'h> Newest<'h> {
         let members = group.requests.keys().map(|member| {
             (*member, Rising::of(group.tellings.iter().filter(|telling| telling.member == *member)))
         });
-        Self { of_group: Rising::of(group.tellings.iter()), of_member: members.collect(), of_partition }
+        Self {
+            of_group: Rising::of(group.tellings.iter()),
+            of_member: members.collect(),
+            of_partition,
+        }
     }
 
     /// What shows that the generation that a commit names was over when it was sent.
     fn fences(&self, group: &Group<'h>, member: &str, op: &Op) -> Option<(u64, String)> {
-        let named =
-            op.args.get("generation").and_then(Value::as_i64).filter(|generation| *generation >= 0)?;
+        let named = op
+            .args
+            .get("generation")
+            .and_then(Value::as_i64)
+            .filter(|generation| *generation >= 0)?;
         let of_whom = |(generation, shown): (i64, &Op), whom: &str| {
             (generation > named).then(|| {
                 (
@@ -142,9 +153,12 @@ impl<'h> Newest<'h> {
         if let Some(found) = own.and_then(|own| of_whom(own, "it")) {
             return Some(found);
         }
-        let partition = (topic(&op.args).to_owned(), op.args.get("partition").and_then(Value::as_i64)?);
+        let partition =
+            (topic(&op.args).to_owned(), op.args.get("partition").and_then(Value::as_i64)?);
         let mut told = self.of_partition.get(&partition)?.iter().filter(|told| {
-            told.complete < op.invoke_us && told.generation > named && !group.same_seat(told.member, member)
+            told.complete < op.invoke_us
+                && told.generation > named
+                && !group.same_seat(told.member, member)
         });
         let told = told.next()?;
         let whom = format!("{}, with {},", told.member, partition_text(&partition));

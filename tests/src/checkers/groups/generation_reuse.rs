@@ -39,16 +39,25 @@ impl Checker for GenerationReuse {
 }
 
 /// Generations in the order in which one observer was told them: each with its request.
-fn falls_of(who: &str, group: &Group<'_>, told: &mut [(i64, &Op)], violations: &mut Vec<Violation>) {
+fn falls_of(
+    who: &str,
+    group: &Group<'_>,
+    told: &mut [(i64, &Op)],
+    violations: &mut Vec<Violation>,
+) {
     // By completion on the one side and invocation on the other: only requests that followed each other are ordered.
-    let mut done: Vec<(u64, i64, &Op)> =
-        told.iter().filter_map(|(generation, op)| Some((op.complete_us?, *generation, *op))).collect();
+    let mut done: Vec<(u64, i64, &Op)> = told
+        .iter()
+        .filter_map(|(generation, op)| Some((op.complete_us?, *generation, *op)))
+        .collect();
     done.sort_by_key(|(complete, _, op)| (*complete, op.id));
     told.sort_by_key(|(_, op)| (op.invoke_us, op.id));
     let mut done = done.into_iter().peekable();
     let mut highest: Option<(i64, &Op)> = None;
     for (generation, op) in told.iter() {
-        while let Some((_, before, earlier)) = done.next_if(|(complete, ..)| *complete < op.invoke_us) {
+        while let Some((_, before, earlier)) =
+            done.next_if(|(complete, ..)| *complete < op.invoke_us)
+        {
             if highest.is_none_or(|(highest, _)| before > highest) {
                 highest = Some((before, earlier));
             }
@@ -71,7 +80,8 @@ fn falls(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
     let mut by_member: BTreeMap<&str, Vec<(i64, &Op)>> = BTreeMap::new();
     for telling in &group.tellings {
         // A member that waits for its first assignment has no generation yet, which some tell as 0.
-        let waits = telling.generation <= 0 && telling.assignment.as_ref().is_some_and(Assignment::is_empty);
+        let waits = telling.generation <= 0
+            && telling.assignment.as_ref().is_some_and(Assignment::is_empty);
         if !waits {
             by_member.entry(telling.member).or_default().push((telling.generation, telling.op));
         }
@@ -81,8 +91,11 @@ fn falls(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
         judged += told.len();
         falls_of(member, group, &mut told, violations);
     }
-    let mut described: Vec<(i64, &Op)> =
-        group.descriptions.iter().map(|description| (description.generation, description.op)).collect();
+    let mut described: Vec<(i64, &Op)> = group
+        .descriptions
+        .iter()
+        .map(|description| (description.generation, description.op))
+        .collect();
     falls_of("who described it", group, &mut described, violations);
     judged + described.len()
 }
@@ -93,7 +106,11 @@ fn lasting(groups: &Groups<'_>, assignment: &Assignment, until: Micros) -> Assig
     assignment.iter().filter(lasts).cloned().collect()
 }
 
-fn two_assignments(groups: &Groups<'_>, group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
+fn two_assignments(
+    groups: &Groups<'_>,
+    group: &Group<'_>,
+    violations: &mut Vec<Violation>,
+) -> usize {
     if group.thin && group.cooperative {
         return 0;
     }
@@ -101,14 +118,16 @@ fn two_assignments(groups: &Groups<'_>, group: &Group<'_>, violations: &mut Vec<
     let mut judged = 0;
     for telling in &group.tellings {
         // A thin consumer that has given up all it held is told nothing, in the generation that ends.
-        let Some(assignment) = telling.assignment.as_ref().filter(|a| !group.thin || !a.is_empty()) else {
+        let Some(assignment) = telling.assignment.as_ref().filter(|a| !group.thin || !a.is_empty())
+        else {
             continue;
         };
         judged += 1;
         let before = *first.entry((telling.member, telling.generation)).or_insert(telling);
         let until = before.complete.max(telling.complete);
-        let [old, new] = [before.assignment.iter().flatten().cloned().collect(), assignment.clone()]
-            .map(|told| lasting(groups, &told, until));
+        let [old, new] =
+            [before.assignment.iter().flatten().cloned().collect(), assignment.clone()]
+                .map(|told| lasting(groups, &told, until));
         if old != new {
             violations.push(Violation::new(
                 format!(
@@ -131,10 +150,15 @@ fn text<'a>(partitions: impl Iterator<Item = &'a Partition>) -> String {
     format!("[{}]", names.join(", "))
 }
 
-fn two_descriptions(groups: &Groups<'_>, group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
+fn two_descriptions(
+    groups: &Groups<'_>,
+    group: &Group<'_>,
+    violations: &mut Vec<Violation>,
+) -> usize {
     let mut first: BTreeMap<i64, &Description<'_>> = BTreeMap::new();
     let mut judged = 0;
-    for description in group.descriptions.iter().filter(|description| description.state == "Stable") {
+    for description in group.descriptions.iter().filter(|description| description.state == "Stable")
+    {
         judged += 1;
         let before = *first.entry(description.generation).or_insert(description);
         let (old, new) = (owners(before), owners(description));
@@ -168,7 +192,9 @@ fn two_descriptions(groups: &Groups<'_>, group: &Group<'_>, violations: &mut Vec
 
 fn owners<'a, 'h>(description: &'a Description<'h>) -> BTreeMap<&'a Partition, &'h str> {
     let members = description.members.iter();
-    members.flat_map(|member| member.assignment.iter().map(move |partition| (partition, member.id))).collect()
+    members
+        .flat_map(|member| member.assignment.iter().map(move |partition| (partition, member.id)))
+        .collect()
 }
 
 fn two_leaders(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
@@ -180,7 +206,8 @@ fn two_leaders(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
             continue;
         }
         judged += 1;
-        let (before, shown) = *leaders.entry(telling.generation).or_insert((telling.member, telling.op));
+        let (before, shown) =
+            *leaders.entry(telling.generation).or_insert((telling.member, telling.op));
         if !group.same_seat(before, telling.member) {
             violations.push(Violation::new(
                 format!(

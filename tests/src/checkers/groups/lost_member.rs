@@ -37,12 +37,19 @@ impl Checker for LostMember {
 
 /// Lists of members in the order of their answers: who was in, by which operation.
 fn lists<'h>(group: &Group<'h>) -> Vec<(Vec<&'h str>, &'h Op)> {
-    let described =
-        group.descriptions.iter().map(|d| (d.members.iter().map(|member| member.id).collect(), d.op));
-    let joined = group.tellings.iter().filter(|telling| telling.op.f == "join_group").filter_map(|telling| {
-        let members = telling.op.result.as_ref()?.get("members").and_then(Value::as_array)?;
-        Some((members.iter().filter_map(|member| name(member, "member_id")).collect(), telling.op))
-    });
+    let described = group
+        .descriptions
+        .iter()
+        .map(|d| (d.members.iter().map(|member| member.id).collect(), d.op));
+    let joined = group.tellings.iter().filter(|telling| telling.op.f == "join_group").filter_map(
+        |telling| {
+            let members = telling.op.result.as_ref()?.get("members").and_then(Value::as_array)?;
+            Some((
+                members.iter().filter_map(|member| name(member, "member_id")).collect(),
+                telling.op,
+            ))
+        },
+    );
     let mut lists: Vec<_> = described.chain(joined).collect();
     lists.sort_by_key(|(_, op)| (op.complete_us, op.id));
     lists
@@ -56,7 +63,8 @@ fn strangers(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
         for member in members.into_iter().filter(|member| !group.requests.contains_key(member)) {
             strangers.entry(member).or_insert(op.id);
         }
-        let lost = group.nameless.iter().filter(|join| Some(join.invoke_us) <= op.complete_us).count();
+        let lost =
+            group.nameless.iter().filter(|join| Some(join.invoke_us) <= op.complete_us).count();
         if strangers.len() > lost {
             let names: Vec<&str> = strangers.keys().copied().collect();
             violations.push(Violation::new(

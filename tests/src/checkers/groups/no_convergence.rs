@@ -41,7 +41,10 @@ impl Checker for NoConvergence {
                         violations.extend(found.map(|(why, shown)| {
                             let (when, since) = (span(description.op), at(settled.since));
                             Violation::new(
-                                format!("group {}: {why} in {when}, at rest since {since}", group.name),
+                                format!(
+                                    "group {}: {why} in {when}, at rest since {since}",
+                                    group.name
+                                ),
                                 shown.into_iter().chain([description.op.id]),
                             )
                         }));
@@ -54,7 +57,9 @@ impl Checker for NoConvergence {
             for telling in last_told(group, heal) {
                 let Ok(settled) = settled(&groups, group, telling.invoke) else { continue };
                 judged += 1;
-                if telling.invoke > settled.since && telling.state.is_some_and(|state| state != "Stable") {
+                if telling.invoke > settled.since
+                    && telling.state.is_some_and(|state| state != "Stable")
+                {
                     violations.push(Violation::new(
                         format!(
                             "group {}: {} was told state {} in {}, at rest since {}",
@@ -70,7 +75,8 @@ impl Checker for NoConvergence {
             }
             reasons.extend(reason.map(|why| format!("group {}: {why}", group.name)));
         }
-        let reason = reasons.first().map_or("no group was described in the final phase", String::as_str);
+        let reason =
+            reasons.first().map_or("no group was described in the final phase", String::as_str);
         Verdict::of(judged, violations, reason)
     }
 }
@@ -79,7 +85,9 @@ impl Checker for NoConvergence {
 /// described, but its members see it.
 fn last_told<'a, 'h>(group: &'a Group<'h>, heal: Micros) -> impl Iterator<Item = &'a Telling<'h>> {
     let mut last: BTreeMap<&str, &Telling<'h>> = BTreeMap::new();
-    for telling in group.tellings.iter().filter(|telling| telling.state.is_some() && telling.invoke >= heal) {
+    for telling in
+        group.tellings.iter().filter(|telling| telling.state.is_some() && telling.invoke >= heal)
+    {
         last.insert(telling.member, telling);
     }
     last.into_values()
@@ -98,9 +106,13 @@ fn unsettled(
         let Some(member) = description.members.iter().find(|member| member.id == *live) else {
             return Some((format!("live member {live} is missing"), None));
         };
-        let told =
-            group.tellings.iter().filter(|t| t.member == *live && t.complete < description.op.invoke_us);
-        let last = told.filter(|telling| telling.invoke > settled.since).max_by_key(|t| (t.invoke, t.op.id));
+        let told = group
+            .tellings
+            .iter()
+            .filter(|t| t.member == *live && t.complete < description.op.invoke_us);
+        let last = told
+            .filter(|telling| telling.invoke > settled.since)
+            .max_by_key(|t| (t.invoke, t.op.id));
         let Some(last) = last else { continue };
         if last.generation != description.generation {
             let why = format!(
@@ -110,7 +122,10 @@ fn unsettled(
             return Some((why, Some(last.op.id)));
         }
         if last.assignment.as_ref().is_some_and(|told| *told != member.assignment) {
-            return Some((format!("{live} owns other partitions than it was last told"), Some(last.op.id)));
+            return Some((
+                format!("{live} owns other partitions than it was last told"),
+                Some(last.op.id),
+            ));
         }
     }
     None

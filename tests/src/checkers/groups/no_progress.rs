@@ -40,7 +40,9 @@ fn needs_leader(op: &Op) -> bool {
 
 /// Whether an answer shows that there was a leader: a node can refuse what it does not understand by itself.
 fn is_progress(op: &Op) -> bool {
-    needs_leader(op) && !is_silence(op) && (op.outcome == Outcome::Ok || matches!(op.code, Some(20..=22)))
+    needs_leader(op)
+        && !is_silence(op)
+        && (op.outcome == Outcome::Ok || matches!(op.code, Some(20..=22)))
 }
 
 impl Checker for NoProgress {
@@ -54,9 +56,14 @@ impl Checker for NoProgress {
 
     fn check(&self, history: &History) -> Verdict {
         let config = &history.header.config;
-        let patience = config.get("progress_timeout_ms").and_then(Value::as_u64).map_or(PATIENCE, ms);
-        let mut progress: Vec<Micros> =
-            history.ops.iter().filter(|op| is_progress(op)).filter_map(|op| op.complete_us).collect();
+        let patience =
+            config.get("progress_timeout_ms").and_then(Value::as_u64).map_or(PATIENCE, ms);
+        let mut progress: Vec<Micros> = history
+            .ops
+            .iter()
+            .filter(|op| is_progress(op))
+            .filter_map(|op| op.complete_us)
+            .collect();
         progress.sort_unstable();
         let mut attempts: Vec<&Op> = history.ops.iter().filter(|op| needs_leader(op)).collect();
         attempts.sort_by_key(|op| (op.invoke_us, op.id));
@@ -72,7 +79,8 @@ impl Checker for NoProgress {
                 if answered.is_some_and(|until| op.invoke_us < until) {
                     continue;
                 }
-                let next = progress.get(progress.partition_point(|done| *done < op.invoke_us)).copied();
+                let next =
+                    progress.get(progress.partition_point(|done| *done < op.invoke_us)).copied();
                 let next = next.unwrap_or(Micros::MAX).min(to);
                 if next.saturating_sub(op.invoke_us) > patience {
                     answered = Some(next);
@@ -87,7 +95,11 @@ impl Checker for NoProgress {
                 }
             }
         }
-        Verdict::of(judged, violations, "no stretch without faults is longer than the patience of the check")
+        Verdict::of(
+            judged,
+            violations,
+            "no stretch without faults is longer than the patience of the check",
+        )
     }
 }
 

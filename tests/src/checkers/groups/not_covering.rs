@@ -23,8 +23,11 @@ pub(super) fn hands_out_all(group: &Group<'_>) -> bool {
         return true;
     }
     let joins = group.tellings.iter().filter(|telling| telling.op.f == "join_group");
-    let mut protocols = joins.filter_map(|telling| name(telling.op.result.as_ref()?, "protocol")).peekable();
-    !group.cooperative && protocols.peek().is_some() && protocols.all(|protocol| EAGER.contains(&protocol))
+    let mut protocols =
+        joins.filter_map(|telling| name(telling.op.result.as_ref()?, "protocol")).peekable();
+    !group.cooperative
+        && protocols.peek().is_some()
+        && protocols.all(|protocol| EAGER.contains(&protocol))
 }
 
 impl Checker for NotCovering {
@@ -36,19 +39,27 @@ impl Checker for NotCovering {
         let groups = Groups::of(history);
         let (mut judged, mut violations) = (0, Vec::new());
         for group in groups.groups.values().filter(|group| hands_out_all(group)) {
-            for description in group.descriptions.iter().filter(|description| description.state == "Stable") {
+            for description in
+                group.descriptions.iter().filter(|description| description.state == "Stable")
+            {
                 let owned: BTreeSet<&Partition> =
                     description.members.iter().flat_map(|member| &member.assignment).collect();
-                let topics: BTreeSet<&str> =
-                    description.members.iter().flat_map(|member| member.topics.iter().copied()).collect();
+                let topics: BTreeSet<&str> = description
+                    .members
+                    .iter()
+                    .flat_map(|member| member.topics.iter().copied())
+                    .collect();
                 for topic in topics {
-                    let Some(count) =
-                        groups.topics.partitions(topic, description.op.invoke_us, description.complete)
-                    else {
+                    let Some(count) = groups.topics.partitions(
+                        topic,
+                        description.op.invoke_us,
+                        description.complete,
+                    ) else {
                         continue;
                     };
                     judged += 1;
-                    let missing = (0..count).map(|p| (topic.to_owned(), p)).find(|p| !owned.contains(p));
+                    let missing =
+                        (0..count).map(|p| (topic.to_owned(), p)).find(|p| !owned.contains(p));
                     if let Some(missing) = missing {
                         violations.push(Violation::new(
                             format!(
@@ -64,6 +75,10 @@ impl Checker for NotCovering {
                 }
             }
         }
-        Verdict::of(judged, violations, "no description of a stable group whose topics' partitions are known")
+        Verdict::of(
+            judged,
+            violations,
+            "no description of a stable group whose topics' partitions are known",
+        )
     }
 }

@@ -44,7 +44,8 @@ impl Checker for OffsetGoesBack {
             judged += impossible(register, |seen, possible| {
                 // A value that nobody had committed by then is `spurious-offset`.
                 let Some(old) = register.writes.iter().find(|write| {
-                    write.value == seen.value && write.op.invoke_us <= seen.op.complete_us.unwrap_or(0)
+                    write.value == seen.value
+                        && write.op.invoke_us <= seen.op.complete_us.unwrap_or(0)
                 }) else {
                     return;
                 };

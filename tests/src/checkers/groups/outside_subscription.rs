@@ -23,13 +23,18 @@ impl Checker for OutsideSubscription {
         for group in groups.groups.values() {
             let mut report = |member: &str, partition, why: &str, op| {
                 violations.push(Violation::new(
-                    format!("group {}: {member} was given {}, {why}", group.name, partition_text(partition)),
+                    format!(
+                        "group {}: {member} was given {}, {why}",
+                        group.name,
+                        partition_text(partition)
+                    ),
                     [op],
                 ));
             };
             for telling in &group.tellings {
                 // A member whose subscription the history does not have may have any.
-                let subscribed = group.subscriptions.get(telling.member).filter(|topics| !topics.is_empty());
+                let subscribed =
+                    group.subscriptions.get(telling.member).filter(|topics| !topics.is_empty());
                 for partition in telling.assignment.iter().flatten() {
                     judged += 1;
                     if subscribed.is_some_and(|topics| !topics.contains(partition.0.as_str())) {
@@ -40,14 +45,16 @@ impl Checker for OutsideSubscription {
                             telling.op.id,
                         );
                     }
-                    let count = groups.topics.partitions(&partition.0, telling.invoke, telling.complete);
+                    let count =
+                        groups.topics.partitions(&partition.0, telling.invoke, telling.complete);
                     if partition.1 < 0 || count.is_some_and(|count| partition.1 >= count) {
                         report(telling.member, partition, "which does not exist", telling.op.id);
                     }
                 }
             }
             for description in &group.descriptions {
-                for member in description.members.iter().filter(|member| !member.topics.is_empty()) {
+                for member in description.members.iter().filter(|member| !member.topics.is_empty())
+                {
                     for partition in &member.assignment {
                         judged += 1;
                         if !member.topics.contains(partition.0.as_str()) {

@@ -78,7 +78,9 @@ pub fn tenures<'h>(group: &Group<'h>, history: &History) -> BTreeMap<Partition, 
     for telling in &group.tellings {
         if group.thin {
             for partition in telling.assignment.iter().flatten() {
-                runs.entry((partition, telling.member, telling.generation)).or_default().push(telling);
+                runs.entry((partition, telling.member, telling.generation))
+                    .or_default()
+                    .push(telling);
             }
         } else {
             let entry = told.entry((telling.member, telling.generation)).or_default();
@@ -99,8 +101,11 @@ pub fn tenures<'h>(group: &Group<'h>, history: &History) -> BTreeMap<Partition, 
             runs.insert((partition, member, generation), shown.collect());
         }
     }
-    let releases: BTreeMap<&str, Releases<'_>> =
-        group.requests.keys().map(|member| (*member, Releases::of(group, history, member))).collect();
+    let releases: BTreeMap<&str, Releases<'_>> = group
+        .requests
+        .keys()
+        .map(|member| (*member, Releases::of(group, history, member)))
+        .collect();
     let skewed = skewed(history);
     let mut tenures: BTreeMap<Partition, Vec<Tenure<'h>>> = BTreeMap::new();
     for ((partition, member, generation), run) in runs {
@@ -140,32 +145,44 @@ impl<'h> Releases<'h> {
     fn of(group: &Group<'h>, history: &History, member: &str) -> Self {
         let mut requests = group.seat_requests(member);
         requests.retain(|op| {
-            matches!(op.f.as_str(), "poll" | "subscribe" | "unsubscribe" | "join_group" | "leave_group")
+            matches!(
+                op.f.as_str(),
+                "poll" | "subscribe" | "unsubscribe" | "join_group" | "leave_group"
+            )
         });
-        let open = requests.iter().filter(|op| unknown(op)).map(|op| (op.invoke_us, late_until(history, op)));
+        let open = requests
+            .iter()
+            .filter(|op| unknown(op))
+            .map(|op| (op.invoke_us, late_until(history, op)));
         let answered = requests.iter().filter(|op| !unknown(op));
-        let longest = answered.filter_map(|op| Some(op.complete_us? - op.invoke_us)).max().unwrap_or(0);
+        let longest =
+            answered.filter_map(|op| Some(op.complete_us? - op.invoke_us)).max().unwrap_or(0);
         Self { open: open.collect(), longest, requests }
     }
 
     /// Whether one that was invoked by `time` may act after it. `run` is known not to give anything up.
     fn pending(&self, time: Micros, run: &[&Telling<'_>]) -> bool {
         let open = self.open.iter().any(|(invoke, until)| *invoke <= time && *until >= time);
-        let from = self.requests.partition_point(|op| op.invoke_us < time.saturating_sub(self.longest));
+        let from =
+            self.requests.partition_point(|op| op.invoke_us < time.saturating_sub(self.longest));
         let mut near = self.requests[from..].iter().take_while(|op| op.invoke_us <= time);
-        open || near
-            .any(|op| op.complete_us >= Some(time) && run.iter().all(|telling| telling.op.id != op.id))
+        open || near.any(|op| {
+            op.complete_us >= Some(time) && run.iter().all(|telling| telling.op.id != op.id)
+        })
     }
 
     /// When the first one after `time` was invoked.
     fn next(&self, time: Micros) -> Option<Micros> {
-        self.requests.get(self.requests.partition_point(|op| op.invoke_us <= time)).map(|op| op.invoke_us)
+        self.requests
+            .get(self.requests.partition_point(|op| op.invoke_us <= time))
+            .map(|op| op.invoke_us)
     }
 }
 
 /// Until when a member owned its partitions by its own clock and its own doings.
 fn extension(group: &Group<'_>, run: &[&Telling<'_>], releases: &Releases<'_>) -> Option<Micros> {
-    let (session, rebalance) = (group.timeouts.shortest_session?, group.timeouts.shortest_rebalance?);
+    let (session, rebalance) =
+        (group.timeouts.shortest_session?, group.timeouts.shortest_rebalance?);
     // Any request of a thin consumer extends its session, but only a poll its poll interval. A classic member's
     // session is extended by heartbeats; the rebalance time-out is given to it from the moment at which
     // a rebalance begins. From then on its heartbeats are refused, but its commits are not.
@@ -181,7 +198,8 @@ fn extension(group: &Group<'_>, run: &[&Telling<'_>], releases: &Releases<'_>) -
     if releases.pending(last, run) {
         return None;
     }
-    let timeout = session_from.saturating_add(session).min(rebalance_from.saturating_add(rebalance));
+    let timeout =
+        session_from.saturating_add(session).min(rebalance_from.saturating_add(rebalance));
     Some(releases.next(last).map_or(timeout, |next| next.min(timeout)))
 }
 
@@ -196,7 +214,12 @@ fn told_out(group: &Group<'_>, member: &str, generation: i64, time: Micros) -> O
         _ => false,
     };
     let requests = group.requests.get(member)?;
-    requests.iter().filter(tells).filter_map(|op| op.complete_us).filter(|complete| *complete > time).min()
+    requests
+        .iter()
+        .filter(tells)
+        .filter_map(|op| op.complete_us)
+        .filter(|complete| *complete > time)
+        .min()
 }
 
 fn overlaps(

@@ -22,9 +22,12 @@ impl Checker for RebalanceStorm {
         let groups = Groups::of(history);
         let (mut judged, mut violations, mut reasons) = (0, Vec::new(), Vec::new());
         for group in groups.groups.values() {
-            let told =
-                group.tellings.iter().map(|telling| (telling.invoke, telling.generation, telling.op.id));
-            let described = group.descriptions.iter().map(|d| (d.op.invoke_us, d.generation, d.op.id));
+            let told = group
+                .tellings
+                .iter()
+                .map(|telling| (telling.invoke, telling.generation, telling.op.id));
+            let described =
+                group.descriptions.iter().map(|d| (d.op.invoke_us, d.generation, d.op.id));
             let seen: Vec<_> = told.chain(described).collect();
             // The latest request at which the group is known to be at rest: members may leave at the very end.
             let rest = group
@@ -32,7 +35,8 @@ impl Checker for RebalanceStorm {
                 .iter()
                 .rev()
                 .map(|d| settled(&groups, group, d.op.invoke_us).map(|s| (s, d.op.invoke_us)));
-            let rest = rest.reduce(Result::or).unwrap_or_else(|| Err("it was never described".to_owned()));
+            let rest =
+                rest.reduce(Result::or).unwrap_or_else(|| Err("it was never described".to_owned()));
             let (settled, until) = match rest {
                 Ok(rest) => rest,
                 Err(why) => {
@@ -40,7 +44,8 @@ impl Checker for RebalanceStorm {
                     continue;
                 }
             };
-            let at_rest = || seen.iter().filter(|(invoke, ..)| *invoke > settled.since && *invoke <= until);
+            let at_rest =
+                || seen.iter().filter(|(invoke, ..)| *invoke > settled.since && *invoke <= until);
             let (Some(low), Some(high)) =
                 (at_rest().min_by_key(|s| (s.1, s.2)), at_rest().max_by_key(|s| (s.1, s.2)))
             else {

@@ -27,14 +27,20 @@ fn is_churn(op: &Op) -> bool {
         "subscribe" | "unsubscribe" | "leave_group" => true,
         // A join under a known id answers a rebalance, it does not ask for one.
         "join_group" => {
-            name(&op.args, "member_id").is_none_or(str::is_empty) || name(&op.args, "instance_id").is_some()
+            name(&op.args, "member_id").is_none_or(str::is_empty)
+                || name(&op.args, "instance_id").is_some()
         }
         _ => false,
     }
 }
 
 /// When a member is certainly out of the group, if it asks for nothing more.
-pub(super) fn gone_by(history: &History, group: &Group<'_>, requests: &[&Op], heal: Micros) -> Micros {
+pub(super) fn gone_by(
+    history: &History,
+    group: &Group<'_>,
+    requests: &[&Op],
+    heal: Micros,
+) -> Micros {
     let last = requests.iter().map(|op| late_until(history, op)).max().unwrap_or(0);
     last.max(heal).saturating_add(group.timeouts.longest_session).saturating_add(LIVENESS_SLACK)
 }
@@ -43,26 +49,35 @@ pub(super) fn gone_by(history: &History, group: &Group<'_>, requests: &[&Op], he
 ///
 /// # Errors
 /// Why that cannot be said.
-pub fn settled<'h>(groups: &Groups<'h>, group: &Group<'h>, time: Micros) -> Result<Settled<'h>, String> {
+pub fn settled<'h>(
+    groups: &Groups<'h>,
+    group: &Group<'h>,
+    time: Micros,
+) -> Result<Settled<'h>, String> {
     let history = groups.history;
     let heal = history.header.heal_us.ok_or("the history has no final phase (`heal_us`)")?;
     if time < heal {
         return Err("it was described before the final phase only".to_owned());
     }
     let requests = group.requests.values().flatten().chain(&group.nameless);
-    let churn =
-        requests.copied().filter(|op| op.outcome != Outcome::Fail && op.invoke_us <= time && is_churn(op));
-    let changes =
-        churn.chain(groups.topics.changes()).chain(first_sends(history)).filter(|op| op.invoke_us <= time);
+    let churn = requests
+        .copied()
+        .filter(|op| op.outcome != Outcome::Fail && op.invoke_us <= time && is_churn(op));
+    let changes = churn
+        .chain(groups.topics.changes())
+        .chain(first_sends(history))
+        .filter(|op| op.invoke_us <= time);
     let mut quiet = changes.map(|op| late_until(history, op)).max().unwrap_or(0).max(heal);
     if quiet >= time {
         return Err(format!("members came and went until {}", at(quiet.min(time))));
     }
     let mut live = Vec::new();
     for (member, requests) in &group.requests {
-        let requests: Vec<&Op> = requests.iter().copied().filter(|op| op.invoke_us <= time).collect();
+        let requests: Vec<&Op> =
+            requests.iter().copied().filter(|op| op.invoke_us <= time).collect();
         let Some(last) = requests.last() else { continue };
-        let left = matches!(last.f.as_str(), "unsubscribe" | "leave_group") && last.outcome == Outcome::Ok;
+        let left =
+            matches!(last.f.as_str(), "unsubscribe" | "leave_group") && last.outcome == Outcome::Ok;
         if left && !group.is_static(member) {
             continue;
         }
@@ -82,7 +97,8 @@ pub fn settled<'h>(groups: &Groups<'h>, group: &Group<'h>, time: Micros) -> Resu
         }
         quiet = quiet.max(gone);
     }
-    let by_time = quiet.saturating_add(group.timeouts.longest_rebalance).saturating_add(LIVENESS_SLACK);
+    let by_time =
+        quiet.saturating_add(group.timeouts.longest_rebalance).saturating_add(LIVENESS_SLACK);
     let since = rounds(group, &live, quiet).map_or(by_time, |by_rounds| by_rounds.min(by_time));
     if since >= time {
         return Err(format!("its members had not polled {ROUNDS} times each since {}", at(quiet)));
@@ -116,8 +132,8 @@ fn rounds(group: &Group<'_>, live: &[&str], since: Micros) -> Option<Micros> {
         let mut slowest = time;
         for member in live {
             let polls = group.requests.get(member)?.iter();
-            let mut polls =
-                polls.filter(|op| op.f == "poll" && op.outcome == Outcome::Ok && op.invoke_us > time);
+            let mut polls = polls
+                .filter(|op| op.f == "poll" && op.outcome == Outcome::Ok && op.invoke_us > time);
             slowest = slowest.max(polls.next()?.complete_us?);
         }
         time = slowest;

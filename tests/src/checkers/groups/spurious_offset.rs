@@ -25,7 +25,11 @@ impl Checker for SpuriousOffset {
         for (slot, register) in &commits.registers {
             judged += impossible(register, |seen, possible| {
                 let complete = seen.op.complete_us.unwrap_or(0);
-                if register.writes.iter().any(|w| w.value == seen.value && w.op.invoke_us <= complete) {
+                if register
+                    .writes
+                    .iter()
+                    .any(|w| w.value == seen.value && w.op.invoke_us <= complete)
+                {
                     return;
                 }
                 let what = if seen.value == 0 {
@@ -50,7 +54,8 @@ impl Checker for SpuriousOffset {
                 judged += 1;
                 let (invoke, complete) = (op.invoke_us, op.complete_us.unwrap_or(op.invoke_us));
                 let acked = register.writes.iter().find(|w| {
-                    w.op.outcome == Outcome::Ok && w.op.complete_us.is_some_and(|done| done < invoke)
+                    w.op.outcome == Outcome::Ok
+                        && w.op.complete_us.is_some_and(|done| done < invoke)
                 });
                 let (account, shown) = match (told, acked) {
                     (None, Some(acked)) => (

@@ -20,7 +20,8 @@ impl Checker for StaleLeader {
 
     fn check(&self, history: &History) -> Verdict {
         // `cluster_status` tells what one node knows, and is allowed to be behind.
-        let ops = history.ops.iter().filter(|op| op.outcome == Outcome::Ok && op.f != "cluster_status");
+        let ops =
+            history.ops.iter().filter(|op| op.outcome == Outcome::Ok && op.f != "cluster_status");
         let terms = ops.filter_map(|op| {
             let term = op.result.as_ref()?.get("term").and_then(Value::as_u64)?;
             Some((op.invoke_us, op.complete_us?, term, op))
@@ -41,7 +42,11 @@ impl Checker for StaleLeader {
                 [newer.3.id, older.3.id],
             ));
         });
-        Verdict::of(terms.len(), violations, "replies carry no `term`; the simulator's trace has it")
+        Verdict::of(
+            terms.len(),
+            violations,
+            "replies carry no `term`; the simulator's trace has it",
+        )
     }
 }
 
@@ -51,7 +56,8 @@ pub(crate) fn older_after_newer<'a, T>(
     items: &'a [(Micros, Micros, u64, T)],
     mut report: impl FnMut(&'a (Micros, Micros, u64, T), &'a (Micros, Micros, u64, T)),
 ) {
-    let (mut by_invoke, mut by_complete): (Vec<_>, Vec<_>) = (items.iter().collect(), items.iter().collect());
+    let (mut by_invoke, mut by_complete): (Vec<_>, Vec<_>) =
+        (items.iter().collect(), items.iter().collect());
     by_invoke.sort_by_key(|item| item.0);
     by_complete.sort_by_key(|item| item.1);
     let mut done = by_complete.into_iter().peekable();

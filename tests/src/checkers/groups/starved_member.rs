@@ -31,18 +31,25 @@ impl Checker for StarvedMember {
                 }
             }
         }
-        Verdict::of(judged, violations, "no description of a stable group whose topics' partitions are known")
+        Verdict::of(
+            judged,
+            violations,
+            "no description of a stable group whose topics' partitions are known",
+        )
     }
 }
 
 fn described(groups: &Groups<'_>, group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
     let mut judged = 0;
-    for description in group.descriptions.iter().filter(|description| description.state == "Stable") {
+    for description in group.descriptions.iter().filter(|description| description.state == "Stable")
+    {
         let members = description.members.len();
         for member in &description.members {
             let enough = member.topics.iter().find(|topic| {
-                let count = groups.topics.partitions(topic, description.op.invoke_us, description.complete);
-                count.is_some_and(|count| usize::try_from(count).is_ok_and(|count| count >= members))
+                let count =
+                    groups.topics.partitions(topic, description.op.invoke_us, description.complete);
+                count
+                    .is_some_and(|count| usize::try_from(count).is_ok_and(|count| count >= members))
             });
             let Some(topic) = enough else { continue };
             judged += 1;
@@ -67,7 +74,8 @@ fn told(
     requests: &[&Op],
     violations: &mut Vec<Violation>,
 ) -> usize {
-    let patience = group.timeouts.longest_session + group.timeouts.longest_rebalance + LIVENESS_SLACK;
+    let patience =
+        group.timeouts.longest_session + group.timeouts.longest_rebalance + LIVENESS_SLACK;
     let tellings: Vec<&Telling<'_>> =
         group.tellings.iter().filter(|telling| telling.member == member).collect();
     let hungry = |telling: &&Telling<'_>| telling.assignment.as_ref().is_some_and(|a| a.is_empty());
@@ -107,5 +115,8 @@ fn told(
 }
 
 fn troubled(history: &History, from: Micros, to: Micros) -> bool {
-    history.faults.iter().any(|fault| fault.from_us <= to && fault.to_us.is_none_or(|end| end >= from))
+    history
+        .faults
+        .iter()
+        .any(|fault| fault.from_us <= to && fault.to_us.is_none_or(|end| end >= from))
 }

@@ -21,7 +21,9 @@ impl Checker for ReplicaDivergence {
     }
 
     fn check(&self, _: &History) -> Verdict {
-        Verdict::NotJudged("needs the state of each replica, which only the simulator's trace has".to_owned())
+        Verdict::NotJudged(
+            "needs the state of each replica, which only the simulator's trace has".to_owned(),
+        )
     }
 }
 
@@ -31,6 +33,8 @@ impl Checker for NondeterministicApply {
     }
 
     fn check(&self, _: &History) -> Verdict {
-        Verdict::NotJudged("needs a replay of the log, which only the simulator's trace has".to_owned())
+        Verdict::NotJudged(
+            "needs a replay of the log, which only the simulator's trace has".to_owned(),
+        )
     }
 }

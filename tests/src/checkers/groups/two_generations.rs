@@ -57,7 +57,10 @@ fn owns(telling: &Telling<'_>) -> bool {
     telling.assignment.as_ref().is_some_and(|assignment| !assignment.is_empty())
 }
 
-fn by_group<'a, 'h>(group: &'a Group<'h>, report: &mut dyn FnMut(&'a Telling<'h>, &'a Telling<'h>)) -> usize {
+fn by_group<'a, 'h>(
+    group: &'a Group<'h>,
+    report: &mut dyn FnMut(&'a Telling<'h>, &'a Telling<'h>),
+) -> usize {
     let newer: Vec<&Telling<'h>> = if group.thin {
         if group.cooperative {
             return 0;

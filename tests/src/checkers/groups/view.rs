@@ -129,7 +129,8 @@ pub struct Groups<'h> {
 /// Requests by which a thin consumer acts as a member.
 const THIN: [&str; 5] = ["subscribe", "poll", "heartbeat", "commit", "unsubscribe"];
 /// Requests by which a classic member acts.
-const CLASSIC: [&str; 5] = ["join_group", "sync_group", "heartbeat", "leave_group", "commit_offset"];
+const CLASSIC: [&str; 5] =
+    ["join_group", "sync_group", "heartbeat", "leave_group", "commit_offset"];
 
 /// The protocol's defaults.
 const DEFAULT_SESSION: Micros = 45_000_000;
@@ -160,7 +161,9 @@ impl<'h> Group<'h> {
     fn of(name: &'h str, ops: &[&'h Op], history: &'h History) -> Self {
         let mut group = Self {
             name,
-            thin: ops.iter().any(|op| THIN.contains(&op.f.as_str()) && consumer(&op.args).is_some()),
+            thin: ops
+                .iter()
+                .any(|op| THIN.contains(&op.f.as_str()) && consumer(&op.args).is_some()),
             cooperative: is_cooperative(name, ops, history),
             requests: BTreeMap::new(),
             nameless: Vec::new(),
@@ -247,7 +250,8 @@ fn subscribed(op: &Op) -> BTreeSet<&str> {
         ),
         "join_group" => {
             let protocols = op.args.get("protocols").and_then(Value::as_array);
-            let topics = protocols.into_iter().flatten().filter_map(|protocol| protocol.get("topics"));
+            let topics =
+                protocols.into_iter().flatten().filter_map(|protocol| protocol.get("topics"));
             topics.filter_map(Value::as_array).flatten().filter_map(Value::as_str).collect()
         }
         _ => BTreeSet::new(),
@@ -333,11 +337,14 @@ fn timeouts(ops: &[&Op], history: &History) -> Timeouts {
     let joins = || ops.iter().filter(|op| matches!(op.f.as_str(), "subscribe" | "join_group"));
     let given = |field: &str| -> Vec<Option<Micros>> {
         let configured = history.header.config.get(field).and_then(Value::as_u64);
-        joins().map(|op| op.args.get(field).and_then(Value::as_u64).or(configured).map(ms)).collect()
+        joins()
+            .map(|op| op.args.get(field).and_then(Value::as_u64).or(configured).map(ms))
+            .collect()
     };
     let shortest = |list: &[Option<Micros>]| list.iter().copied().min().flatten();
-    let longest =
-        |list: &[Option<Micros>], default| list.iter().map(|t| t.unwrap_or(default)).max().unwrap_or(default);
+    let longest = |list: &[Option<Micros>], default| {
+        list.iter().map(|t| t.unwrap_or(default)).max().unwrap_or(default)
+    };
     let (session, rebalance) = (given("session_timeout_ms"), given("rebalance_timeout_ms"));
     Timeouts {
         // `None` sorts first, so one unknown makes the minimum unknown.
@@ -408,7 +415,10 @@ impl<'h> Topics<'h> {
     pub fn partitions(&self, topic: &str, from: Micros, to: Micros) -> Option<i64> {
         let changes = self.changes.get(topic).map_or(&[][..], Vec::as_slice);
         let begun: Vec<&&Op> = changes.iter().filter(|op| op.invoke_us <= to).collect();
-        if begun.iter().any(|op| unknown(op) || op.complete_us.is_none_or(|done| done + SETTLED > from)) {
+        if begun
+            .iter()
+            .any(|op| unknown(op) || op.complete_us.is_none_or(|done| done + SETTLED > from))
+        {
             return None;
         }
         // The changes must have followed each other for the last one to tell the number.

@@ -51,7 +51,9 @@ fn judge<'h>(subjects: impl Iterator<Item = Subject<'h>>, nothing: &str) -> Verd
     for subject in subjects {
         match linearizable(subject.initial, &subject.operations, STEPS) {
             Answer::Linearizable => judged += subject.operations.len(),
-            Answer::GaveUp(steps) => given_up.push(format!("{} (after {steps} steps)", subject.name)),
+            Answer::GaveUp(steps) => {
+                given_up.push(format!("{} (after {steps} steps)", subject.name))
+            }
             Answer::Not { unexplained, states, setters, pending } => {
                 let op = subject.ops[unexplained];
                 let states: Vec<&str> =

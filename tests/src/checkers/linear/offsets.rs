@@ -24,7 +24,8 @@ impl Checker for LinearizableOffsets {
 
     fn check(&self, history: &History) -> Verdict {
         let (groups, keys) = (Commits::of(history), KeyCommits::of(history));
-        let groups = groups.registers.iter().map(|(slot, register)| of_group(slot.to_string(), register));
+        let groups =
+            groups.registers.iter().map(|(slot, register)| of_group(slot.to_string(), register));
         let keys = keys.keys.iter().map(|(key, register)| of_key(format!("key {key}"), register));
         judge(groups.chain(keys), "no committed offsets were written or read")
     }
@@ -51,7 +52,8 @@ fn operation(op: &Op, effect: Effect) -> Operation {
 fn of_group<'h>(name: String, register: &Register<'h>) -> Subject<'h> {
     let writes = register.writes.iter().map(|write| write.value);
     let order = Order::of(writes.chain(register.reads.iter().map(|seen| seen.value)).chain([0]));
-    let writes = register.writes.iter().map(|write| (write.op, Effect::Set(order.state(write.value))));
+    let writes =
+        register.writes.iter().map(|write| (write.op, Effect::Set(order.state(write.value))));
     let reads = register.reads.iter().map(|seen| (seen.op, Effect::Saw(order.state(seen.value))));
     let pairs: Vec<_> = writes.chain(reads).collect();
     Subject {
@@ -69,11 +71,14 @@ const ABSENT: i64 = i64::MIN;
 fn of_key<'h>(name: String, register: &KeyRegister<'h>) -> Subject<'h> {
     let told = |told: &Option<i64>| told.unwrap_or(ABSENT);
     let values = register.writes.iter().map(|write| write.value);
-    let order = Order::of(values.chain(register.reads.iter().map(|(_, seen)| told(seen))).chain([ABSENT]));
-    let writes = register.writes.iter().map(|write| (write.op, Effect::Raise(order.state(write.value))));
+    let order =
+        Order::of(values.chain(register.reads.iter().map(|(_, seen)| told(seen))).chain([ABSENT]));
+    let writes =
+        register.writes.iter().map(|write| (write.op, Effect::Raise(order.state(write.value))));
     let reads = register.reads.iter().map(|(op, seen)| (*op, Effect::Saw(order.state(told(seen)))));
     let pairs: Vec<_> = writes.chain(reads).collect();
-    let text = |value: &i64| if *value == ABSENT { "no offset".to_owned() } else { value.to_string() };
+    let text =
+        |value: &i64| if *value == ABSENT { "no offset".to_owned() } else { value.to_string() };
     Subject {
         name,
         initial: order.state(ABSENT),

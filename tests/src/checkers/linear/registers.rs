@@ -85,8 +85,13 @@ impl<'h> Key<'h> {
             "write" => Some(Effect::Set(state("value")?)),
             "cas" => {
                 let (from, to) = (state("from")?, state("to")?);
-                let create = op.args.get("create_if_not_exists").and_then(Value::as_bool).unwrap_or(false);
-                Some(if create { Effect::SwapEither(ABSENT, from, to) } else { Effect::Swap(from, to) })
+                let create =
+                    op.args.get("create_if_not_exists").and_then(Value::as_bool).unwrap_or(false);
+                Some(if create {
+                    Effect::SwapEither(ABSENT, from, to)
+                } else {
+                    Effect::Swap(from, to)
+                })
             }
             _ => Some(Effect::Saw(self.state(op.result.as_ref()?.get("value")?))),
         }

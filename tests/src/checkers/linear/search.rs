@@ -93,7 +93,10 @@ impl Configuration {
     /// it, and has used no more of the unanswered ones.
     fn dominates(&self, other: &Self) -> bool {
         self.used.iter().all(|(kind, count)| {
-            other.used.binary_search_by_key(kind, |used| used.0).is_ok_and(|at| other.used[at].1 >= *count)
+            other
+                .used
+                .binary_search_by_key(kind, |used| used.0)
+                .is_ok_and(|at| other.used[at].1 >= *count)
         })
     }
 }
@@ -111,7 +114,8 @@ struct Frontier {
 impl Frontier {
     /// Adds a configuration; false if one that is at least as good is there already.
     fn add(&mut self, configuration: Configuration, setter: Option<usize>) -> bool {
-        let group = self.groups.entry((configuration.state, configuration.acted.clone())).or_default();
+        let group =
+            self.groups.entry((configuration.state, configuration.acted.clone())).or_default();
         if group.iter().any(|(known, _)| known.dominates(&configuration)) {
             return false;
         }
@@ -149,7 +153,8 @@ enum Event {
 #[must_use]
 pub fn linearizable(initial: u32, operations: &[Operation], steps: usize) -> Answer {
     let mut search = Search { operations, pending: Pending::default(), left: steps };
-    let mut configurations = vec![(Configuration { state: initial, acted: vec![], used: vec![] }, None)];
+    let mut configurations =
+        vec![(Configuration { state: initial, acted: vec![], used: vec![] }, None)];
     for event in events(operations) {
         match event {
             Event::Invoke(at) => search.invoke(at, &mut configurations),
@@ -230,7 +235,11 @@ impl Search<'_> {
     }
 
     /// The configurations after `at` has completed. `Err(None)` where the steps are used up.
-    fn complete(&mut self, at: usize, configurations: Vec<Place>) -> Result<Vec<Place>, Option<Answer>> {
+    fn complete(
+        &mut self,
+        at: usize,
+        configurations: Vec<Place>,
+    ) -> Result<Vec<Place>, Option<Answer>> {
         let id = number(at);
         let mut done = Frontier::default();
         // What was reached on the way. Breadth first, so that configurations that use up few unanswered operations come
@@ -273,7 +282,11 @@ impl Search<'_> {
         Ok(done)
     }
 
-    fn successors(&self, configuration: &Configuration, mut each: impl FnMut(Configuration, usize)) {
+    fn successors(
+        &self,
+        configuration: &Configuration,
+        mut each: impl FnMut(Configuration, usize),
+    ) {
         for id in &self.pending.answered {
             if configuration.acted.binary_search(id).is_ok() {
                 continue;
@@ -289,7 +302,8 @@ impl Search<'_> {
         for (kind, (effect, invoked, at)) in self.pending.kinds.iter().enumerate() {
             let kind = number(kind);
             // What would not change the state need not act.
-            let Some(state) = effect.act(configuration.state).filter(|state| *state != configuration.state)
+            let Some(state) =
+                effect.act(configuration.state).filter(|state| *state != configuration.state)
             else {
                 continue;
             };
@@ -310,7 +324,8 @@ impl Search<'_> {
     fn unexplained(&self, at: usize, before: Vec<(u32, Option<usize>)>) -> Answer {
         let mut states: Vec<u32> = before.iter().map(|(state, _)| *state).collect();
         let mut setters: Vec<usize> = before.iter().filter_map(|(_, setter)| *setter).collect();
-        let pending = self.pending.answered.iter().chain(&self.pending.sights).map(|id| *id as usize);
+        let pending =
+            self.pending.answered.iter().chain(&self.pending.sights).map(|id| *id as usize);
         let mut pending: Vec<usize> = pending.collect();
         states.sort_unstable();
         states.dedup();

@@ -25,8 +25,10 @@ impl Checker for AbortedRead {
                 let Some(sent) = logs.only_send(&space, *value) else { continue };
                 judged += 1;
                 if sent.op.outcome == Outcome::Fail {
-                    let code = sent.op.code.map_or_else(String::new, |code| format!(" with error {code}"));
-                    let (offset, read) = log.places[value].iter().next().expect("a read value has a place");
+                    let code =
+                        sent.op.code.map_or_else(String::new, |code| format!(" with error {code}"));
+                    let (offset, read) =
+                        log.places[value].iter().next().expect("a read value has a place");
                     violations.push(Violation::new(
                         format!(
                             "{id}: message {} was refused{code} to {}, yet read at offset {offset}",

@@ -29,7 +29,8 @@ impl Checker for DenseOffsets {
             for read in &log.reads {
                 let Some((first, _)) = read.records.first() else { continue };
                 judged += 1;
-                let hole = read.records.windows(2).find(|pair| pair[1].0 > pair[0].0.saturating_add(1));
+                let hole =
+                    read.records.windows(2).find(|pair| pair[1].0 > pair[0].0.saturating_add(1));
                 let account = match (read.from, hole) {
                     (Some(from), _) if from >= 0 && *first != from => {
                         format!("{id}: asked for offset {from}, got records from {first} on")
@@ -76,7 +77,9 @@ impl Appends {
         for sent in logs.sends.iter().filter(|sent| sent.op.outcome != Outcome::Fail) {
             let list: &mut Vec<Micros> = match &sent.log {
                 Some(log) => placed.entry(log.clone()).or_default(),
-                None => unplaced.entry(Space::Topic(super::topic(&sent.op.args).to_owned())).or_default(),
+                None => unplaced
+                    .entry(Space::Topic(super::topic(&sent.op.args).to_owned()))
+                    .or_default(),
             };
             list.push(sent.op.invoke_us);
         }

@@ -22,7 +22,8 @@ impl Checker for Duplicate {
         for (id, log) in &logs.logs {
             let space = id.space();
             for (value, places) in &log.places {
-                let sends: Vec<u64> = logs.sends_of(&space, *value).map(|sent| sent.op.id).collect();
+                let sends: Vec<u64> =
+                    logs.sends_of(&space, *value).map(|sent| sent.op.id).collect();
                 // Sent twice by the clients, it may be there twice. Never sent at all, it is another anomaly.
                 let [sent] = sends[..] else { continue };
                 judged += 1;

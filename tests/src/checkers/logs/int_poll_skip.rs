@@ -23,7 +23,8 @@ impl Checker for IntPollSkip {
             for read in log.reads.iter().filter(|read| !read.records.is_empty()) {
                 judged += 1;
                 for pair in read.records.windows(2) {
-                    let Some(left_out) = log.known_between(pair[0].0.saturating_add(1), pair[1].0) else {
+                    let Some(left_out) = log.known_between(pair[0].0.saturating_add(1), pair[1].0)
+                    else {
                         continue;
                     };
                     let shown = log.seen[&left_out].values().next().copied();

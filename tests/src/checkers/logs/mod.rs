@@ -202,7 +202,8 @@ impl Interner {
         if let Some(number) = self.numbers.get(&text) {
             return *number;
         }
-        let number = ValueId(u32::try_from(self.texts.len()).expect("fewer than 2^32 distinct messages"));
+        let number =
+            ValueId(u32::try_from(self.texts.len()).expect("fewer than 2^32 distinct messages"));
         self.texts.push(text.clone());
         self.numbers.insert(text, number);
         number
@@ -292,8 +293,10 @@ impl<'h> Logs<'h> {
         let offset = reply.and_then(|reply| reply.get("offset")).and_then(Value::as_i64);
         let (space, message, log) = if let Some(message) = op.args.get("message") {
             let topic = topic(&op.args);
-            let partition = reply.and_then(|reply| reply.get("partition")).or(op.args.get("partition"));
-            let log = partition.and_then(Value::as_i64).map(|p| LogId::Partition(topic.to_owned(), p));
+            let partition =
+                reply.and_then(|reply| reply.get("partition")).or(op.args.get("partition"));
+            let log =
+                partition.and_then(Value::as_i64).map(|p| LogId::Partition(topic.to_owned(), p));
             (Space::Topic(topic.to_owned()), message, log)
         } else {
             let (Some(key), Some(message)) = (op.args.get("key"), op.args.get("msg")) else {
@@ -406,7 +409,8 @@ fn size(value: &Value) -> usize {
 
 /// Topics that were deleted, or may have been.
 pub(crate) fn deleted_topics(history: &History) -> BTreeSet<&str> {
-    let deletions = history.ops.iter().filter(|op| op.f == "delete_topic" && op.outcome != Outcome::Fail);
+    let deletions =
+        history.ops.iter().filter(|op| op.f == "delete_topic" && op.outcome != Outcome::Fail);
     deletions.filter_map(|op| name(&op.args, "topic")).collect()
 }
 
@@ -418,8 +422,11 @@ pub(crate) fn acked_before<'h, T>(
     mut instants: Vec<(Micros, T)>,
     mut each: impl FnMut(T, (i64, ValueId, &'h Op)),
 ) {
-    let mut acks: Vec<_> =
-        log.acks.iter().filter_map(|ack| ack.2.complete_us.map(|complete| (complete, *ack))).collect();
+    let mut acks: Vec<_> = log
+        .acks
+        .iter()
+        .filter_map(|ack| ack.2.complete_us.map(|complete| (complete, *ack)))
+        .collect();
     acks.sort_by_key(|(complete, ack)| (*complete, ack.2.id));
     instants.sort_by_key(|(time, _)| *time);
     let mut acks = acks.into_iter().peekable();

@@ -23,14 +23,18 @@ impl Checker for NonmonotonicPoll {
         let (mut judged, mut violations) = (0, Vec::new());
         for (id, log) in &logs.logs {
             for read in &log.reads {
-                let (Some(from), Some(first)) = (read.from, read.records.iter().map(|record| record.0).min())
+                let (Some(from), Some(first)) =
+                    (read.from, read.records.iter().map(|record| record.0).min())
                 else {
                     continue;
                 };
                 judged += 1;
                 if first < from {
                     violations.push(Violation::new(
-                        format!("{id}: {} asked for offset {from} and got {first}", read.op.process),
+                        format!(
+                            "{id}: {} asked for offset {from} and got {first}",
+                            read.op.process
+                        ),
                         [read.op.id],
                     ));
                 }

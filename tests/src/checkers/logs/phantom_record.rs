@@ -38,14 +38,18 @@ impl Checker for PhantomRecord {
             })
             .collect();
         let (mut judged, mut violations) = (0, Vec::new());
-        for (id, log) in logs.logs.iter().filter(|(id, _)| written.contains(&id.space()) || began_empty(id)) {
+        for (id, log) in
+            logs.logs.iter().filter(|(id, _)| written.contains(&id.space()) || began_empty(id))
+        {
             let space = id.space();
             for read in &log.reads {
                 let Some(complete) = read.op.complete_us else { continue };
                 for (offset, value) in &read.records {
                     judged += 1;
-                    let first =
-                        logs.sends_of(&space, *value).map(|sent| sent.op).min_by_key(|op| op.invoke_us);
+                    let first = logs
+                        .sends_of(&space, *value)
+                        .map(|sent| sent.op)
+                        .min_by_key(|op| op.invoke_us);
                     let account = match first {
                         None => format!(
                             "{id}: message {} at offset {offset} was sent by nobody",
@@ -59,8 +63,10 @@ impl Checker for PhantomRecord {
                         ),
                         Some(_) => continue,
                     };
-                    violations
-                        .push(Violation::new(account, first.map(|op| op.id).into_iter().chain([read.op.id])));
+                    violations.push(Violation::new(
+                        account,
+                        first.map(|op| op.id).into_iter().chain([read.op.id]),
+                    ));
                 }
             }
         }

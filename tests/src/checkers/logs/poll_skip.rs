@@ -24,7 +24,8 @@ impl Checker for PollSkip {
         let (mut judged, mut violations) = (0, Vec::new());
         for (id, log) in &logs.logs {
             for read in &log.reads {
-                let (Some(from), Some(first)) = (read.from, read.records.iter().map(|record| record.0).min())
+                let (Some(from), Some(first)) =
+                    (read.from, read.records.iter().map(|record| record.0).min())
                 else {
                     continue;
                 };
@@ -45,7 +46,8 @@ impl Checker for PollSkip {
             let Some(first) = read.first.filter(|_| !read.haunted) else { continue };
             judged += 1;
             // Where it may have begun at the latest, up to where it did begin.
-            let starts = read.committed.values.keys().copied().chain(read.expected.map(|(next, _)| next));
+            let starts =
+                read.committed.values.keys().copied().chain(read.expected.map(|(next, _)| next));
             let Some(start) = starts.filter(|start| *start <= first).max() else { continue };
             let Some(left_out) = logs.logs[&read.log].known_between(start, first) else { continue };
             let shown = logs.logs[&read.log].seen[&left_out].values().next().copied();

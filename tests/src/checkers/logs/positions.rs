@@ -69,7 +69,8 @@ pub fn thin_reads<'h>(history: &'h History, logs: &Logs<'h>) -> Vec<ThinRead<'h>
     let mut reads = Vec::new();
     for ((group, consumer), ops) in consumers {
         let seated = seated.contains(&(group, consumer));
-        Consumer { history, commits: &commits, logs, group, consumer, seated }.follow(&ops, &mut reads);
+        Consumer { history, commits: &commits, logs, group, consumer, seated }
+            .follow(&ops, &mut reads);
     }
     reads
 }
@@ -145,8 +146,8 @@ impl<'h> Consumer<'_, 'h> {
             // change of leader. A ghost `subscribe` can do that too, but only by then as well.
             let from = position.next.map_or(position.since, |(_, poll)| poll.invoke_us);
             let register = self.commits.register(self.group, topic, *partition);
-            let committed =
-                register.map_or_else(nothing_committed, |register| register.possible(from, complete));
+            let committed = register
+                .map_or_else(nothing_committed, |register| register.possible(from, complete));
             let haunted = ghosts.iter().any(|(_, until)| *until >= from);
             let returned = self.returned(op, &log);
             let ends = returned.iter().copied().min().zip(returned.iter().copied().max());
@@ -165,7 +166,8 @@ impl<'h> Consumer<'_, 'h> {
             read.end = found_end(&read, reply);
             reads.push(read);
             if let Some((_, last)) = ends {
-                let next = Position { next: Some((last.saturating_add(1), op)), since: op.invoke_us };
+                let next =
+                    Position { next: Some((last.saturating_add(1), op)), since: op.invoke_us };
                 positions.insert(log, next);
             }
         }

@@ -40,10 +40,13 @@ impl Checker for StalePoll {
                 .iter()
                 .filter(|read| read.log == *id)
                 .filter_map(|read| Some((read.op.invoke_us, (read.end?, read.op))));
-            acked_before(log, direct.chain(by_position).collect(), |(end, op), (offset, value, ack)| {
-                judged += 1;
-                if end <= offset {
-                    violations.push(Violation::new(
+            acked_before(
+                log,
+                direct.chain(by_position).collect(),
+                |(end, op), (offset, value, ack)| {
+                    judged += 1;
+                    if end <= offset {
+                        violations.push(Violation::new(
                         format!(
                             "{id}: {} read in {} and found the end at {end}, though {} had been acknowledged at offset {offset} in {}",
                             op.process,
@@ -53,8 +56,9 @@ impl Checker for StalePoll {
                         ),
                         [ack.id, op.id],
                     ));
-                }
-            });
+                    }
+                },
+            );
         }
         Verdict::of(judged, violations, "no read followed an acknowledgement")
             .unless_empty(logs.is_empty(), NO_LOGS)

@@ -26,14 +26,15 @@ impl Checker for Unseen {
         let (mut judged, mut open, mut violations) = (0, Vec::new(), Vec::new());
         for (id, log) in &logs.logs {
             // Reads of the final phase that found the end: where they began to find nothing.
-            let ends = log.reads.iter().filter(|read| read.op.invoke_us >= heal).filter_map(|read| {
-                let end = match (read.high_watermark, read.from) {
-                    (Some(end), _) => end,
-                    (None, Some(from)) if read.records.is_empty() => from,
-                    _ => return None,
-                };
-                Some((end, read.op))
-            });
+            let ends =
+                log.reads.iter().filter(|read| read.op.invoke_us >= heal).filter_map(|read| {
+                    let end = match (read.high_watermark, read.from) {
+                        (Some(end), _) => end,
+                        (None, Some(from)) if read.records.is_empty() => from,
+                        _ => return None,
+                    };
+                    Some((end, read.op))
+                });
             let ends: Vec<_> = ends.collect();
             // Nobody owes anybody the records of a life that is over.
             let is_over = matches!(id, LogId::Partition(topic, _) if over.contains(topic.as_str()));

@@ -26,9 +26,14 @@ impl StateChecker for DeadMemberKept {
             // Declared consumers have no sessions.
             for (id, member) in group.members.iter().filter(|(_, member)| member.session_us > 0) {
                 judged += 1;
-                let lives = trace.lives.iter().filter(|life| life.group == group.group && life.member == *id);
+                let lives = trace
+                    .lives
+                    .iter()
+                    .filter(|life| life.group == group.group && life.member == *id);
                 let heard = lives.map(|life| life.at_us).max().unwrap_or(0).max(led_since);
-                if trace.end_us > heard.saturating_add(member.session_us).saturating_add(LIVENESS_SLACK) {
+                if trace.end_us
+                    > heard.saturating_add(member.session_us).saturating_add(LIVENESS_SLACK)
+                {
                     violations.push(violation(format!(
                         "group {}: {id} is still a member at {}, though nothing was heard of it since {}",
                         group.group,

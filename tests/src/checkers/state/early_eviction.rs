@@ -15,7 +15,8 @@ impl StateChecker for EarlyEviction {
 
     fn check(&self, trace: &StateTrace) -> Verdict {
         let (mut judged, mut violations) = (0, Vec::new());
-        for removal in trace.members.iter().filter(|change| change.change == Change::SessionExpired) {
+        for removal in trace.members.iter().filter(|change| change.change == Change::SessionExpired)
+        {
             judged += 1;
             let heard = trace
                 .lives
@@ -30,7 +31,9 @@ impl StateChecker for EarlyEviction {
             let led = trace
                 .leaders
                 .iter()
-                .filter(|leader| leader.node == removal.leader && leader.clock_us <= removal.clock_us)
+                .filter(|leader| {
+                    leader.node == removal.leader && leader.clock_us <= removal.clock_us
+                })
                 .map(|leader| (leader.clock_us, "become leader"));
             let Some((since, what)) = heard.chain(led).max() else { continue };
             let passed = removal.clock_us - since;

@@ -13,8 +13,9 @@ impl StateChecker for Invariants {
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {
-        let account =
-            |breach: &super::trace::Breach| violation(format!("index {}: {}", breach.index, breach.account));
+        let account = |breach: &super::trace::Breach| {
+            violation(format!("index {}: {}", breach.index, breach.account))
+        };
         let violations = trace.breaches.iter().map(account).collect();
         Verdict::of(trace.checked, violations, "the invariants were not looked at")
     }

@@ -20,7 +20,8 @@ impl StateChecker for LostMember {
         for change in trace.members.iter().filter(|change| change.change == Change::Joined) {
             let Some(origin) = &change.origin else { continue };
             judged += 1;
-            let first = *joined.entry((&change.group, origin)).or_insert((&change.member, change.index));
+            let first =
+                *joined.entry((&change.group, origin)).or_insert((&change.member, change.index));
             if first != (&change.member, change.index) {
                 violations.push(violation(format!(
                     "group {}: request {origin} made the members {} (index {}) and {} (index {})",

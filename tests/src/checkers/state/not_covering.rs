@@ -16,9 +16,12 @@ impl StateChecker for NotCovering {
 
     fn check(&self, trace: &StateTrace) -> Verdict {
         let (mut judged, mut violations) = (0, Vec::new());
-        for group in trace.groups.iter().filter(|group| group.state == "Stable" && group.hands_out_all) {
+        for group in
+            trace.groups.iter().filter(|group| group.state == "Stable" && group.hands_out_all)
+        {
             judged += 1;
-            let owned: BTreeSet<_> = group.members.values().flat_map(|member| &member.assignment).collect();
+            let owned: BTreeSet<_> =
+                group.members.values().flat_map(|member| &member.assignment).collect();
             for (topic, count) in &group.topics {
                 if !group.members.values().any(|member| member.topics.contains(topic)) {
                     continue;

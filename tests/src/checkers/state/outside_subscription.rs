@@ -19,7 +19,10 @@ impl StateChecker for OutsideSubscription {
             for (id, member) in &group.members {
                 for (topic, partition) in &member.assignment {
                     judged += 1;
-                    let exists = group.topics.get(topic).is_some_and(|count| (0..*count).contains(partition));
+                    let exists = group
+                        .topics
+                        .get(topic)
+                        .is_some_and(|count| (0..*count).contains(partition));
                     if !member.topics.contains(topic) || !exists {
                         violations.push(violation(format!(
                             "index {}, group {}: {id} owns {topic}-{partition}, which {}",

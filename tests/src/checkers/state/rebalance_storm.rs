@@ -18,7 +18,10 @@ pub(super) struct RebalanceStorm;
 type Cause<'a> = (Vec<(&'a str, &'a BTreeSet<String>)>, &'a BTreeMap<String, i64>);
 
 fn cause(group: &GroupState) -> Cause<'_> {
-    (group.members.iter().map(|(id, member)| (id.as_str(), &member.topics)).collect(), &group.topics)
+    (
+        group.members.iter().map(|(id, member)| (id.as_str(), &member.topics)).collect(),
+        &group.topics,
+    )
 }
 
 impl StateChecker for RebalanceStorm {
@@ -48,7 +51,8 @@ impl StateChecker for RebalanceStorm {
                 quiet.insert(name, (group, group.generation));
                 continue;
             };
-            let came_or_went = changes.range((name, before.index + 1)..=(name, group.index)).next().is_some();
+            let came_or_went =
+                changes.range((name, before.index + 1)..=(name, group.index)).next().is_some();
             let led_anew = starts.range(before.index + 1..=group.index).next().is_some();
             let of_topics = group.topics.keys().any(|topic| {
                 let span = (topic.as_str(), before.index + 1)..=(topic.as_str(), group.index);
@@ -69,6 +73,10 @@ impl StateChecker for RebalanceStorm {
             }
             quiet.insert(name, (group, generation));
         }
-        Verdict::of(judged, violations, "the trace has no groups whose coordinator computes the assignment")
+        Verdict::of(
+            judged,
+            violations,
+            "the trace has no groups whose coordinator computes the assignment",
+        )
     }
 }

@@ -18,13 +18,17 @@ impl StateChecker for ServedAfterRemoval {
     fn check(&self, trace: &StateTrace) -> Verdict {
         let mut changes: BTreeMap<(&str, &str), Vec<(u64, Change)>> = BTreeMap::new();
         for change in &trace.members {
-            changes.entry((&change.group, &change.member)).or_default().push((change.index, change.change));
+            changes
+                .entry((&change.group, &change.member))
+                .or_default()
+                .push((change.index, change.change));
         }
         changes.values_mut().for_each(|list| list.sort_by_key(|(index, _)| *index));
         let mut violations = Vec::new();
         for served in &trace.served {
-            let list =
-                changes.get(&(served.group.as_str(), served.member.as_str())).map_or(&[][..], Vec::as_slice);
+            let list = changes
+                .get(&(served.group.as_str(), served.member.as_str()))
+                .map_or(&[][..], Vec::as_slice);
             let last = list.partition_point(|(index, _)| *index <= served.applied).checked_sub(1);
             let out = last.is_none_or(|last| list[last].1 != Change::Joined);
             if out {

@@ -19,7 +19,8 @@ impl StateChecker for TwiceApplied {
         let mut violations = Vec::new();
         for Effect { index, origin } in &trace.effects {
             if let Some(first) = first.insert(origin, *index) {
-                let account = format!("request {origin} took effect at index {first} and at index {index}");
+                let account =
+                    format!("request {origin} took effect at index {first} and at index {index}");
                 violations.push(violation(account));
             }
         }

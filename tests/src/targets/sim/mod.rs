@@ -136,8 +136,12 @@ impl Sim {
         };
         let (sender, input) = mpsc::channel(INPUT_LINES);
         let outbox = Outbox::default();
-        let mut running =
-            host.spawn(cohort::listeners::maelstrom::stdio::run(config, storage, input, outbox.clone()));
+        let mut running = host.spawn(cohort::listeners::maelstrom::stdio::run(
+            config,
+            storage,
+            input,
+            outbox.clone(),
+        ));
         let events = events.clone();
         let reader = tokio::spawn(async move {
             let status = loop {
@@ -188,8 +192,10 @@ impl Sim {
                         forged.extend(passed.from_node.into_iter().map(|line| (node, line)));
                     }
                     (Action::Start(node), _) => {
-                        let crashed = machines.remove(&node).map(|machine| (machine.host, machine.disk));
-                        let hardware = crashed.unwrap_or_else(|| self.hardware(node, run.restarts()));
+                        let crashed =
+                            machines.remove(&node).map(|machine| (machine.host, machine.disk));
+                        let hardware =
+                            crashed.unwrap_or_else(|| self.hardware(node, run.restarts()));
                         machines.insert(node, self.start(node, hardware, watch, &sender));
                     }
                     (Action::Tell(text), _) => tell(now_us(), &text),
@@ -222,7 +228,9 @@ impl Sim {
             let now_us = now_us();
             at_once = if at_once.0 == now_us { (now_us, at_once.1 + 1) } else { (now_us, 0) };
             if at_once.1 > MOST_EVENTS_AT_ONCE {
-                return Err(TargetError::Unable(format!("virtual time stands still at {now_us} us")));
+                return Err(TargetError::Unable(format!(
+                    "virtual time stands still at {now_us} us"
+                )));
             }
         }
     }
@@ -281,10 +289,17 @@ impl Target for Sim {
         true
     }
 
-    fn run(&mut self, run: &mut Run, tell: &mut dyn FnMut(Micros, &str)) -> Result<(), TargetError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        let runtime = runtime
-            .map_err(|source| TargetError::System { what: "cannot make a runtime".to_owned(), source })?;
+    fn run(
+        &mut self,
+        run: &mut Run,
+        tell: &mut dyn FnMut(Micros, &str),
+    ) -> Result<(), TargetError> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.map_err(|source| TargetError::System {
+            what: "cannot make a runtime".to_owned(),
+            source,
+        })?;
         let interceptor = self.interceptor.take();
         runtime.block_on(async {
             let watch = Watch::new();

@@ -82,7 +82,11 @@ impl Replay {
     fn batch(&mut self, index: u64, term: u64, logged: &Batch, given: &Batch) {
         let before = self.state.clone();
         self.state.begin(given);
-        let leader = self.leaders.get(&term).cloned().unwrap_or_else(|| format!("the leader of term {term}"));
+        let leader = self
+            .leaders
+            .get(&term)
+            .cloned()
+            .unwrap_or_else(|| format!("the leader of term {term}"));
         let clock_us = logged.stamp.now_ms * 1_000;
         let mut touched = BTreeSet::new();
         for (i, write) in given.writes.iter().enumerate() {
@@ -98,7 +102,9 @@ impl Replay {
             for event in &events {
                 match event {
                     // At once: a group of the same name may begin anew by the same entry.
-                    Event::Group { group, event: GroupEvent::Removed } => self.removed(index, group),
+                    Event::Group { group, event: GroupEvent::Removed } => {
+                        self.removed(index, group)
+                    }
                     Event::Group { group, event } => {
                         self.member_change(&place, group, event);
                         if changes_shape(event) {
@@ -234,7 +240,9 @@ impl Replay {
         let group = self.state.group(named.group)?;
         match &group.membership {
             Membership::Polling(thin) => Some(thin.members.get(named.member?)?.generation),
-            Membership::Classic(classic) => classic.members.get(named.member?).map(|_| group.generation),
+            Membership::Classic(classic) => {
+                classic.members.get(named.member?).map(|_| group.generation)
+            }
             Membership::Simple | Membership::Declared(_) => None,
         }
     }
@@ -250,10 +258,13 @@ impl Replay {
     ) {
         let Some(named) = named(&said.command).filter(|_| outcome.is_ok()) else { return };
         for event in events {
-            let Event::Offset(OffsetEvent::Committed { group, topic, partition, committed }) = event else {
+            let Event::Offset(OffsetEvent::Committed { group, topic, partition, committed }) =
+                event
+            else {
                 continue;
             };
-            let log = self.state.topic(topic).and_then(|topic| topic.partitions.get(*partition as usize));
+            let log =
+                self.state.topic(topic).and_then(|topic| topic.partitions.get(*partition as usize));
             self.trace.commits.push(Commit {
                 index,
                 group: group.to_string(),
@@ -294,7 +305,10 @@ fn named(command: &Command) -> Option<Named<'_>> {
 }
 
 fn name_of(request_id: &RequestId) -> String {
-    format!("n{}/{:x}/{:?}/{}", request_id.node, request_id.incarnation, request_id.lane, request_id.seq)
+    format!(
+        "n{}/{:x}/{:?}/{}",
+        request_id.node, request_id.incarnation, request_id.lane, request_id.seq
+    )
 }
 
 /// Whether a group may look different after an event to those who look at members and what they own.
@@ -307,7 +321,9 @@ fn signed(number: u64) -> i64 {
 }
 
 fn describe(state: &State, index: u64, id: &GroupId, group: &Group) -> GroupState {
-    let member = |topics: &mut dyn Iterator<Item = String>, assignment: TopicPartitions, session_ms: u32| {
+    let member = |topics: &mut dyn Iterator<Item = String>,
+                  assignment: TopicPartitions,
+                  session_ms: u32| {
         let partitions = assignment.into_iter().flat_map(|(topic, partitions)| {
             partitions.into_iter().map(move |partition| (topic.to_string(), i64::from(partition)))
         });
@@ -333,9 +349,11 @@ fn describe(state: &State, index: u64, id: &GroupId, group: &Group) -> GroupStat
         Membership::Polling(thin) => {
             for (id, of) in &thin.members {
                 // While nothing moves nobody else can read what a member shall read, though it may not know of it yet.
-                let assignment = if thin.rebalance.is_none() { of.target.clone() } else { of.assignment() };
+                let assignment =
+                    if thin.rebalance.is_none() { of.target.clone() } else { of.assignment() };
                 let mut names = of.topics.iter().map(ToString::to_string);
-                members.insert(id.to_string(), member(&mut names, assignment, of.session_timeout_ms));
+                members
+                    .insert(id.to_string(), member(&mut names, assignment, of.session_timeout_ms));
             }
         }
         Membership::Classic(classic) => {
@@ -348,8 +366,9 @@ fn describe(state: &State, index: u64, id: &GroupId, group: &Group) -> GroupStat
     }
     if !matches!(group.membership, Membership::Declared(_)) {
         for topic in members.values().flat_map(|member: &MemberState| &member.topics) {
-            let count =
-                state.topic(&topic.as_str().into()).map_or(0, |topic| i64::from(topic.partition_count()));
+            let count = state
+                .topic(&topic.as_str().into())
+                .map_or(0, |topic| i64::from(topic.partition_count()));
             topics.insert(topic.clone(), count);
         }
     }
@@ -358,7 +377,9 @@ fn describe(state: &State, index: u64, id: &GroupId, group: &Group) -> GroupStat
         group: id.to_string(),
         state: group.state().name().to_owned(),
         generation: i64::from(group.generation.0),
-        cooperative: group.strategy().is_some_and(|strategy| strategy.as_str() == "cooperative-sticky"),
+        cooperative: group
+            .strategy()
+            .is_some_and(|strategy| strategy.as_str() == "cooperative-sticky"),
         hands_out_all: matches!(group.membership, Membership::Polling(_)),
         members,
         topics,

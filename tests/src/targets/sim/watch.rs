@@ -162,8 +162,12 @@ impl Observer for OneIncarnation {
     }
 
     fn leads(&self, term: u64) {
-        let leader =
-            Leader { node: self.name.clone(), term, at_us: self.watch.now_us(), clock_us: self.clock_us() };
+        let leader = Leader {
+            node: self.name.clone(),
+            term,
+            at_us: self.watch.now_us(),
+            clock_us: self.clock_us(),
+        };
         let mut notes = self.watch.lock();
         notes.trace.leaders.push(leader);
         // What it took in when it led before, somebody else may have decided.
@@ -180,7 +184,12 @@ impl Observer for OneIncarnation {
         let complete_us = self.watch.now_us();
         let mut notes = self.watch.lock();
         if let Some(invoke_us) = notes.taken.remove(&(self.node, *request_id)) {
-            notes.trace.answers.push(Answer { node: self.name.clone(), term, invoke_us, complete_us });
+            notes.trace.answers.push(Answer {
+                node: self.name.clone(),
+                term,
+                invoke_us,
+                complete_us,
+            });
         }
     }
 
@@ -196,8 +205,12 @@ impl Observer for OneIncarnation {
     }
 
     fn served(&self, group: &GroupId, member: &MemberId, applied: u64) {
-        let served =
-            Served { group: group.to_string(), member: member.to_string(), node: self.name.clone(), applied };
+        let served = Served {
+            group: group.to_string(),
+            member: member.to_string(),
+            node: self.name.clone(),
+            applied,
+        };
         self.watch.lock().trace.served.push(served);
     }
 }

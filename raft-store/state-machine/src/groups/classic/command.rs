@@ -70,7 +70,9 @@ impl ClassicCommand {
     /// Whose sign of life it is.
     pub(crate) fn heartbeat(&self) -> Heartbeat<'_> {
         match self {
-            Self::Join { group, member, .. } => Heartbeat { group, member: member.as_ref(), polled: false },
+            Self::Join { group, member, .. } => {
+                Heartbeat { group, member: member.as_ref(), polled: false }
+            }
             Self::Sync { group, member, .. } | Self::Leave { group, member, .. } => {
                 Heartbeat::of(group, member)
             }

@@ -57,9 +57,9 @@ impl ClassicEvent {
     /// Whose deadlines it may have changed.
     pub(crate) fn touches(&self) -> Touched<'_> {
         match self {
-            Self::Joined { member, .. } | Self::SyncWaits { member, .. } | Self::SyncFetched { member } => {
-                Touched::Member(member)
-            }
+            Self::Joined { member, .. }
+            | Self::SyncWaits { member, .. }
+            | Self::SyncFetched { member } => Touched::Member(member),
             Self::RebalanceExtended { .. } | Self::JoinCompleted { .. } | Self::Emptied { .. } => {
                 Touched::Everyone
             }

@@ -21,7 +21,9 @@ impl Group {
             panic!("only a classic group meets {event:?}");
         };
         match event {
-            ClassicEvent::Joined { member, info, waits } => classic.joined(member, info, waits.as_ref()),
+            ClassicEvent::Joined { member, info, waits } => {
+                classic.joined(member, info, waits.as_ref())
+            }
             ClassicEvent::RebalanceExtended { timeout_ms, initial } => {
                 self.epoch += 1;
                 classic.prepare(*timeout_ms, *initial);
@@ -35,7 +37,9 @@ impl Group {
                 self.emptied_ms = now_ms;
                 *classic = Classic::default();
             }
-            ClassicEvent::SyncWaits { member, request_id } => classic.sync_waits(member, *request_id),
+            ClassicEvent::SyncWaits { member, request_id } => {
+                classic.sync_waits(member, *request_id)
+            }
             ClassicEvent::SyncFetched { member } => {
                 classic.pending_sync.remove(member);
             }
@@ -55,7 +59,8 @@ impl Classic {
         member.rebalance_timeout_ms = info.rebalance_timeout_ms;
         let old = std::mem::replace(&mut member.protocols, info.protocols.clone());
         if let Some(request_id) = waits {
-            member.delayed = Some(DelayedRequest { kind: DelayedKind::Join, request_id: *request_id });
+            member.delayed =
+                Some(DelayedRequest { kind: DelayedKind::Join, request_id: *request_id });
             self.joining.insert(id.clone());
         }
         self.count_protocols(&old, &info.protocols);
@@ -76,7 +81,8 @@ impl Classic {
             *self.offered.entry(protocol.name.clone()).or_default() += 1;
         }
         for protocol in old {
-            let members = self.offered.get_mut(&protocol.name).expect("what members offer is counted");
+            let members =
+                self.offered.get_mut(&protocol.name).expect("what members offer is counted");
             *members -= 1;
             if *members == 0 {
                 self.offered.remove(&protocol.name);
@@ -105,13 +111,15 @@ impl Classic {
         self.leader = Some(leader.clone());
         self.joining.clear();
         self.owners.clear();
-        self.pending_sync = self.members.keys().filter(|id| !self.away.contains(*id)).cloned().collect();
+        self.pending_sync =
+            self.members.keys().filter(|id| !self.away.contains(*id)).cloned().collect();
         for member in self.members.values_mut() {
             member.delayed = None;
             member.is_new = false;
             member.assignment.clear();
         }
-        let topics = self.members.values().filter_map(|m| m.protocol(protocol)).flat_map(|p| &p.topics);
+        let topics =
+            self.members.values().filter_map(|m| m.protocol(protocol)).flat_map(|p| &p.topics);
         self.subscribed = topics.cloned().collect();
     }
 
@@ -175,7 +183,11 @@ impl Members for Classic {
         self.phase = Phase::Stable;
         for (id, target) in targets {
             self.owners.extend(each(target).map(|p| (p, id.clone())));
-            self.members.get_mut(id).expect("targets are for members").assignment.clone_from(target);
+            self.members
+                .get_mut(id)
+                .expect("targets are for members")
+                .assignment
+                .clone_from(target);
         }
         for member in self.members.values_mut() {
             member.delayed = None;

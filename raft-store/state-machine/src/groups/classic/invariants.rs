@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::members::{Classic, ClassicMember, DelayedKind, Phase};
 use crate::groups::group::Group;
-use crate::groups::invariants::{Found, instances_are_consistent, owners_are_consistent, same_seat};
+use crate::groups::invariants::{
+    Found, instances_are_consistent, owners_are_consistent, same_seat,
+};
 use crate::ids::{Generation, MemberId};
 use crate::values::each;
 
@@ -24,15 +26,21 @@ impl Classic {
         }
         found.unless(offered == self.offered, || "protocols are miscounted".to_owned());
         let common = self.offered.values().any(|n| *n as usize == self.members.len());
-        found.unless(self.members.is_empty() || common, || "no protocol is supported by all".to_owned());
+        found.unless(self.members.is_empty() || common, || {
+            "no protocol is supported by all".to_owned()
+        });
         for (what, ids) in
             [("joins", &self.joining), ("is away", &self.away), ("has to sync", &self.pending_sync)]
         {
-            found.unless(ids.iter().all(|id| self.members.contains_key(id)), || format!("a stranger {what}"));
+            found.unless(ids.iter().all(|id| self.members.contains_key(id)), || {
+                format!("a stranger {what}")
+            });
         }
         let leader = self.leader.as_ref();
         match self.phase {
-            Phase::Empty => found.unless(self.members.is_empty(), || "Empty with members".to_owned()),
+            Phase::Empty => {
+                found.unless(self.members.is_empty(), || "Empty with members".to_owned())
+            }
             Phase::Preparing { .. } => {}
             Phase::Completing => {
                 found.unless(leader.is_some_and(|l| self.pending_sync.contains(l)), || {
@@ -54,7 +62,9 @@ impl Classic {
     fn member_violations(&self, id: &MemberId, member: &ClassicMember, found: &mut Found) {
         let kind = member.delayed.as_ref().map(|delayed| delayed.kind);
         let (joins, syncs) = (kind == Some(DelayedKind::Join), kind == Some(DelayedKind::Sync));
-        found.unless(joins == self.joining.contains(id), || format!("whether `{id}` joins is unclear"));
+        found.unless(joins == self.joining.contains(id), || {
+            format!("whether `{id}` joins is unclear")
+        });
         found.unless(!joins || matches!(self.phase, Phase::Preparing { .. }), || {
             format!("`{id}` joins a group that is not preparing")
         });
@@ -62,7 +72,9 @@ impl Classic {
             format!("`{id}` syncs with a group that does not wait for its leader")
         });
         let states = [joins || syncs, self.pending_sync.contains(id), self.away.contains(id)];
-        found.unless(states.iter().filter(|s| **s).count() <= 1, || format!("`{id}` is in two states"));
+        found.unless(states.iter().filter(|s| **s).count() <= 1, || {
+            format!("`{id}` is in two states")
+        });
         found.unless(!self.away.contains(id) || member.instance_id.is_some(), || {
             format!("dynamic `{id}` is away")
         });
@@ -76,14 +88,22 @@ impl Classic {
 
     /// What one command that began no generation must not have done: nothing moves within a
     /// generation.
-    pub(in crate::groups) fn step_violations(&self, after: &Self, generation: Generation, found: &mut Found) {
+    pub(in crate::groups) fn step_violations(
+        &self,
+        after: &Self,
+        generation: Generation,
+        found: &mut Found,
+    ) {
         if self.phase != Phase::Stable {
             return;
         }
         for (partition, owner) in &after.owners {
             let had = self.owners.get(partition);
-            let stays = had == Some(owner) || same_seat(&self.instances, &after.instances, had, owner);
-            found.unless(stays, || format!("{partition} went to `{owner}` within generation {generation}"));
+            let stays =
+                had == Some(owner) || same_seat(&self.instances, &after.instances, had, owner);
+            found.unless(stays, || {
+                format!("{partition} went to `{owner}` within generation {generation}")
+            });
         }
     }
 }

@@ -48,7 +48,8 @@ pub(super) fn join(
     if info.protocols.is_empty() {
         return Err(group.inconsistent(id, "a member has to offer a protocol"));
     }
-    let supported = |name| members.offered.get(name).is_some_and(|n| *n as usize == members.members.len());
+    let supported =
+        |name| members.offered.get(name).is_some_and(|n| *n as usize == members.members.len());
     if !members.members.is_empty() && !info.protocols.iter().any(|p| supported(&p.name)) {
         return Err(group.inconsistent(id, "not all members support one of the protocols offered"));
     }
@@ -121,7 +122,10 @@ pub(super) fn delay(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, in
         answer(tx, id, member, delayed.request_id, Err(Rejection::RebalanceInProgress(id.clone())));
     }
     let request_id = tx.request_id();
-    tx.emit_group(id, ClassicEvent::Joined { member: member.clone(), info, waits: Some(request_id) });
+    tx.emit_group(
+        id,
+        ClassicEvent::Joined { member: member.clone(), info, waits: Some(request_id) },
+    );
 }
 
 pub(super) fn finish_if_last(tx: &mut Transition<'_>, id: &GroupId, own: &MemberId) {
@@ -139,7 +143,11 @@ pub(super) fn outcome(tx: &Transition<'_>, id: &GroupId, member: &MemberId) -> D
     }
 }
 
-fn classic_member<'a>(tx: &'a Transition<'_>, id: &GroupId, member: &MemberId) -> Option<&'a ClassicMember> {
+fn classic_member<'a>(
+    tx: &'a Transition<'_>,
+    id: &GroupId,
+    member: &MemberId,
+) -> Option<&'a ClassicMember> {
     tx.state().group(id)?.membership.classic()?.members.get(member)
 }
 

@@ -40,7 +40,12 @@ pub(super) fn leave(
 }
 
 /// A member goes, and its seat with it.
-pub(super) fn remove(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, reason: RemovalReason) {
+pub(super) fn remove(
+    tx: &mut Transition<'_>,
+    id: &GroupId,
+    member: &MemberId,
+    reason: RemovalReason,
+) {
     stop_waiting(tx, id, member);
     tx.emit_group(id, GroupEvent::MemberRemoved { member: member.clone(), reason });
     let members = classic(tx.state(), id).1;

@@ -140,7 +140,11 @@ impl Classic {
         instance_id: Option<&InstanceId>,
     ) -> Result<&ClassicMember, Rejection> {
         let found = self.known(id, member, instance_id)?;
-        if self.away.contains(member) { Err(Rejection::unknown_member(id, member)) } else { Ok(found) }
+        if self.away.contains(member) {
+            Err(Rejection::unknown_member(id, member))
+        } else {
+            Ok(found)
+        }
     }
 
     /// As [`present`](Self::present), but the member may be away.

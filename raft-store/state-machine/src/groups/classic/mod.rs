@@ -47,7 +47,9 @@ use members::Classic;
 
 pub(super) fn decide(tx: &mut Transition<'_>, command: &ClassicCommand) -> Decided {
     match command {
-        ClassicCommand::Join { group, member, info } => join::join(tx, group, member.as_ref(), info.clone()),
+        ClassicCommand::Join { group, member, info } => {
+            join::join(tx, group, member.as_ref(), info.clone())
+        }
         ClassicCommand::Sync { group, member, instance_id, generation, assignments } => {
             sync::sync(tx, group, member, instance_id.as_ref(), *generation, assignments.as_deref())
         }
@@ -64,6 +66,7 @@ fn members_of<'a>(
     member: &MemberId,
 ) -> Result<(&'a Group, &'a Classic), Rejection> {
     let group = state.group(id).ok_or_else(|| Rejection::unknown_member(id, member))?;
-    let members = group.membership.classic().ok_or_else(|| Rejection::unknown_member(id, member))?;
+    let members =
+        group.membership.classic().ok_or_else(|| Rejection::unknown_member(id, member))?;
     Ok((group, members))
 }

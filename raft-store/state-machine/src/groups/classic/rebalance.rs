@@ -45,8 +45,8 @@ pub(super) fn prepare(
     let members = classic(tx.state(), id).1;
     let timeout_ms = members.rebalance_timeout_ms();
     let waits_for_more = members.phase == Phase::Empty && delay_ms > 0;
-    let initial =
-        waits_for_more.then(|| InitialDelay { delay_ms, remaining_ms: timeout_ms.saturating_sub(delay_ms) });
+    let initial = waits_for_more
+        .then(|| InitialDelay { delay_ms, remaining_ms: timeout_ms.saturating_sub(delay_ms) });
     tx.emit_group(id, GroupEvent::RebalanceStarted { reason, timeout_ms, initial });
     if initial.is_none() {
         maybe_finish(tx, id, own);
@@ -74,11 +74,15 @@ pub(super) fn joins_may_finish(members: &Classic) -> bool {
 /// Ends the join phase: dynamic members that did not join are out, static ones keep their seats.
 pub(super) fn finish(tx: &mut Transition<'_>, id: &GroupId, own: Option<&MemberId>) {
     let members = classic(tx.state(), id).1;
-    let is_late =
-        |(id, m): &(&MemberId, &ClassicMember)| m.instance_id.is_none() && !members.joining.contains(*id);
+    let is_late = |(id, m): &(&MemberId, &ClassicMember)| {
+        m.instance_id.is_none() && !members.joining.contains(*id)
+    };
     let late: Vec<_> = members.members.iter().filter(is_late).map(|(id, _)| id.clone()).collect();
     for member in late {
-        tx.emit_group(id, GroupEvent::MemberRemoved { member, reason: RemovalReason::MissedRebalance });
+        tx.emit_group(
+            id,
+            GroupEvent::MemberRemoved { member, reason: RemovalReason::MissedRebalance },
+        );
     }
 
     let (group, members) = classic(tx.state(), id);
@@ -107,7 +111,8 @@ pub(super) fn finish(tx: &mut Transition<'_>, id: &GroupId, own: Option<&MemberI
 /// The initial delay is over: once more if members came meanwhile and there is time left, else the
 /// join phase ends.
 pub(super) fn initial_delay_over(tx: &mut Transition<'_>, id: &GroupId) {
-    let Phase::Preparing { timeout_ms, initial: Some(initial) } = classic(tx.state(), id).1.phase else {
+    let Phase::Preparing { timeout_ms, initial: Some(initial) } = classic(tx.state(), id).1.phase
+    else {
         return;
     };
     let InitialDelay { delay_ms, remaining_ms } = initial.delay;
@@ -147,7 +152,9 @@ pub(super) fn elect(members: &Classic, changed: Option<(&MemberId, &[Protocol])>
         *supporters.entry(name).or_default() += 1;
     }
     let mut votes: BTreeMap<&ProtocolName, usize> = BTreeMap::new();
-    for choice in offers.iter().filter_map(|o| o.iter().find(|name| supporters[name] == offers.len())) {
+    for choice in
+        offers.iter().filter_map(|o| o.iter().find(|name| supporters[name] == offers.len()))
+    {
         *votes.entry(choice).or_default() += 1;
     }
     let most = votes.values().max().copied().unwrap_or(0);
@@ -170,8 +177,11 @@ pub(super) fn joined(state: &State, id: &GroupId, member: &MemberId) -> Reply {
             generation: offered.and_then(|p| p.generation),
         }
     };
-    let members =
-        if leader == *member { classic.members.iter().map(as_leader_sees).collect() } else { Vec::new() };
+    let members = if leader == *member {
+        classic.members.iter().map(as_leader_sees).collect()
+    } else {
+        Vec::new()
+    };
     let (generation, member_id) = (group.generation, member.clone());
     ClassicReply::Joined { generation, protocol, leader, member_id, members }.into()
 }

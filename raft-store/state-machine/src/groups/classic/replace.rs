@@ -15,7 +15,12 @@ use crate::values::TopicPartitions;
 /// Moves the seat to a new id and fences the old one. In a Stable group whose elected protocol
 /// stays, and where the member reads the same topics under it and owes no rejoin, nothing is
 /// rebalanced.
-pub(super) fn replace(tx: &mut Transition<'_>, id: &GroupId, from: &MemberId, info: JoinInfo) -> Decided {
+pub(super) fn replace(
+    tx: &mut Transition<'_>,
+    id: &GroupId,
+    from: &MemberId,
+    info: JoinInfo,
+) -> Decided {
     let instance_id = info.instance_id.clone().expect("a seat is found by its static identity");
     let to = new_id(tx, id, &info);
     let members = classic(tx.state(), id).1;
@@ -63,11 +68,15 @@ fn keeps_assignment(members: &Classic, from: &MemberId, info: &JoinInfo) -> bool
 fn owes_a_rejoin(members: &Classic, joined: &Protocol) -> bool {
     let is_read = |topic: &TopicName, partition: &PartitionId| {
         let of_topic = |assignment: &TopicPartitions| {
-            assignment.iter().any(|(name, partitions)| name == topic && partitions.contains(partition))
+            assignment
+                .iter()
+                .any(|(name, partitions)| name == topic && partitions.contains(partition))
         };
         members.members.values().any(|member| of_topic(&member.assignment))
     };
-    let owned =
-        joined.owned.iter().flat_map(|(topic, partitions)| partitions.iter().map(move |p| (topic, p)));
+    let owned = joined
+        .owned
+        .iter()
+        .flat_map(|(topic, partitions)| partitions.iter().map(move |p| (topic, p)));
     owned.into_iter().any(|(topic, partition)| !is_read(topic, partition))
 }

@@ -51,7 +51,13 @@ pub(super) fn sync(
         }
         Phase::Completing => {
             if let Some(delayed) = found.delayed.clone() {
-                answer(tx, id, member, delayed.request_id, Err(Rejection::RebalanceInProgress(id.clone())));
+                answer(
+                    tx,
+                    id,
+                    member,
+                    delayed.request_id,
+                    Err(Rejection::RebalanceInProgress(id.clone())),
+                );
             }
             let request_id = tx.request_id();
             tx.emit_group(id, ClassicEvent::SyncWaits { member: member.clone(), request_id });
@@ -88,8 +94,10 @@ fn checked(
     members: &Classic,
     brought: &[(MemberId, TopicPartitions)],
 ) -> Result<Vec<(MemberId, TopicPartitions)>, Rejection> {
-    let invalid =
-        |problem: String| Rejection::InvalidAssignment { group: id.clone(), problem: problem.into() };
+    let invalid = |problem: String| Rejection::InvalidAssignment {
+        group: id.clone(),
+        problem: problem.into(),
+    };
     let mut targets: BTreeMap<&MemberId, BTreeSet<TopicPartition>> =
         members.members.keys().map(|id| (id, BTreeSet::new())).collect();
     let mut owners: BTreeMap<TopicPartition, &MemberId> = BTreeMap::new();

@@ -54,5 +54,9 @@ pub(super) fn give_up(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId) 
 pub(super) fn view(state: &State, id: &GroupId, member: &MemberId) -> PollingView {
     let group = state.group(id).expect("a polling group");
     let member = &polling(state, id).members[member];
-    PollingView { generation: member.generation, state: group.state(), assignment: member.assignment() }
+    PollingView {
+        generation: member.generation,
+        state: group.state(),
+        assignment: member.assignment(),
+    }
 }

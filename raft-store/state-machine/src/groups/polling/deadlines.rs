@@ -25,8 +25,9 @@ impl PollingMember {
         let session = (Deadline::Session { member: id.clone() }, self.session_timeout_ms.into());
         let timeout = u64::from(self.rebalance_timeout_ms);
         let poll = (!self.away).then(|| (Deadline::PollInterval { member: id.clone() }, timeout));
-        let revocation =
-            self.asked.map(|generation| (Deadline::Revocation { member: id.clone(), generation }, timeout));
+        let revocation = self
+            .asked
+            .map(|generation| (Deadline::Revocation { member: id.clone(), generation }, timeout));
         [session].into_iter().chain(poll).chain(revocation)
     }
 }

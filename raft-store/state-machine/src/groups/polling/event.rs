@@ -40,7 +40,9 @@ impl PollingEvent {
     pub(crate) fn touches(&self) -> Touched<'_> {
         match self {
             Self::Polled { .. } => Touched::Nothing,
-            Self::Subscribed { member, .. } | Self::Reconciled { member, .. } => Touched::Member(member),
+            Self::Subscribed { member, .. } | Self::Reconciled { member, .. } => {
+                Touched::Member(member)
+            }
             Self::TopicDropped { .. } => Touched::Everyone,
         }
     }

@@ -38,8 +38,13 @@ impl Group {
 
 impl Polling {
     fn subscribed(&mut self, id: &MemberId, subscription: &Subscription, current: Generation) {
-        let Subscription { topics, strategy, instance_id, session_timeout_ms, rebalance_timeout_ms } =
-            subscription;
+        let Subscription {
+            topics,
+            strategy,
+            instance_id,
+            session_timeout_ms,
+            rebalance_timeout_ms,
+        } = subscription;
         if self.strategy != *strategy {
             // What was under way by the old strategy is void.
             self.rebalance = None;
@@ -201,7 +206,8 @@ impl Members for Polling {
     fn rebalance_started(&mut self, timeout_ms: u32, _initial: Option<InitialDelay>) {
         let mut rebalance = Rebalance { timeout_ms, ..Rebalance::default() };
         if !self.is_cooperative() {
-            let holds = |(id, m): (&MemberId, &PollingMember)| (!m.assigned.is_empty()).then(|| id.clone());
+            let holds =
+                |(id, m): (&MemberId, &PollingMember)| (!m.assigned.is_empty()).then(|| id.clone());
             rebalance.holding = self.members.iter().filter_map(holds).collect();
         }
         self.rebalance = Some(rebalance);

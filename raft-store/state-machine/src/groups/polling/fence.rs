@@ -10,7 +10,9 @@ impl Polling {
         let found = self.present(claim.id, claim.member)?;
         match claim.given {
             Some(given) if given != found.generation => Err(claim.illegal(given, found.generation)),
-            Some(_) | None if !found.assigned.contains_key(claim.partition) => Err(claim.not_assigned()),
+            Some(_) | None if !found.assigned.contains_key(claim.partition) => {
+                Err(claim.not_assigned())
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -118,7 +118,10 @@ impl Polling {
 
     /// What a description says that a member reads: in a Stable group what it shall read, which it
     /// may not have been told yet, as nobody else can; while partitions move, what it holds.
-    pub(in crate::groups) fn described_assignment(&self, member: &PollingMember) -> TopicPartitions {
+    pub(in crate::groups) fn described_assignment(
+        &self,
+        member: &PollingMember,
+    ) -> TopicPartitions {
         if self.rebalance.is_none() { member.target.clone() } else { member.assignment() }
     }
 

@@ -58,7 +58,9 @@ pub(super) fn decide(tx: &mut Transition<'_>, command: &PollingCommand) -> Outco
         PollingCommand::Subscribe { group, member, subscription } => {
             subscribe::subscribe(tx, group, member, subscription)
         }
-        PollingCommand::Poll { group, member, max_messages } => poll::poll(tx, group, member, *max_messages),
+        PollingCommand::Poll { group, member, max_messages } => {
+            poll::poll(tx, group, member, *max_messages)
+        }
         PollingCommand::Heartbeat { group, member } => heartbeat::heartbeat(tx, group, member),
         PollingCommand::Unsubscribe { group, member, permanent } => {
             unsubscribe::unsubscribe(tx, group, member, *permanent)
@@ -73,6 +75,7 @@ pub(crate) fn members_of<'a>(
     member: &MemberId,
 ) -> Result<(&'a Group, &'a Polling), Rejection> {
     let group = state.group(id).ok_or_else(|| Rejection::unknown_member(id, member))?;
-    let members = group.membership.polling().ok_or_else(|| Rejection::unknown_member(id, member))?;
+    let members =
+        group.membership.polling().ok_or_else(|| Rejection::unknown_member(id, member))?;
     Ok((group, members))
 }

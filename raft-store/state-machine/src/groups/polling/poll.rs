@@ -17,7 +17,12 @@ use crate::transition::Transition;
 /// Gives up what the consumer has to, tells it where it stands, and hands out at most
 /// `max_messages` records from where it is in each partition, beginning after the partition where
 /// its last poll ended.
-pub(super) fn poll(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, max_messages: u32) -> Outcome {
+pub(super) fn poll(
+    tx: &mut Transition<'_>,
+    id: &GroupId,
+    member: &MemberId,
+    max_messages: u32,
+) -> Outcome {
     members_of(tx.state(), id, member)?.1.present(id, member)?;
     advance::advance(tx, id, member, true);
     let (group, polling) = members_of(tx.state(), id, member)?;
@@ -34,8 +39,11 @@ pub(crate) fn fill(state: &State, reply: &mut GroupReply) {
     if let GroupReply::Polling(PollingReply::Polled { spans, records, .. }) = reply {
         let read = |span: &Span| {
             let count = u32::try_from(span.to - span.from).unwrap_or(u32::MAX);
-            let batches =
-                state.partition(&span.partition)?.read(span.from, count, &mut ReadBudget::default());
+            let batches = state.partition(&span.partition)?.read(
+                span.from,
+                count,
+                &mut ReadBudget::default(),
+            );
             Some((span.partition.clone(), batches))
         };
         *records = spans.iter().filter_map(read).collect();

@@ -74,7 +74,10 @@ pub(in crate::groups) fn time_out(tx: &mut Transition<'_>, id: &GroupId) {
         if polling(tx.state(), id).members[&member].instance_id.is_some() {
             advance::release(tx, id, &member);
         } else {
-            tx.emit_group(id, GroupEvent::MemberRemoved { member, reason: RemovalReason::MissedRebalance });
+            tx.emit_group(
+                id,
+                GroupEvent::MemberRemoved { member, reason: RemovalReason::MissedRebalance },
+            );
         }
     }
     maybe_complete(tx, id);
@@ -108,13 +111,18 @@ fn begin_generation(tx: &mut Transition<'_>, id: &GroupId) {
 
 /// Members that are away read nothing, so that what their seats have to give up is free at once.
 fn release_seats(tx: &mut Transition<'_>, id: &GroupId) {
-    let away = polling(tx.state(), id).members.iter().filter(|(_, m)| m.away).map(|(id, _)| id.clone());
+    let away =
+        polling(tx.state(), id).members.iter().filter(|(_, m)| m.away).map(|(id, _)| id.clone());
     for member in away.collect::<Vec<_>>() {
         advance::release(tx, id, &member);
     }
 }
 
-fn targets(state: &State, group: &Polling, generation: Generation) -> Vec<(MemberId, TopicPartitions)> {
+fn targets(
+    state: &State,
+    group: &Polling,
+    generation: Generation,
+) -> Vec<(MemberId, TopicPartitions)> {
     let candidates = group.members.iter().map(|(id, member)| Candidate {
         id,
         instance_id: member.instance_id.as_ref(),

@@ -36,7 +36,9 @@ pub(super) fn subscribe(
         return Err(Rejection::GroupFull { group: id.clone(), limit });
     }
     let another_strategy = polling.strategy != *strategy;
-    if let Some(group) = group.filter(|_| another_strategy && has_others(polling, member, seat.as_ref())) {
+    if let Some(group) =
+        group.filter(|_| another_strategy && has_others(polling, member, seat.as_ref()))
+    {
         return Err(group.inconsistent(id, &format!("its members do not use `{strategy}`")));
     }
 
@@ -47,7 +49,9 @@ pub(super) fn subscribe(
         }
         Some(_) => None,
     };
-    if let (Some(from), Some(instance_id)) = (seat.filter(|s| s != member), &subscription.instance_id) {
+    if let (Some(from), Some(instance_id)) =
+        (seat.filter(|s| s != member), &subscription.instance_id)
+    {
         if polling.members.contains_key(member) {
             rebalance::remove(tx, id, member, RemovalReason::ChangedSeat);
         }

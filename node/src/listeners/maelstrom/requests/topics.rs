@@ -1,0 +1,80 @@
+//! Requests about topics and their records, and `send`, which also serves Maelstrom's logs.
+
+use state_machine::command::Command;
+use state_machine::keyed_logs::command::KeyedLogCommand;
+use state_machine::topics::command::{TopicCommand, TopicQuery};
+use state_machine::topics::placement::{Placement, murmur2};
+use state_machine::values::Records;
+
+use super::super::json;
+use super::super::records::Encoder;
+use super::body::{Body, check_size, partition_number};
+use super::{Decoded, ReplyShape, Result, command, query, shape};
+use crate::config::Config;
+use crate::service::api::Request;
+
+/// So many messages are fetched where no number is named.
+const DEFAULT_FETCH_MESSAGES: u32 = 1_000;
+
+pub(super) fn send(body: &Body<'_>, config: &Config, encoder: &mut Encoder) -> Result<Decoded> {
+    let request: Command = if body.either("msg", "message")? == "msg" {
+        let key = body.string("key")?;
+        check_size("key", &key)?;
+        KeyedLogCommand::Send {
+            key: key.into(),
+            records: message(encoder, None, "msg", body.any("msg")?)?,
+        }
+        .into()
+    } else {
+        let key: Option<String> =
+            body.optional("key", |v| Body::parse("key", v, "a string or null"))?;
+        let partition = body.optional("partition", |v| partition_number("partition", v))?;
+        let placement = match (&key, partition) {
+            (_, Some(partition)) => Placement::Partition(partition),
+            (Some(key), None) => Placement::Key(murmur2(key.as_bytes())),
+            (None, None) => Placement::Next,
+        };
+        let records = message(encoder, key.as_deref(), "message", body.any("message")?)?;
+        let new_topic_partitions = config.default_partitions;
+        TopicCommand::Produce {
+            topic: body.topic_or_default()?,
+            placement,
+            new_topic_partitions,
+            records,
+        }
+        .into()
+    };
+    command("send_ok", request)
+}
+
+pub(super) fn create_topic(body: &Body<'_>) -> Result<Decoded> {
+    let (topic, partitions) = (body.topic()?, body.partition_count()?);
+    command("create_topic_ok", TopicCommand::Create { topic, partitions })
+}
+
+pub(super) fn create_partitions(body: &Body<'_>) -> Result<Decoded> {
+    let (topic, partitions) = (body.topic()?, body.partition_count()?);
+    command("create_partitions_ok", TopicCommand::Grow { topic, partitions })
+}
+
+pub(super) fn delete_topic(body: &Body<'_>) -> Result<Decoded> {
+    command("delete_topic_ok", TopicCommand::Delete { topic: body.topic()? })
+}
+
+pub(super) fn fetch(body: &Body<'_>) -> Result<Decoded> {
+    let (topic, partition, offset) = (body.topic()?, body.partition()?, body.offset()?);
+    let max_messages = body.max_messages(DEFAULT_FETCH_MESSAGES)?;
+    let fetch = TopicQuery::Fetch { topic, partition, offset, max_messages };
+    Ok(Decoded::Service(
+        Request::Query(fetch.into()),
+        ReplyShape { from: offset, ..shape("fetch_ok") },
+    ))
+}
+
+fn message(encoder: &mut Encoder, key: Option<&str>, name: &str, text: &str) -> Result<Records> {
+    check_size(name, text)?;
+    if let Some(key) = key {
+        check_size("key", key)?;
+    }
+    Ok(encoder.encode(key, &json::one_line(text)))
+}
