@@ -1,9 +1,10 @@
 //! The grid of Kafka's own assignor benchmarks, and the times we set out to reach.
 //!
-//! `cargo bench -p assignors` runs both; `cargo bench -p assignors -- reach` only the second, `-- uniform-server/unequal`
-//! a part of the grid. Names read `assignor/subscriptions/situation/members x partitions x topics`. *Unequal*
-//! subscriptions are five buckets: the n-th member wants each fifth topic, beginning with the n-th. Situations: `nothing`
-//! owned before; one member `joins`; one `leaves`. What a call returns is dropped within the measured time.
+//! `cargo bench -p assignors` runs both; `cargo bench -p assignors -- reach` only the second, `--
+//! uniform-server/unequal` a part of the grid. Names read `assignor/subscriptions/situation/members
+//! x partitions x topics`. *Unequal* subscriptions are five buckets: the n-th member wants each
+//! fifth topic, beginning with the n-th. Situations: `nothing` owned before; one member `joins`;
+//! one `leaves`. What a call returns is dropped within the measured time.
 
 use std::hint::black_box;
 use std::io::Write;

@@ -4,8 +4,9 @@
 //! cargo run -q --release -p assignors --example vectors -- FILE…
 //! ```
 //!
-//! Prints a line for each case that fails, with the reasons, and `N passed, M failed` at the end. Exit code 0 if all
-//! passed, 1 if any failed, 2 if called without files or if a file cannot be read.
+//! Prints a line for each case that fails, with the reasons, and `N passed, M failed` at the end.
+//! Exit code 0 if all passed, 1 if any failed, 2 if called without files or if a file cannot be
+//! read.
 
 use std::process::ExitCode;
 

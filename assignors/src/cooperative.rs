@@ -1,8 +1,9 @@
 //! `cooperative-sticky`: the sticky target, reached without anyone stopping (KIP-429).
 //!
-//! Members keep reading while the group rebalances. So a partition that changes hands must not be given to its new
-//! owner in the round in which its old owner still holds it: it is withheld and listed in
-//! [`Assignment::transferring`], the old owner gives it up, and the next round hands it out.
+//! Members keep reading while the group rebalances. So a partition that changes hands must not be
+//! given to its new owner in the round in which its old owner still holds it: it is withheld and
+//! listed in [`Assignment::transferring`], the old owner gives it up, and the next round hands it
+//! out.
 
 use crate::bits::Bits;
 use crate::roster::{MemberOrder, NOBODY, Roster};

@@ -1,8 +1,9 @@
 //! The input of an assignor: topics, members, and who owned what.
 //!
-//! Everything refers to topics and members by index, so that a group of 10,000 members over a million
-//! partitions is a few large tables rather than millions of strings. Members that subscribe to the same
-//! topics should share one `Arc` of indices: equality is then seen by comparing two pointers.
+//! Everything refers to topics and members by index, so that a group of 10,000 members over a
+//! million partitions is a few large tables rather than millions of strings. Members that subscribe
+//! to the same topics should share one `Arc` of indices: equality is then seen by comparing two
+//! pointers.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -25,8 +26,8 @@ impl TopicPartition {
 
 /// A topic's 128-bit id (KIP-516), in network byte order.
 ///
-/// The order is Kafka's own (`Uuid.compareTo`): the two halves compared as *signed* 64-bit numbers. It
-/// decides ties in the server-side `uniform` assignor (KIP-848).
+/// The order is Kafka's own (`Uuid.compareTo`): the two halves compared as *signed* 64-bit numbers.
+/// It decides ties in the server-side `uniform` assignor (KIP-848).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TopicId(pub [u8; 16]);
 
@@ -54,18 +55,18 @@ impl PartialOrd for TopicId {
 pub struct Topic {
     /// Its name, unique within the group. Most rules order topics by name.
     pub name: Arc<str>,
-    /// How many partitions it has, numbered from 0; `None` if there is no such topic (any more). The
-    /// client-side assignors pass over such a topic, the server-side ones refuse it.
+    /// How many partitions it has, numbered from 0; `None` if there is no such topic (any more).
+    /// The client-side assignors pass over such a topic, the server-side ones refuse it.
     pub partitions: Option<u32>,
-    /// Breaks ties in the server-side `uniform` assignor. Topics without an id come after those with one,
-    /// by name.
+    /// Breaks ties in the server-side `uniform` assignor. Topics without an id come after those
+    /// with one, by name.
     pub id: Option<TopicId>,
-    /// Where the server-side `uniform` assignor puts this topic when it deals partitions out to members with
-    /// equal subscriptions: ascending, ties by name. Kafka uses the order of a hash table there. Leave it
-    /// 0 unless that order has to be reproduced.
+    /// Where the server-side `uniform` assignor puts this topic when it deals partitions out to
+    /// members with equal subscriptions: ascending, ties by name. Kafka uses the order of a hash
+    /// table there. Leave it 0 unless that order has to be reproduced.
     pub rank: u32,
-    /// Racks that hold a replica of each partition, by partition number; `None` if unknown (KIP-881). If given,
-    /// there is one entry for each partition.
+    /// Racks that hold a replica of each partition, by partition number; `None` if unknown
+    /// (KIP-881). If given, there is one entry for each partition.
     pub racks: Option<Arc<[Vec<Arc<str>>]>>,
 }
 
@@ -86,20 +87,21 @@ impl Topic {
 pub struct Member {
     /// Its id, unique within the group.
     pub id: Arc<str>,
-    /// Set for a static member (KIP-345), unique within the group. `range` and `roundrobin` put static members
-    /// first, by this id, so that a restart under a new member id changes nothing.
+    /// Set for a static member (KIP-345), unique within the group. `range` and `roundrobin` put
+    /// static members first, by this id, so that a restart under a new member id changes nothing.
     pub instance_id: Option<Arc<str>>,
     /// The rack it runs in, if known (KIP-881). An empty string counts as unknown.
     pub rack: Option<Arc<str>>,
-    /// The topics it subscribes to: indices into [`Group::topics`], strictly ascending. May be empty. Share the
-    /// `Arc` between members with equal subscriptions.
+    /// The topics it subscribes to: indices into [`Group::topics`], strictly ascending. May be
+    /// empty. Share the `Arc` between members with equal subscriptions.
     pub topics: Arc<[u32]>,
-    /// What it owned before, in any order. For the client-side sticky assignors: what the member claims; for the
-    /// server-side `uniform`: its part of the previous target. `range` and `roundrobin` do not look at it.
-    /// Partitions the topic does not have (any more) are passed over.
+    /// What it owned before, in any order. For the client-side sticky assignors: what the member
+    /// claims; for the server-side `uniform`: its part of the previous target. `range` and
+    /// `roundrobin` do not look at it. Partitions the topic does not have (any more) are passed
+    /// over.
     pub owned: Vec<TopicPartition>,
-    /// The generation in which it owned [`owned`](Self::owned) (KIP-792). `None` is unknown and counts as -1, older
-    /// than every known generation.
+    /// The generation in which it owned [`owned`](Self::owned) (KIP-792). `None` is unknown and
+    /// counts as -1, older than every known generation.
     pub generation: Option<i32>,
 }
 

@@ -1,13 +1,15 @@
 //! Which member of a consumer group reads which partition.
 //!
-//! Six assignors, deciding as Apache Kafka's do: the client-side `range`, `roundrobin`, `sticky` and
-//! `cooperative-sticky`, and KIP-848's server-side `range-server` and `uniform-server`. [`by_name`] finds them.
+//! Six assignors, deciding as Apache Kafka's do: the client-side `range`, `roundrobin`, `sticky`
+//! and `cooperative-sticky`, and KIP-848's server-side `range-server` and `uniform-server`.
+//! [`by_name`] finds them.
 //!
-//! Everything here is a pure function of a [`Group`]: no I/O, no clock, no randomness, and no hash table is ever
-//! iterated, so equal inputs give equal outputs on every node. The order of members and topics in the input has
-//! no influence. Where Kafka's output depends on the order of a Java hash map, this crate takes members by id and
-//! topics by name. The crate deliberately does not know generations' meaning beyond their order, how members
-//! join, or what a revocation costs; that is the coordinator's business.
+//! Everything here is a pure function of a [`Group`]: no I/O, no clock, no randomness, and no hash
+//! table is ever iterated, so equal inputs give equal outputs on every node. The order of members
+//! and topics in the input has no influence. Where Kafka's output depends on the order of a Java
+//! hash map, this crate takes members by id and topics by name. The crate deliberately does not
+//! know generations' meaning beyond their order, how members join, or what a revocation costs; that
+//! is the coordinator's business.
 //!
 //! ```
 //! use assignors::{Group, Member, Topic, by_name};
@@ -46,7 +48,8 @@ pub use uniform::UniformServer;
 
 /// A rule that decides who reads what.
 ///
-/// Implementations are pure and deterministic: the result depends on the *set* of members and topics alone.
+/// Implementations are pure and deterministic: the result depends on the *set* of members and
+/// topics alone.
 pub trait Assignor: Send + Sync {
     /// The name that members propose and [`by_name`] finds, as in Kafka.
     fn name(&self) -> &'static str;

@@ -1,6 +1,7 @@
 //! Racks of members and of partitions (KIP-881), as small numbers.
 //!
-//! Knows who could read what nearby, and when that is worth looking at; knows no assignor's way of using it.
+//! Knows who could read what nearby, and when that is worth looking at; knows no assignor's way of
+//! using it.
 
 use std::collections::HashMap;
 
@@ -71,8 +72,8 @@ impl Racks {
         self.of_seat(seat).is_some_and(|rack| !self.of_slot(slot).contains(&rack))
     }
 
-    /// Whether racks matter for these members and partitions: some member shares a rack with some partition, and
-    /// not every partition is on all of the racks.
+    /// Whether racks matter for these members and partitions: some member shares a rack with some
+    /// partition, and not every partition is on all of the racks.
     pub(crate) fn matter(
         &self,
         mut seats: impl Iterator<Item = u32>,

@@ -1,13 +1,13 @@
 //! `range`: each topic is cut into contiguous pieces, one for each subscriber.
 //!
-//! Members stand static ones first, by instance id, then dynamic ones by id. Of a topic with `n` partitions and
-//! `m` subscribers the first `n mod m` get one partition more. Not sticky: what members owned is not looked at.
-//! Topics with equal counts and the same subscribers are cut alike, so their equal-numbered partitions meet at one
-//! member (*co-partitioning*).
+//! Members stand static ones first, by instance id, then dynamic ones by id. Of a topic with `n`
+//! partitions and `m` subscribers the first `n mod m` get one partition more. Not sticky: what
+//! members owned is not looked at. Topics with equal counts and the same subscribers are cut alike,
+//! so their equal-numbered partitions meet at one member (*co-partitioning*).
 //!
-//! If racks matter for some topic (KIP-881), a first round gives members only partitions with a replica in their
-//! rack, and co-partitioned topics only such that all of them have one there; a second round cuts what is left.
-//! Nobody ever gets more than the rule above allows.
+//! If racks matter for some topic (KIP-881), a first round gives members only partitions with a
+//! replica in their rack, and co-partitioned topics only such that all of them have one there; a
+//! second round cuts what is left. Nobody ever gets more than the rule above allows.
 
 use std::collections::BTreeMap;
 
@@ -61,7 +61,8 @@ fn assign_plain(roster: &Roster<'_>, subscribers: &Subscribers) -> Assignment {
         }
         let count = roster.counts[topic];
         let (share, extra) = (count / seats.len() as u32, count % seats.len() as u32);
-        // With more subscribers than partitions the rest get nothing; do not walk them for every topic.
+        // With more subscribers than partitions the rest get nothing; do not walk them for every
+        // topic.
         let served = if share == 0 { extra as usize } else { seats.len() };
         let mut slot = roster.base[topic] as usize;
         for (place, &seat) in seats[..served].iter().enumerate() {
@@ -199,8 +200,8 @@ fn match_alone(
     }
 }
 
-/// Co-partitioned topics: each partition number goes, in all of them, to the first member that has all of its
-/// replicas in its rack.
+/// Co-partitioned topics: each partition number goes, in all of them, to the first member that has
+/// all of its replicas in its rack.
 fn match_together(
     owners: &mut [u32],
     racks: &Racks,

@@ -1,11 +1,13 @@
 //! A checked [`Group`], seen the way the rules look at it.
 //!
-//! Owns: validation, the order of members and topics, the grouping of members into *classes* of equal
-//! subscriptions, the lists of subscribers, and the numbering of all partitions. Knows no assignment rule.
+//! Owns: validation, the order of members and topics, the grouping of members into *classes* of
+//! equal subscriptions, the lists of subscribers, and the numbering of all partitions. Knows no
+//! assignment rule.
 //!
-//! Two numberings run through the crate. A *seat* is a member's place in the order that the assignor wants
-//! (`0..seats`); a *slot* is a partition's place when the topics stand in name order (`0..slots`). Both are
-//! dense, so tables indexed by them replace hash maps, and no output can depend on a hash.
+//! Two numberings run through the crate. A *seat* is a member's place in the order that the
+//! assignor wants (`0..seats`); a *slot* is a partition's place when the topics stand in name order
+//! (`0..slots`). Both are dense, so tables indexed by them replace hash maps, and no output can
+//! depend on a hash.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -44,10 +46,11 @@ pub(crate) struct Roster<'a> {
     pub(crate) classes: Vec<&'a [u32]>,
 }
 
-/// Java's order of strings, which all of Kafka's rules mean: by UTF-16 code units. It differs from the order of
-/// UTF-8 bytes only where a character above U+FFFF meets one in U+E000..=U+FFFF.
+/// Java's order of strings, which all of Kafka's rules mean: by UTF-16 code units. It differs from
+/// the order of UTF-8 bytes only where a character above U+FFFF meets one in U+E000..=U+FFFF.
 pub(crate) fn java_cmp(a: &str, b: &str) -> Ordering {
-    // Surrogates (D800..DFFF in UTF-16, lead bytes F0.. in UTF-8) sort below E000 (lead bytes EE and EF).
+    // Surrogates (D800..DFFF in UTF-16, lead bytes F0.. in UTF-8) sort below E000 (lead bytes EE
+    // and EF).
     let weight = |byte: u8| if byte == 0xEE || byte == 0xEF { byte + 0x10 } else { byte };
     match a.bytes().zip(b.bytes()).find(|(x, y)| x != y) {
         Some((x, y)) => weight(x).cmp(&weight(y)),
@@ -89,7 +92,8 @@ impl<'a> Roster<'a> {
         seats
     }
 
-    /// The first seat that subscribes to a topic that does not exist, as the error of the server-side assignors.
+    /// The first seat that subscribes to a topic that does not exist, as the error of the
+    /// server-side assignors.
     pub(crate) fn require_topics(&self) -> Result<(), AssignError> {
         let mut checked = vec![false; self.classes.len()];
         for seat in 0..self.seats() {

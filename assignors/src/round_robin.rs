@@ -1,8 +1,9 @@
 //! `roundrobin`: one circular walk over the members, giving each the next partition.
 //!
-//! Topics stand by name, their partitions ascending; members static ones first, by instance id, then dynamic
-//! ones by id. A member that does not subscribe to the partition's topic is passed over, and the walk goes on
-//! behind whoever got the partition. Not sticky: what members owned is not looked at.
+//! Topics stand by name, their partitions ascending; members static ones first, by instance id,
+//! then dynamic ones by id. A member that does not subscribe to the partition's topic is passed
+//! over, and the walk goes on behind whoever got the partition. Not sticky: what members owned is
+//! not looked at.
 
 use crate::roster::{MemberOrder, NOBODY, Roster, Subscribers};
 use crate::{AssignError, Assignment, Assignor, Group};

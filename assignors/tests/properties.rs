@@ -99,7 +99,8 @@ proptest! {
         }
     }
 
-    /// The order of topics, members and owned partitions does not matter, and a second call gives the same.
+    /// The order of topics, members and owned partitions does not matter, and a second call gives
+    /// the same.
     #[test]
     fn order_does_not_matter(
         (group, topics, members) in any_shape(false).prop_flat_map(|group| {
@@ -238,7 +239,8 @@ proptest! {
         }
     }
 
-    /// From nothing, no single move can improve what `sticky` gives to members with different subscriptions.
+    /// From nothing, no single move can improve what `sticky` gives to members with different
+    /// subscriptions.
     #[test]
     fn different_subscriptions_are_balanced(group in groups(PLAIN)) {
         let lists = target("sticky", &group);
@@ -250,7 +252,8 @@ proptest! {
         }
     }
 
-    /// Of each topic, `uniform-server` leaves its subscribers at most one apart, as far as they have any of it to give.
+    /// Of each topic, `uniform-server` leaves its subscribers at most one apart, as far as they
+    /// have any of it to give.
     #[test]
     fn uniform_is_balanced(group in groups(PLAIN)) {
         prop_assert_eq!(improving_move(&group, &target("uniform-server", &group)), None);
@@ -281,8 +284,8 @@ proptest! {
         }
     }
 
-    /// A cooperative round gives nobody what another member still holds; the rounds come to an end at the sticky
-    /// target, and a partition is away from everyone for one round only.
+    /// A cooperative round gives nobody what another member still holds; the rounds come to an end
+    /// at the sticky target, and a partition is away from everyone for one round only.
     #[test]
     fn cooperative_rounds(group in any_shape(false)) {
         let equal = group.members.iter().all(|member| member.topics == group.members[0].topics);
@@ -307,8 +310,9 @@ proptest! {
             if done {
                 break;
             }
-            // One round revokes and one hands out; uneven subscriptions may find a better balance meanwhile. With uneven
-            // subscriptions *and* racks there need not be an end, see `sticky::unequal`.
+            // One round revokes and one hands out; uneven subscriptions may find a better balance
+            // meanwhile. With uneven subscriptions *and* racks there need not be an end, see
+            // `sticky::unequal`.
             if racked && !equal && left > 9 {
                 break;
             }

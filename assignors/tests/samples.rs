@@ -1,4 +1,5 @@
-//! The samples that the service's contract shows, and how a thin sticky group goes on from its previous target.
+//! The samples that the service's contract shows, and how a thin sticky group goes on from its
+//! previous target.
 
 use assignors::{Assignment, Group, Member, Topic, TopicPartition, by_name};
 
@@ -54,8 +55,9 @@ fn cooperative_moves_one_partition_to_a_fourth_consumer() {
     assert_eq!(numbers(&third.members), numbers(&second.into_target()));
 }
 
-/// Two members claim one partition in one generation. With equal subscriptions nobody is believed and the partition is
-/// withheld; with different ones it is only withheld if its new owner did not claim it.
+/// Two members claim one partition in one generation. With equal subscriptions nobody is believed
+/// and the partition is withheld; with different ones it is only withheld if its new owner did not
+/// claim it.
 #[test]
 fn disputed_partitions() {
     let mut group = group(3, &[("c1", &[0, 1]), ("c2", &[0, 2]), ("c3", &[])]);
@@ -69,7 +71,8 @@ fn disputed_partitions() {
     assert!(different.transferring.is_empty());
 }
 
-/// `b` has one partition of the shared topic to give; when it has none left, the others go on giving in turn.
+/// `b` has one partition of the shared topic to give; when it has none left, the others go on
+/// giving in turn.
 #[test]
 fn uniform_passes_over_members_with_nothing_to_give() {
     let list = |topic, partitions: std::ops::Range<u32>| -> Vec<TopicPartition> {

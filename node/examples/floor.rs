@@ -1,9 +1,10 @@
-//! The floor under every figure of `scripts/bench`: the smallest node that parses the same JSON and answers
-//! from maps, without Raft, without an order to keep, without limits.
+//! The floor under every figure of `scripts/bench`: the smallest node that parses the same JSON and
+//! answers from maps, without Raft, without an order to keep, without limits.
 //!
-//! It answers `init`, `echo`, Maelstrom's `send`, `poll` and registers, `commit_offset` and `fetch_offset`.
-//! One thread reads what there is, answers every whole line of it, and writes all answers at once. In a
-//! cluster each floor answers by itself: it is what no replicated node can beat, and nobody should use.
+//! It answers `init`, `echo`, Maelstrom's `send`, `poll` and registers, `commit_offset` and
+//! `fetch_offset`. One thread reads what there is, answers every whole line of it, and writes all
+//! answers at once. In a cluster each floor answers by itself: it is what no replicated node can
+//! beat, and nobody should use.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -24,7 +24,8 @@ pub const ENVELOPE: usize = 4 * KIB;
 /// The most bytes of a message between nodes: its base64 form has to fit a printed line.
 pub const PEER_MESSAGE: usize = (PRINTED_LINE - ENVELOPE) / 4 * 3;
 
-/// A request takes at most so many bytes: it has to fit one message to the leader, with room to spare.
+/// A request takes at most so many bytes: it has to fit one message to the leader, with room to
+/// spare.
 pub const REQUEST: usize = 11 * 256 * KIB;
 
 /// One message of a `send` has at most this many bytes, as in Kafka (`message.max.bytes`).
@@ -45,8 +46,8 @@ pub const OUTPUT: usize = 64 * MIB;
 /// A node without peers reads no more input while its requests take this many bytes.
 pub const IN_FLIGHT_ALONE: usize = 16 * MIB;
 
-/// An answer that comes so long after its request's deadline is not printed. Maelstrom's client has gone 1 s after
-/// the default deadline, and a line to it would silence the node.
+/// An answer that comes so long after its request's deadline is not printed. Maelstrom's client has
+/// gone 1 s after the default deadline, and a line to it would silence the node.
 pub const LATE_ANSWER: Duration = Duration::from_millis(800);
 
 /// After the end of input, what peers said last is given this long to take effect.
@@ -60,7 +61,8 @@ pub const RECORD_BLOCK: usize = 64 * KIB;
 
 // --- Between nodes ---
 
-/// One message to the leader carries at most about so many bytes of requests, but always one request.
+/// One message to the leader carries at most about so many bytes of requests, but always one
+/// request.
 pub const FORWARD: usize = MIB;
 
 /// One message to a follower carries at most about so many bytes of replies, but always one reply.
@@ -72,7 +74,8 @@ pub const SNAPSHOT_CHUNK: usize = MIB;
 /// A transfer of a snapshot is given up after so many chunks in a row without progress.
 pub const SNAPSHOT_CHUNK_ATTEMPTS: u32 = 8;
 
-/// The last chunk is answered when the whole snapshot is installed: it has this many times the time of any other.
+/// The last chunk is answered when the whole snapshot is installed: it has this many times the time
+/// of any other.
 pub const SNAPSHOT_INSTALL_TIMES: u32 = 5;
 
 // --- The service ---
@@ -80,7 +83,8 @@ pub const SNAPSHOT_INSTALL_TIMES: u32 = 5;
 /// A round carries at most so many requests.
 pub const ROUND_REQUESTS: usize = 8_192;
 
-/// A round carries at most about so many bytes, but always one request. Each follower gets it in one message.
+/// A round carries at most about so many bytes, but always one request. Each follower gets it in
+/// one message.
 pub const ROUND: usize = MIB;
 
 /// A leader that may not propose yet, or cannot reach a quorum, tries again after this.
@@ -101,12 +105,12 @@ pub const COMPACTION_CHECK: Duration = Duration::from_millis(100);
 /// How long a follower leaves a delayed request alone before it asks the leader again.
 pub const DELAYED_RETRY: Duration = Duration::from_secs(2);
 
-/// A sync of a member that this node does not know has this on top of the request time-out, in ms: Kafka's default
-/// of `max.poll.interval.ms`.
+/// A sync of a member that this node does not know has this on top of the request time-out, in ms:
+/// Kafka's default of `max.poll.interval.ms`.
 pub const UNKNOWN_REBALANCE_TIMEOUT_MS: u32 = 300_000;
 
-/// The rebalance time-outs of so many members that joined here are remembered. Then they are forgotten, which costs a
-/// late sync its exact deadline.
+/// The rebalance time-outs of so many members that joined here are remembered. Then they are
+/// forgotten, which costs a late sync its exact deadline.
 pub const REMEMBERED_JOINS: usize = 10_000;
 
 /// A retried forward waits at most this many times the forward time-out.

@@ -1,4 +1,5 @@
-//! A queue of numbered slots: things that come in the order of their numbers, and go in about that order.
+//! A queue of numbered slots: things that come in the order of their numbers, and go in about that
+//! order.
 //!
 //! Every step costs the same, however many things there are.
 

@@ -1,5 +1,5 @@
-//! Whatever comes in: an answer, or a skip that is counted and logged with the line's first 200 characters; the
-//! node lives on, and its memory is bounded.
+//! Whatever comes in: an answer, or a skip that is counted and logged with the line's first 200
+//! characters; the node lives on, and its memory is bounded.
 
 mod support;
 
@@ -11,8 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use support::{Node, PATIENCE, peak_mib};
 
-/// Writes bad lines, then asks something: the node has skipped as many as expected, and answers nothing but the
-/// request.
+/// Writes bad lines, then asks something: the node has skipped as many as expected, and answers
+/// nothing but the request.
 fn skipped(node: &mut Node, input: &[u8], count: usize) {
     let before = skips(&node.stderr());
     node.write(input);
@@ -323,7 +323,8 @@ fn cut_messages_of_peers_are_skipped() {
     assert!(stderr.contains(&other.to_string()), "{stderr}");
 }
 
-/// 200,000 requests and no leader: as many as fit are held, the others refused; each is answered once.
+/// 200,000 requests and no leader: as many as fit are held, the others refused; each is answered
+/// once.
 #[test]
 fn memory_is_bounded_while_no_leader_is_known() {
     const REQUESTS: usize = 200_000;
@@ -347,7 +348,8 @@ fn memory_is_bounded_while_no_leader_is_known() {
         let line = node.line_to("c1");
         let reply: serde_json::Value = serde_json::from_str(&line).expect("a line is JSON");
         let body = &reply["body"];
-        // None was printed to a peer: all are definitely refused, at their deadline or for want of room.
+        // None was printed to a peer: all are definitely refused, at their deadline or for want of
+        // room.
         assert_eq!(
             (&body["code"], &body["error"]),
             (&11.into(), &"COORDINATOR_NOT_AVAILABLE".into()),
@@ -362,7 +364,8 @@ fn memory_is_bounded_while_no_leader_is_known() {
     assert!(peak < 300, "{peak} MiB for 110 MB of requests, of which 32 MiB may be held");
 }
 
-/// Nobody reads stdout: at some point the node stops reading too. When somebody does, every answer is there.
+/// Nobody reads stdout: at some point the node stops reading too. When somebody does, every answer
+/// is there.
 #[test]
 fn memory_is_bounded_while_nobody_reads() {
     const REQUESTS: usize = 100_000;

@@ -1,12 +1,14 @@
-//! The contract's table of errors, row by row: code, name, and a text that names the value at fault. Then what is
-//! wrong with single fields, for every type of request, and what stands before and after `init`.
+//! The contract's table of errors, row by row: code, name, and a text that names the value at
+//! fault. Then what is wrong with single fields, for every type of request, and what stands before
+//! and after `init`.
 
 mod support;
 
 use serde_json::{Value, json};
 use support::Node;
 
-/// What is there before the rows: topic `t` with 2 partitions, a simple, a thin and a classic group.
+/// What is there before the rows: topic `t` with 2 partitions, a simple, a thin and a classic
+/// group.
 const GROUND: &str = r#"
     p > create_topic {"topic": "t", "partitions": 2}
     p < create_topic_ok
@@ -24,7 +26,8 @@ const GROUND: &str = r#"
     p < write_ok
 "#;
 
-/// Plays rows of `request => error`, each against the ground, and looks that none has changed anything.
+/// Plays rows of `request => error`, each against the ground, and looks that none has changed
+/// anything.
 fn rows(rows: &str) {
     let mut node = Node::alone();
     node.play(GROUND);
@@ -435,7 +438,8 @@ fn the_leaders_assignments_have_to_fit() {
     );
 }
 
-/// The reply's `src` is what the request called the node; like every reply to a client it has a number.
+/// The reply's `src` is what the request called the node; like every reply to a client it has a
+/// number.
 #[test]
 fn before_init_there_is_nobody_to_answer() {
     let mut node = Node::start(&[]);

@@ -1,5 +1,5 @@
-//! Consumer groups on one real node: walks of thin and classic groups from the first member to the last, time-outs,
-//! static members, fencing, and what a rolling restart costs.
+//! Consumer groups on one real node: walks of thin and classic groups from the first member to the
+//! last, time-outs, static members, fencing, and what a rolling restart costs.
 
 mod support;
 
@@ -24,7 +24,8 @@ fn ground() -> Node {
     node
 }
 
-/// Asks again and again until the reply is as wanted, with a bound. Returns it, and the time that it took.
+/// Asks again and again until the reply is as wanted, with a bound. Returns it, and the time that
+/// it took.
 fn until(node: &mut Node, request: &str, wanted: impl Fn(&Value) -> bool) -> (Value, Duration) {
     let began = Instant::now();
     loop {
@@ -495,7 +496,8 @@ fn a_static_classic_member_is_replaced_and_fenced() {
 #[derive(Debug, PartialEq)]
 struct Cost {
     rebalances: u64,
-    /// Polls (heartbeats, in a classic group) of members that were not restarted, refused or without partitions.
+    /// Polls (heartbeats, in a classic group) of members that were not restarted, refused or
+    /// without partitions.
     paused: usize,
 }
 

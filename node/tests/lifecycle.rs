@@ -1,5 +1,5 @@
-//! From start to end of a process: flags, logs, the order of replies, deadlines without a leader, silence towards
-//! peers, end of input.
+//! From start to end of a process: flags, logs, the order of replies, deadlines without a leader,
+//! silence towards peers, end of input.
 
 mod support;
 
@@ -138,8 +138,8 @@ fn a_waiting_join_and_a_waiting_sync_are_answered_at_the_end() {
     }
 }
 
-/// Requests of several clients at once: one node answers all of them in the order in which they came, whether it
-/// needs the replicated state for that or not.
+/// Requests of several clients at once: one node answers all of them in the order in which they
+/// came, whether it needs the replicated state for that or not.
 #[test]
 fn one_node_answers_everyone_in_the_order_of_requests() {
     let mut node = Node::alone();
@@ -178,8 +178,8 @@ fn one_node_answers_everyone_in_the_order_of_requests() {
     }
 }
 
-/// Three nodes, two of them nowhere: no leader. Nothing was handed to Raft or printed, so refusals are definite; but
-/// `commit_offsets` is never told a definite one.
+/// Three nodes, two of them nowhere: no leader. Nothing was handed to Raft or printed, so refusals
+/// are definite; but `commit_offsets` is never told a definite one.
 #[test]
 fn without_a_leader_requests_wait_until_their_deadline() {
     let mut node = Node::forsaken(&["--request-timeout", "600", "--quiet", "600000"]);
@@ -262,7 +262,8 @@ fn without_a_leader_the_end_of_input_is_the_deadline() {
     assert_eq!(codes("c2").len(), 1, "{lines:?}");
 }
 
-/// Maelstrom adds its nodes one by one, and a line to one that is not there yet would silence this one.
+/// Maelstrom adds its nodes one by one, and a line to one that is not there yet would silence this
+/// one.
 #[test]
 fn nothing_is_printed_to_peers_before_somebody_has_spoken() {
     // Not before the time is over …

@@ -1,5 +1,5 @@
-//! Every request of the contract with its reply: form, order of keys, defaults, other names of fields, nulls.
-//! Dialogues are compared text by text; see [`support`].
+//! Every request of the contract with its reply: form, order of keys, defaults, other names of
+//! fields, nulls. Dialogues are compared text by text; see [`support`].
 
 mod support;
 

@@ -1,5 +1,6 @@
-//! The samples that the contract was agreed on, word for word: each block is piped into a fresh node at once; the
-//! node prints exactly the lines below the arrow, in order, and ends by itself with exit code 0.
+//! The samples that the contract was agreed on, word for word: each block is piped into a fresh
+//! node at once; the node prints exactly the lines below the arrow, in order, and ends by itself
+//! with exit code 0.
 
 mod support;
 

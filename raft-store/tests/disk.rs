@@ -1,4 +1,5 @@
-//! What a crash leaves on the simulator's disk: what was synced, in the order in which it was written.
+//! What a crash leaves on the simulator's disk: what was synced, in the order in which it was
+//! written.
 
 use std::ops::Range;
 use std::time::Duration;

@@ -1,7 +1,9 @@
-//! A toy that answers the workloads `kafka` and `lin-kv`, so that the arena can be proved without cohort.
+//! A toy that answers the workloads `kafka` and `lin-kv`, so that the arena can be proved without
+//! cohort.
 //!
-//! The first node keeps all data in memory; the others pass requests on to it once and forget them after 4 s. That is right,
-//! but not available: it must never be killed. The variable `TOY_PLANT` names a fault to put in, see [`Plant`].
+//! The first node keeps all data in memory; the others pass requests on to it once and forget them
+//! after 4 s. That is right, but not available: it must never be killed. The variable `TOY_PLANT`
+//! names a fault to put in, see [`Plant`].
 
 #![allow(clippy::print_stdout, reason = "a node speaks on standard output")]
 

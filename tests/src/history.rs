@@ -1,9 +1,9 @@
 //! What happened in a run: every operation with its invocation and its completion, and every fault.
 //!
-//! A history is a file of JSON objects, one a line: first a [`Header`], then [`Op`]s and [`Fault`]s in the
-//! order of their completion or end. It is all that a history checker sees, whether the arena recorded it or
-//! somebody else did. This module owns the form and its reading and writing; it knows nothing of workloads,
-//! stages or properties.
+//! A history is a file of JSON objects, one a line: first a [`Header`], then [`Op`]s and [`Fault`]s
+//! in the order of their completion or end. It is all that a history checker sees, whether the
+//! arena recorded it or somebody else did. This module owns the form and its reading and writing;
+//! it knows nothing of workloads, stages or properties.
 
 use std::io::{self, BufRead, Write};
 

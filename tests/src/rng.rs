@@ -1,7 +1,8 @@
-//! The arena's own random numbers: SplitMix64, so that a seed draws the same run in every version of every library.
+//! The arena's own random numbers: SplitMix64, so that a seed draws the same run in every version
+//! of every library.
 //!
-//! Owns drawing, and splitting one seed into independent streams: a change in what one part draws must not change
-//! what the others do. Knows nothing of what is drawn.
+//! Owns drawing, and splitting one seed into independent streams: a change in what one part draws
+//! must not change what the others do. Knows nothing of what is drawn.
 
 /// A stream of random numbers. Not for secrets.
 #[derive(Debug, Clone)]

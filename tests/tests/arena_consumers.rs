@@ -1,5 +1,5 @@
-//! The consumers of the workloads `groups` and `classic` live their whole lives and come to an end: shown on a coordinator in
-//! memory, in virtual time, with clients that crash and hang.
+//! The consumers of the workloads `groups` and `classic` live their whole lives and come to an end:
+//! shown on a coordinator in memory, in virtual time, with clients that crash and hang.
 
 use std::collections::BTreeMap;
 

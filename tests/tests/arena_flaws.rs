@@ -1,5 +1,6 @@
-//! Planted bugs inside of the node: every flaw that can be put into a node is found by the arena within a few random cases, by a checker of the
-//! property that the flaw breaks. `docs/arena.md` has the table; `scripts/arena WORKLOAD --stage sim --flaw NAME` shows one.
+//! Planted bugs inside of the node: every flaw that can be put into a node is found by the arena
+//! within a few random cases, by a checker of the property that the flaw breaks. `docs/arena.md`
+//! has the table; `scripts/arena WORKLOAD --stage sim --flaw NAME` shows one.
 
 #![allow(clippy::print_stdout, reason = "the figures of the table in the docs")]
 

@@ -1,7 +1,8 @@
-//! PlantedBug bugs outside of the node: each breaks the lines between clients and nodes in one way, and the arena has to find it.
+//! PlantedBug bugs outside of the node: each breaks the lines between clients and nodes in one way,
+//! and the arena has to find it.
 //!
-//! Each bug is an [`Interceptor`] of the simulator. It does to the lines what a broken node would have
-//! done to its state. The node itself stays as it is. `docs/arena.md` lists the bugs.
+//! Each bug is an [`Interceptor`] of the simulator. It does to the lines what a broken node would
+//! have done to its state. The node itself stays as it is. `docs/arena.md` lists the bugs.
 
 #![allow(clippy::print_stdout, reason = "the figures of the table in the docs")]
 
@@ -267,7 +268,8 @@ fn an_old_commit_is_applied_again() {
             if !memory.every(10) {
                 return None;
             }
-            // The one of the same partition before this one comes through late, instead of this one.
+            // The one of the same partition before this one comes through late, instead of this
+            // one.
             let same = |old: &&Value| {
                 ["group", "topic", "partition"].iter().all(|f| old[f] == message["body"][f])
             };

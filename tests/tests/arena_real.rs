@@ -1,4 +1,5 @@
-//! Real processes of `cohort`, in real time, under every fault that does not need a clock: fixed seeds, no anomaly.
+//! Real processes of `cohort`, in real time, under every fault that does not need a clock: fixed
+//! seeds, no anomaly.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Nodes of the simulator that crash, one, a majority or all at once, and come back with what they had synced: nothing
-//! that was acknowledged may be lost, and every node has to serve again.
+//! Nodes of the simulator that crash, one, a majority or all at once, and come back with what they
+//! had synced: nothing that was acknowledged may be lost, and every node has to serve again.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,5 @@
-//! A run is deterministic, and its faults do what they say: shown on nodes that are a few lines of this file, in virtual time.
+//! A run is deterministic, and its faults do what they say: shown on nodes that are a few lines of
+//! this file, in virtual time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -211,7 +212,8 @@ fn a_node_that_restarts_gets_init_again_and_its_clients_come_back() {
         let who = arena::nemesis::schedule::Victim::Node(node);
         Scheduled { at_us, for_us, what: What::Restart { who } }
     };
-    // All at once, each away for a time of its own; one of them once more, until the end of the faults.
+    // All at once, each away for a time of its own; one of them once more, until the end of the
+    // faults.
     let mut faults: Vec<Scheduled> =
         (0..5).map(|node| one(1_000_000, 500_000 + 100_000 * node, node as usize)).collect();
     faults.push(one(9_000_000, 2_000_000, 2));
@@ -244,7 +246,8 @@ fn a_node_that_restarts_gets_init_again_and_its_clients_come_back() {
         restarts.iter().all(|fault| fault.to_us.is_some_and(|to_us| to_us <= heal_us)),
         "{restarts:#?}"
     );
-    // What was under way was lost; nothing is asked of a node that is away; then its clients ask it again.
+    // What was under way was lost; nothing is asked of a node that is away; then its clients ask it
+    // again.
     for (i, node) in ["n1", "n2", "n3", "n4", "n5"].iter().enumerate() {
         let (from_us, to_us) = (restarts[i].from_us, restarts[i].to_us.expect("it ended"));
         let mut of_node =

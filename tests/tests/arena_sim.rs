@@ -14,7 +14,8 @@ use cohort::config::Config;
 /// Seeds that are run; `ARENA_SEEDS` asks for more.
 const SEEDS: u64 = 300;
 
-/// All that a run says and leaves behind: what it printed and its exit status, and every file that it wrote.
+/// All that a run says and leaves behind: what it printed and its exit status, and every file that
+/// it wrote.
 #[derive(Debug, PartialEq)]
 struct Left {
     status: Option<i32>,

@@ -1,4 +1,5 @@
-//! Each predicate of groups catches the history that it is for, and passes a lawful one that is close to it.
+//! Each predicate of groups catches the history that it is for, and passes a lawful one that is
+//! close to it.
 
 mod checkers_support;
 
@@ -180,7 +181,8 @@ fn g2_an_old_request_may_give_up_late() {
 
 #[test]
 fn g2_ends_where_the_member_was_told_that_it_is_out() {
-    // Wrongly thrown out perhaps, but from the answer on it knows: that is for early-eviction to say.
+    // Wrongly thrown out perhaps, but from the answer on it knows: that is for early-eviction to
+    // say.
     for error in ["UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID"] {
         let told = |at: u64| {
             two()
@@ -280,7 +282,8 @@ fn g3_two_generations() {
             .thin("a", "heartbeat", (1_220, 1_230), 2, &[])
             .end(),
     );
-    // Cooperative members are of different generations for a while, as long as they read other partitions.
+    // Cooperative members are of different generations for a while, as long as they read other
+    // partitions.
     let apart = |partitions: &[i64]| {
         let builder = cooperative(
             cooperative(history_of("groups"), "a", (0, 10), 1, &[0, 1]),
@@ -508,7 +511,8 @@ fn g13_fenced_commit() {
         &moved().commit("a", 0, 0, Some(2), (100, 110)).end(),
         &["by a was accepted", "b, with t-0,", "generation 3"],
     );
-    // A member that was not told of the newer generation yet may name the older one, if nobody else has the partition.
+    // A member that was not told of the newer generation yet may name the older one, if nobody else
+    // has the partition.
     passes("fenced-commit", &two().commit("a", 0, 0, Some(2), (100, 110)).end());
     let own =
         two().thin("a", "poll", (91, 92), 3, &[0]).commit("a", 0, 0, Some(2), (100, 110)).end();
@@ -581,7 +585,8 @@ fn g15_early_eviction() {
         |at: u64| two().fail("a", "heartbeat", member("a"), (at, at + 10), 22, "UNKNOWN_MEMBER_ID");
     catches("early-eviction", &out(500).end(), &["a was out", "sent at 0.080s", "until 1.080s"]);
     passes("early-eviction", &out(1_100).end());
-    // Heartbeats extend the session, but a consumer that does not poll is removed at the rebalance time-out.
+    // Heartbeats extend the session, but a consumer that does not poll is removed at the rebalance
+    // time-out.
     let beats = |at: u64| {
         (1..30u64)
             .fold(two(), |builder, beat| {
@@ -672,7 +677,8 @@ fn g18_commit_reassign_gap() {
 
 #[test]
 fn g19_at_least_once() {
-    // Nothing was committed, b begins at 2 and commits 3: with a's reading all were given to the group.
+    // Nothing was committed, b begins at 2 and commits 3: with a's reading all were given to the
+    // group.
     let builder = |given: &[(i64, i64)], ghost: bool| {
         let builder =
             history_of("groups").record(0, 0, (0, 5)).record(0, 1, (5, 10)).record(0, 2, (10, 15));

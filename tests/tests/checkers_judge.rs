@@ -1,4 +1,5 @@
-//! What `arena check` says of whole histories: files on disk, the order of verdicts, and exit codes.
+//! What `arena check` says of whole histories: files on disk, the order of verdicts, and exit
+//! codes.
 
 mod checkers_support;
 

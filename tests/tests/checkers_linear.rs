@@ -9,7 +9,8 @@ use proptest::prelude::{
 };
 use serde_json::json;
 
-/// Tries every order of every subset that has all answered operations, the definition word for word.
+/// Tries every order of every subset that has all answered operations, the definition word for
+/// word.
 fn by_brute_force(state: u32, left: &[Operation]) -> bool {
     if left.iter().all(|operation| operation.complete.is_none()) {
         return true;

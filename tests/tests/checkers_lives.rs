@@ -1,5 +1,5 @@
-//! A topic or a group that was deleted and came again is another one to every checker: each predicate catches what is wrong
-//! within a life, and passes what is lawful across the lives.
+//! A topic or a group that was deleted and came again is another one to every checker: each
+//! predicate catches what is wrong within a life, and passes what is lawful across the lives.
 
 mod checkers_support;
 
@@ -119,7 +119,8 @@ fn committed_offsets_go_with_their_topic_and_with_their_group() {
         lawful(&after(0));
         catches("linearizable-offset", &after(5), &["5"]);
         catches("spurious-offset", &after(5), &["nobody had committed"]);
-        // Read while the deletion is under way, and committed by somebody who had no answer by then.
+        // Read while the deletion is under way, and committed by somebody who had no answer by
+        // then.
         lawful(&delete(committed(), (20, 30)).fetched("r", 0, (25, 50), 5).end());
         let late = history_of("groups").info("a", "commit_offset", args.clone(), (0, 10));
         lawful(&delete(late, (20, 30)).fetched("r", 0, (40, 50), 5).end());
@@ -140,7 +141,8 @@ fn committed_offsets_go_with_their_topic_and_with_their_group() {
     );
 }
 
-/// Two eager consumers, one partition each in generation 2; then their topic is deleted and made again.
+/// Two eager consumers, one partition each in generation 2; then their topic is deleted and made
+/// again.
 fn two() -> Play {
     history_of("groups")
         .thin("a", "subscribe", (0, 10), 1, &[0, 1])

@@ -1,4 +1,5 @@
-//! Each checker of logs catches the history that it is for, and passes a lawful one that is close to it.
+//! Each checker of logs catches the history that it is for, and passes a lawful one that is close
+//! to it.
 
 mod checkers_support;
 
@@ -294,7 +295,8 @@ fn a_stale_fetch_shows_by_its_high_watermark() {
 
 #[test]
 fn acknowledged_offsets_are_counted() {
-    // Offset 2 with one record in the world: a hole, a duplicate, or a log that does not begin at 0.
+    // Offset 2 with one record in the world: a hole, a duplicate, or a log that does not begin at
+    // 0.
     catches(
         "dense-offsets",
         &history_of("kafka").sent("c1", "k", 10, (0, 10), 2).end(),
@@ -372,7 +374,8 @@ fn thin_polls_go_on_where_they_were() {
 
 #[test]
 fn thin_polls_go_back_to_what_was_committed_after_a_change_of_leader() {
-    // Nothing was committed: from the start is lawful. Committed at 1 by a request without an answer: both are.
+    // Nothing was committed: from the start is lawful. Committed at 1 by a request without an
+    // answer: both are.
     lawful(&reader().thin_with("a", "poll", (80, 90), 1, &[0], &[(0, 0)]).end());
     let commit = checkers_support::commit("a", 0, 2, None);
     let unsure = || reader().info("a", "commit", commit.clone(), (71, 75));

@@ -1,4 +1,5 @@
-//! Each checker of traces catches the trace that it is for, and passes a lawful one that is close to it.
+//! Each checker of traces catches the trace that it is for, and passes a lawful one that is close
+//! to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

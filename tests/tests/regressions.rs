@@ -1,7 +1,7 @@
 //! Seeds that once found something, each with what that was. All have to stay valid.
 //!
-//! What a seed does changes with the code that it runs: of those of [`OWED_REJOIN`] only 352 fails today where the node
-//! lacks its fix. The others still are random cases like those that did.
+//! What a seed does changes with the code that it runs: of those of [`OWED_REJOIN`] only 352 fails
+//! today where the node lacks its fix. The others still are random cases like those that did.
 
 use arena::history::Micros;
 use arena::nemesis::Nemesis;
@@ -10,7 +10,8 @@ use arena::run::case::Case;
 use arena::targets::{Target, TargetError};
 use arena::workloads::Kind;
 
-/// What the simulator could not do yet when a seed found something: a case is drawn from what its target can do.
+/// What the simulator could not do yet when a seed found something: a case is drawn from what its
+/// target can do.
 struct Without(&'static [Nemesis]);
 
 impl Target for Without {
@@ -32,7 +33,8 @@ const BEFORE_RESTARTS: Without = Without(&[Nemesis::Restart]);
 
 /// The node: an expiry was queued behind a round that confirmed the very heartbeat that put it off.
 const EXPIRED_IN_TIME: &str = "a member was removed right after an answered heartbeat";
-/// The node: the retry of a first join names no member, so that nobody knew whose sign of life it was.
+/// The node: the retry of a first join names no member, so that nobody knew whose sign of life it
+/// was.
 const JOINED_IN_TIME: &str = "a member was removed together with the answer to its join";
 /// The node: what a static member owed was forgotten with it.
 const OWED_REJOIN: &str =
@@ -40,7 +42,8 @@ const OWED_REJOIN: &str =
 /// The checker `overlapping-ownership`.
 const FALSE_ALARM: &str = "a tenure was counted on after its member had been told that it was out";
 
-/// The workload `classic`: the group's leader assigned what it remembered, an acknowledgement being on its way.
+/// The workload `classic`: the group's leader assigned what it remembered, an acknowledgement being
+/// on its way.
 const STALE_COUNT: &str =
     "a partition belonged to nobody, of which the group's leader had not heard yet";
 
@@ -116,8 +119,9 @@ fn restarted(seed: u64) -> Case {
     case
 }
 
-/// The outcome of `create_partitions` was lost in a crash, so the group's leader went on assigning one partition less.
-/// The arena's consumer was at fault: it knew of no growth but an acknowledged one. It looks the topics up now before it assigns.
+/// The outcome of `create_partitions` was lost in a crash, so the group's leader went on assigning
+/// one partition less. The arena's consumer was at fault: it knew of no growth but an acknowledged
+/// one. It looks the topics up now before it assigns.
 #[test]
 fn seed_193_a_leader_assigns_what_there_is_and_not_what_it_remembers() {
     assert_eq!(problem(&restarted(193)), None);

@@ -1,4 +1,5 @@
-//! The harness proved on real processes of a toy: a right one is found valid under faults, and each planted fault is caught.
+//! The harness proved on real processes of a toy: a right one is found valid under faults, and each
+//! planted fault is caught.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -25,7 +26,8 @@ fn arena(name: &str, plant: &str, args: &[&str]) -> (Option<i32>, String, PathBu
     (output.status.code(), format!("{text}\n{}", String::from_utf8_lossy(&output.stderr)), folder)
 }
 
-/// Runs with a planted fault; what is wrong with the outcome, if the fault is not found under its name.
+/// Runs with a planted fault; what is wrong with the outcome, if the fault is not found under its
+/// name.
 fn missed(plant: &str, by: &str, args: &[&str]) -> Option<String> {
     let all = [args, &["--nodes", "3", "--seed", "11"]].concat();
     let (code, text, _) = arena(&format!("{}-{plant}-{by}", args[0]), plant, &all);
@@ -73,7 +75,8 @@ fn a_right_node_is_valid_under_faults_and_its_history_checks_again() {
     for (workload, pipeline) in [("kafka", "1"), ("lin-kv", "4")] {
         let history = format!("{workload}.jsonl");
         let args = [workload, "--nodes", "3", "--seconds", "3", "--seed", "5", "--latency", "5"];
-        // The order of registers' replies is not kept by the toy either; without `reorder` the network keeps it.
+        // The order of registers' replies is not kept by the toy either; without `reorder` the
+        // network keeps it.
         let nemeses = if pipeline == "1" { nemeses } else { "partition,pause,slow,clients" };
         let more = ["--pipeline", pipeline, "--nemesis", nemeses, "--history", &history];
         let (code, text, folder) =

@@ -1,8 +1,9 @@
 //! Who is believed to have owned a partition (KIP-341, KIP-792).
 //!
-//! Of several members that claim one partition the one with the highest generation is believed. If two have the same
-//! highest generation, neither is: one of them is mistaken, and nobody can tell which. An unknown generation counts
-//! as -1. A claim that nobody disputes is believed whatever its generation.
+//! Of several members that claim one partition the one with the highest generation is believed. If
+//! two have the same highest generation, neither is: one of them is mistaken, and nobody can tell
+//! which. An unknown generation counts as -1. A claim that nobody disputes is believed whatever its
+//! generation.
 
 use crate::bits::Bits;
 use crate::roster::{NOBODY, Roster};

@@ -1,9 +1,10 @@
 //! Sticky with equal subscriptions: everyone gets the floor or the ceiling of the average.
 //!
-//! With `P` partitions and `M` members, `P mod M` members get `P / M + 1`, the others `P / M`. In order of their ids,
-//! members keep what they owned up to their quota, partitions with small numbers first (so that what is lost
-//! comes from all topics); of those that could keep the larger quota the first ones do. What is then free goes
-//! round to members below the smaller quota, and last, one each, to members at it.
+//! With `P` partitions and `M` members, `P mod M` members get `P / M + 1`, the others `P / M`. In
+//! order of their ids, members keep what they owned up to their quota, partitions with small
+//! numbers first (so that what is lost comes from all topics); of those that could keep the larger
+//! quota the first ones do. What is then free goes round to members below the smaller quota, and
+//! last, one each, to members at it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -27,7 +28,8 @@ struct Deal<'a> {
     level: VecDeque<u32>,
     /// Slots that had an owner who lost them, or too many owners.
     moved: Bits,
-    /// Slots taken from their owner because of its rack. It may get them back, and then they did not move.
+    /// Slots taken from their owner because of its rack. It may get them back, and then they did
+    /// not move.
     misplaced: BTreeMap<u32, u32>,
 }
 
@@ -158,7 +160,8 @@ impl Deal<'_> {
         }
     }
 
-    /// Deals out what can be read in its own rack, partitions with few nearby members first. Returns the rest.
+    /// Deals out what can be read in its own rack, partitions with few nearby members first.
+    /// Returns the rest.
     fn fill_near(&mut self, racks: &Racks, mut free: Vec<u32>) -> Vec<u32> {
         let mut population = vec![0u32; racks.count];
         for rack in (0..self.roster.seats() as u32).filter_map(|seat| racks.of_seat(seat)) {
@@ -169,7 +172,8 @@ impl Deal<'_> {
             racks.of_slot(slot).iter().map(|&r| population[r as usize]).sum::<u32>()
         });
 
-        // Both lists by rack, as positions in the lists. `under` is walked in a circle, `level` from its front.
+        // Both lists by rack, as positions in the lists. `under` is walked in a circle, `level`
+        // from its front.
         let mut under_in = vec![BTreeSet::new(); racks.count];
         for (position, &seat) in self.under.iter().enumerate() {
             if let Some(rack) = racks.of_seat(seat) {

@@ -1,9 +1,10 @@
 //! `sticky`: balance first, then as few moves as possible.
 //!
-//! Members claim what they owned; [`claims`] decides who is believed. If all subscriptions are equal, [`equal`] shares
-//! out by quota in one pass; otherwise [`unequal`] places partitions one by one and then moves some while that
-//! improves the balance. Both take members by id where Kafka's result depends on the order of a hash map, so who
-//! keeps the larger share when several qualify may differ from Kafka's, never how large the shares are.
+//! Members claim what they owned; [`claims`] decides who is believed. If all subscriptions are
+//! equal, [`equal`] shares out by quota in one pass; otherwise [`unequal`] places partitions one by
+//! one and then moves some while that improves the balance. Both take members by id where Kafka's
+//! result depends on the order of a hash map, so who keeps the larger share when several qualify
+//! may differ from Kafka's, never how large the shares are.
 //!
 //! Nothing here knows about cooperative rounds beyond saying which partitions change hands.
 

@@ -1,10 +1,11 @@
 //! Sticky with different subscriptions: place, then move while it helps.
 //!
-//! Topics with few subscribers come first, since they leave the least choice. Members keep what they owned and
-//! still want; each free partition goes to its least loaded subscriber. Then partitions are moved, one at a time, from
-//! a member to the least loaded subscriber that has at least two fewer: back to an earlier owner if that helps as
-//! well, and rather by undoing an earlier move than by making a second one in the opposite direction. Each move
-//! makes the members' loads more equal, so the walks end, and there is never a reason to undo them all (Kafka, which
+//! Topics with few subscribers come first, since they leave the least choice. Members keep what
+//! they owned and still want; each free partition goes to its least loaded subscriber. Then
+//! partitions are moved, one at a time, from a member to the least loaded subscriber that has at
+//! least two fewer: back to an earlier owner if that helps as well, and rather by undoing an
+//! earlier move than by making a second one in the opposite direction. Each move makes the members'
+//! loads more equal, so the walks end, and there is never a reason to undo them all (Kafka, which
 //! moves without looking in one corner case, compares with the state before and may go back to it).
 
 use std::cmp::Reverse;
@@ -62,10 +63,12 @@ impl Board<'_> {
         self.topics.iter().flat_map(|&topic| self.slots_of(topic))
     }
 
-    /// Drops what members do not want any more or what is in the wrong rack. True if anything was dropped.
+    /// Drops what members do not want any more or what is in the wrong rack. True if anything was
+    /// dropped.
     fn keep(&mut self, racks: Option<&Racks>) -> bool {
         let mut dropped = false;
-        // Which subscriber set a seat was last seen in: one walk over a set serves all topics with that set.
+        // Which subscriber set a seat was last seen in: one walk over a set serves all topics with
+        // that set.
         let mut seen_in = vec![0u32; self.roster.seats()];
         let mut seen = 0;
         for at in 0..self.topics.len() {
@@ -148,7 +151,8 @@ impl Board<'_> {
         }
     }
 
-    /// Moves partitions while that improves the balance: first the `free` ones alone if `gently`, then all.
+    /// Moves partitions while that improves the balance: first the `free` ones alone if `gently`,
+    /// then all.
     fn balance(&mut self, free: &Bits, gently: bool) {
         let shared: Vec<u32> = self
             .topics
@@ -217,8 +221,8 @@ impl<'b, 'a> Mover<'b, 'a> {
         least.zip(most).is_none_or(|(least, most)| most - least <= 1)
     }
 
-    /// The least loaded member of each class that subscribes, least first. Goes stale as loads change: see
-    /// [`least_loaded`](Self::least_loaded).
+    /// The least loaded member of each class that subscribes, least first. Goes stale as loads
+    /// change: see [`least_loaded`](Self::least_loaded).
     fn front_runners(&self, set: u32) -> FrontRunners {
         let classes = self.classes_of[set as usize].iter();
         classes
@@ -268,7 +272,8 @@ impl<'b, 'a> Mover<'b, 'a> {
         any
     }
 
-    /// The partition to move instead of `slot`: one of the same topic that moved the opposite way before.
+    /// The partition to move instead of `slot`: one of the same topic that moved the opposite way
+    /// before.
     fn rather(&self, topic: u32, slot: u32, owner: u32, target: u32) -> u32 {
         let origin = self.moves.get(&slot).map_or(owner, |&(origin, _)| origin);
         let opposite = self.moved.get(&(topic, target, origin)).and_then(|slots| slots.first());
@@ -314,7 +319,8 @@ impl<'b, 'a> Mover<'b, 'a> {
     }
 }
 
-/// Claims in a generation older than the newest, the newest of them for each slot, ties to the smallest id.
+/// Claims in a generation older than the newest, the newest of them for each slot, ties to the
+/// smallest id.
 fn earlier_owners(roster: &Roster<'_>) -> BTreeMap<u32, u32> {
     let newest = (0..roster.seats()).map(|seat| generation(roster, seat)).max().unwrap_or(-1);
     let mut earlier: BTreeMap<u32, u32> = BTreeMap::new();

@@ -1,10 +1,11 @@
 //! Uniform with equal subscriptions: keep up to the quota, then fill one member after the other.
 //!
-//! With `P` partitions and `M` members, `P mod M` members get `P / M + 1`, the others `P / M`. A member that already
-//! has the larger share keeps it, as long as there are any (KAFKA-18688); what remains of the larger shares goes
-//! to the last of the members that are not full. So a balanced group is left alone. Free partitions are first those
-//! nobody had, by topic, then those taken from members, in the order of these members. A member with too many keeps
-//! those of the first topics by name.
+//! With `P` partitions and `M` members, `P mod M` members get `P / M + 1`, the others `P / M`. A
+//! member that already has the larger share keeps it, as long as there are any (KAFKA-18688); what
+//! remains of the larger shares goes to the last of the members that are not full. So a balanced
+//! group is left alone. Free partitions are first those nobody had, by topic, then those taken from
+//! members, in the order of these members. A member with too many keeps those of the first topics
+//! by name.
 
 use crate::bits::Bits;
 use crate::roster::Roster;

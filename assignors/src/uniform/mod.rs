@@ -1,8 +1,9 @@
 //! KIP-848's server-side `uniform`, here called `uniform-server`.
 //!
-//! Sticky to the previous *target*, which the coordinator wrote itself; so there are no disputed claims, no
-//! generations and no racks. [`equal`] serves groups in which everyone subscribes to every topic that anyone
-//! subscribes to; [`unequal`] the others. A subscription to a topic that does not exist is an error.
+//! Sticky to the previous *target*, which the coordinator wrote itself; so there are no disputed
+//! claims, no generations and no racks. [`equal`] serves groups in which everyone subscribes to
+//! every topic that anyone subscribes to; [`unequal`] the others. A subscription to a topic that
+//! does not exist is an error.
 
 mod equal;
 mod unequal;
@@ -13,8 +14,9 @@ use crate::{AssignError, Assignment, Assignor, Group};
 /// The server-side uniform assignor of Kafka, here called `uniform-server`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UniformServer {
-    /// Take the way for different subscriptions even if all are equal. Both ways balance and stick; they differ
-    /// in who keeps what. Kafka's coordinator, and [`by_name`](crate::by_name), leave it false.
+    /// Take the way for different subscriptions even if all are equal. Both ways balance and stick;
+    /// they differ in who keeps what. Kafka's coordinator, and [`by_name`](crate::by_name), leave
+    /// it false.
     pub always_general: bool,
 }
 

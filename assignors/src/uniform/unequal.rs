@@ -1,18 +1,20 @@
 //! Uniform with different subscriptions: fill the least loaded, then level each topic in turn.
 //!
-//! Topics with many partitions per subscriber come first, since they weigh the most; then those with fewer
-//! subscribers, then by topic id. Members keep what they had and still want. The free partitions of each topic raise
-//! its least loaded subscribers, level by level. Then, topic after topic and at most [`ROUNDS`] times around, its
-//! partitions go from the most to the least loaded subscribers until these differ by at most one; a topic is balanced
-//! among its own subscribers only, so a chain of overlapping subscriptions may stay slightly uneven.
+//! Topics with many partitions per subscriber come first, since they weigh the most; then those
+//! with fewer subscribers, then by topic id. Members keep what they had and still want. The free
+//! partitions of each topic raise its least loaded subscribers, level by level. Then, topic after
+//! topic and at most [`ROUNDS`] times around, its partitions go from the most to the least loaded
+//! subscribers until these differ by at most one; a topic is balanced among its own subscribers
+//! only, so a chain of overlapping subscriptions may stay slightly uneven.
 
 use std::cmp::Ordering;
 
 use crate::Assignment;
 use crate::roster::{NOBODY, Roster, Subscribers};
 
-/// How often the topics are gone over. Groups in which the subscribers of a topic have equal subscriptions need one round
-/// (and part of another to see it); for others each round about halves the imbalance.
+/// How often the topics are gone over. Groups in which the subscribers of a topic have equal
+/// subscriptions need one round (and part of another to see it); for others each round about halves
+/// the imbalance.
 const ROUNDS: usize = 16;
 
 struct Table<'a> {
@@ -82,7 +84,8 @@ impl Table<'_> {
                 wanted[topic as usize] = true;
             }
             for &partition in owned.iter().filter(|partition| wanted[partition.topic as usize]) {
-                // The coordinator gives a partition to one member only; if the input does not, the first one has it.
+                // The coordinator gives a partition to one member only; if the input does not, the
+                // first one has it.
                 if let Some(slot) = self.roster.slot(partition)
                     && self.owners[slot as usize] == NOBODY
                 {
@@ -218,10 +221,10 @@ impl Holdings {
 
 /// Picks, among a topic's subscribers, who gets the next partition and who gives one up.
 ///
-/// The subscribers stand in a row by load. A *low* range at its left end is raised evenly, left to right, and grows
-/// when its level reaches that of its right neighbour; a *high* range at the right end is lowered evenly, right to
-/// left, and grows to the left. Members of the high range that have nothing to give are moved to the far right and
-/// left out.
+/// The subscribers stand in a row by load. A *low* range at its left end is raised evenly, left to
+/// right, and grows when its level reaches that of its right neighbour; a *high* range at the right
+/// end is lowered evenly, right to left, and grows to the left. Members of the high range that have
+/// nothing to give are moved to the far right and left out.
 #[derive(Default)]
 struct Leveller {
     row: Vec<u32>,

@@ -1,7 +1,7 @@
 //! The rules again, as plainly as they can be said: lists, searches, no concern for time.
 //!
-//! The assignors must agree with these exactly. Written from the rules as well, but in another way: what a rule
-//! says one at a time is done one at a time.
+//! The assignors must agree with these exactly. Written from the rules as well, but in another way:
+//! what a rule says one at a time is done one at a time.
 
 use std::collections::BTreeMap;
 
@@ -299,7 +299,8 @@ pub fn sticky_equal(group: &Group) -> Lists {
     sorted(lists)
 }
 
-/// Free partitions to the least loaded subscriber, one at a time: sticky from nothing before any move.
+/// Free partitions to the least loaded subscriber, one at a time: sticky from nothing before any
+/// move.
 pub fn least_loaded(group: &Group) -> Lists {
     let subscribers = |topic: u32| -> Vec<usize> {
         by_id(group)

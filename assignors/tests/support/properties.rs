@@ -33,8 +33,8 @@ impl Facts<'_> {
 
 /// Ok if the property holds; otherwise why not. A property that is not known does not hold.
 ///
-/// While a cooperative round withholds something, how much members have and whether everything is handed out is
-/// asked of the target; in a round that withholds nothing the two are the same.
+/// While a cooperative round withholds something, how much members have and whether everything is
+/// handed out is asked of the target; in a round that withholds nothing the two are the same.
 pub fn check_property(property: &str, facts: &Facts<'_>) -> Result<(), String> {
     let (name, argument) = match property.split_once(':') {
         Some((name, argument)) => (name, Some(argument)),

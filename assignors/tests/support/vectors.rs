@@ -1,8 +1,9 @@
 //! Runs cases of the form described in `testdata/README.json` against the assignors.
 //!
-//! Shared by the test of our own copy of the data and by `examples/vectors.rs`, which takes any file of that form.
-//! A case fails with a reason; it never passes because something in it was not understood: unknown assignors,
-//! properties and expectations fail, and every case is also held to `valid` and `no-double`.
+//! Shared by the test of our own copy of the data and by `examples/vectors.rs`, which takes any
+//! file of that form. A case fails with a reason; it never passes because something in it was not
+//! understood: unknown assignors, properties and expectations fail, and every case is also held to
+//! `valid` and `no-double`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -32,7 +33,8 @@ pub struct Case {
     pub expect_properties: Vec<String>,
     #[serde(default)]
     pub partition_racks: BTreeMap<String, Vec<Vec<Option<String>>>>,
-    /// `homogeneous` or `heterogeneous`: what upstream's test said about the group, which decided the way taken.
+    /// `homogeneous` or `heterogeneous`: what upstream's test said about the group, which decided
+    /// the way taken.
     pub subscription_type: Option<String>,
     #[serde(default)]
     pub topic_order: Vec<String>,
@@ -50,7 +52,8 @@ pub struct CaseMember {
     pub rack: Option<String>,
 }
 
-/// What a case expects. A key that is not here makes the file unreadable, rather than being passed over.
+/// What a case expects. A key that is not here makes the file unreadable, rather than being passed
+/// over.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
@@ -69,8 +72,8 @@ pub struct Expect {
     pub _reference_transferring: serde_json::Value,
 }
 
-/// The whole program of `examples/vectors.rs`: runs the cases of all files, writes a line for each that fails and the
-/// sums, and returns the exit code.
+/// The whole program of `examples/vectors.rs`: runs the cases of all files, writes a line for each
+/// that fails and the sums, and returns the exit code.
 pub fn run_files(
     files: &[OsString],
     out: &mut dyn Write,
@@ -177,8 +180,8 @@ pub struct Outcome {
 
 impl Outcome {
     fn new(case: &Case, group: &Group, assignment: &Assignment) -> Result<Self, String> {
-        // For `sticky` Kafka keeps the same list, but withholds nothing; it is that of its cooperative twin, which
-        // must want the same target.
+        // For `sticky` Kafka keeps the same list, but withholds nothing; it is that of its
+        // cooperative twin, which must want the same target.
         let twin = match case.assignor.as_str() {
             "sticky" => {
                 let twin = by_name("cooperative-sticky").expect("a known name").assign(group);
@@ -209,8 +212,9 @@ impl Outcome {
         })
     }
 
-    /// The lists in the order in which Kafka builds them, where a case asserts it. This crate's lists are sorted
-    /// sets. Kafka's sticky assignors put what is kept first (by number, then topic), then what is new.
+    /// The lists in the order in which Kafka builds them, where a case asserts it. This crate's
+    /// lists are sorted sets. Kafka's sticky assignors put what is kept first (by number, then
+    /// topic), then what is new.
     fn in_kafkas_order(&self, case: &Case) -> Lists {
         let mut lists = self.given.clone();
         if case.assignor.contains("sticky") {

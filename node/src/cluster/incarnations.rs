@@ -5,21 +5,22 @@
 //! 1. A process that begins without memory draws its incarnation at random.
 //! 2. A process that is started on what its predecessor had synced takes the next number
 //!    ([`Storage::next_incarnation`](raft_store::Storage::next_incarnation)).
-//! 3. A node that has heard one incarnation of a peer goes on to a number a little above it: that is a later
-//!    incarnation with the same memory.
-//! 4. It ignores every other number. A process that lost its memory must not vote or acknowledge in the name of the
-//!    one that had it, and what an earlier incarnation said comes too late.
+//! 3. A node that has heard one incarnation of a peer goes on to a number a little above it: that
+//!    is a later incarnation with the same memory.
+//! 4. It ignores every other number. A process that lost its memory must not vote or acknowledge in
+//!    the name of the one that had it, and what an earlier incarnation said comes too late.
 //!
-//! So a node may come back with its memory as often as it likes, and without it never. Which incarnations a node has
-//! heard is not yet part of its memory: after a restart it listens to whoever speaks first.
+//! So a node may come back with its memory as often as it likes, and without it never. Which
+//! incarnations a node has heard is not yet part of its memory: after a restart it listens to
+//! whoever speaks first.
 
 use std::collections::BTreeMap;
 
 use state_machine::ids::NodeId;
 use thiserror::Error;
 
-/// A later incarnation with the same memory has a number at most so much higher than the last one that was heard. A
-/// random number meets that by chance once in 2^37 times.
+/// A later incarnation with the same memory has a number at most so much higher than the last one
+/// that was heard. A random number meets that by chance once in 2^37 times.
 const LATER: u64 = 1 << 16;
 
 /// A message from an incarnation that this node does not listen to.
@@ -41,10 +42,12 @@ pub struct Ignored {
 pub struct Incarnations(BTreeMap<NodeId, u64>);
 
 impl Incarnations {
-    /// Takes note of a message that was understood. Call it for no other: a forged line must not lock a peer out.
+    /// Takes note of a message that was understood. Call it for no other: a forged line must not
+    /// lock a peer out.
     ///
     /// # Errors
-    /// Where the message is from neither the incarnation that was heard last nor a later one with the same memory.
+    /// Where the message is from neither the incarnation that was heard last nor a later one with
+    /// the same memory.
     pub fn hear(&mut self, from: NodeId, incarnation: u64) -> Result<(), Ignored> {
         let later = |known: u64| incarnation.checked_sub(known).is_some_and(|by| by <= LATER);
         match self.0.get(&from) {

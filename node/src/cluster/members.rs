@@ -10,8 +10,8 @@ pub struct Members {
 }
 
 impl Members {
-    /// From `init`: a node's own name and everyone's. Numbers go by the sorted names, so that all nodes give
-    /// the same ones. `None` where the own name is not among them.
+    /// From `init`: a node's own name and everyone's. Numbers go by the sorted names, so that all
+    /// nodes give the same ones. `None` where the own name is not among them.
     pub fn new(me: &str, names: impl IntoIterator<Item = String>) -> Option<Self> {
         let mut names: Vec<String> = names.into_iter().collect();
         names.sort();

@@ -107,7 +107,8 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024 * 1024, value_parser = clap::value_parser!(u32).range(1_024..))]
     max_line: u32,
 
-    /// Requests under way may take this many MiB; more are refused (code 11), or not read where there are no peers
+    /// Requests under way may take this many MiB; more are refused (code 11), or not read where
+    /// there are no peers
     #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_open: u32,
 }
@@ -178,7 +179,8 @@ impl Config {
     /// Reads a command line, program name first.
     ///
     /// # Errors
-    /// One line that names the flag, its value and what was expected; or the text of `--help`, `--version`.
+    /// One line that names the flag, its value and what was expected; or the text of `--help`,
+    /// `--version`.
     pub fn parse_from<I, T>(args: I) -> Result<Self, clap::Error>
     where
         I: IntoIterator<Item = T>,

@@ -1,16 +1,19 @@
 //! Replies in the order of their requests.
 //!
-//! A listener owes a client one reply for each request, in the order in which the requests came. Replies become known in
-//! any order. [`Ordered`] keeps them until it is their turn. A request that waits for its group is *detached*: its reply
-//! goes out when it is known, and the replies behind it do not wait for it.
+//! A listener owes a client one reply for each request, in the order in which the requests came.
+//! Replies become known in any order. [`Ordered`] keeps them until it is their turn. A request that
+//! waits for its group is *detached*: its reply goes out when it is known, and the replies behind
+//! it do not wait for it.
 //!
-//! One `Ordered` is one order: of a client, of a connection, or of everybody. It knows no wire format.
+//! One `Ordered` is one order: of a client, of a connection, or of everybody. It knows no wire
+//! format.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::slots::SlotQueue;
 
-/// Replies owed in one order. `O` is what the listener has to know to send a reply, `R` is the reply.
+/// Replies owed in one order. `O` is what the listener has to know to send a reply, `R` is the
+/// reply.
 #[derive(Debug)]
 pub struct Ordered<O, R> {
     slots: SlotQueue<(O, Option<R>)>,

@@ -13,13 +13,15 @@ use state_machine::reply::Outcome;
 
 use crate::service::api::{Request, RequestNumber};
 
-/// One message from node to node. An answer of either kind names the life of the node that asked: its next life
-/// numbers its questions and requests from the beginning again, and must not take it for its own.
+/// One message from node to node. An answer of either kind names the life of the node that asked:
+/// its next life numbers its questions and requests from the beginning again, and must not take it
+/// for its own.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Message {
     /// A request of Raft's, answered under its number.
     Request(u64, RpcRequest),
-    /// To that life, the answer to the question of that number; `Err` where the node could not answer.
+    /// To that life, the answer to the question of that number; `Err` where the node could not
+    /// answer.
     Response(u64, u64, Result<RpcResponse, String>),
     /// Requests of the sender's clients, for the leader.
     Forward(Forward),
@@ -110,8 +112,8 @@ pub enum RpcResponse {
 /// Requests on their way from the node that took them in to the leader.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Forward {
-    /// For each lane, the lowest number of the sender's that is still open: what is below may be forgotten,
-    /// and will never be sent again.
+    /// For each lane, the lowest number of the sender's that is still open: what is below may be
+    /// forgotten, and will never be sent again.
     pub acknowledged: AcknowledgedBelow,
     /// The requests.
     pub items: Vec<ForwardItem>,
@@ -162,7 +164,8 @@ pub struct ForwardItem {
     pub id: RequestNumber,
     /// The request of the same client that has to be executed before it.
     pub after: Option<RequestNumber>,
-    /// How many times it was sent before. A copy made by the network has the number of its original.
+    /// How many times it was sent before. A copy made by the network has the number of its
+    /// original.
     pub attempt: u32,
     /// The request.
     pub request: Request,

@@ -1,4 +1,5 @@
-//! openraft's network over any [`Transport`]: requests with numbers, responses by number, and a time-out for each.
+//! openraft's network over any [`Transport`]: requests with numbers, responses by number, and a
+//! time-out for each.
 //!
 //! openraft does not end a call by itself, so every call here ends: with the response, or after its
 //! time. A late response finds no one waiting and is dropped, but for the time that it took
@@ -130,7 +131,8 @@ impl Peers {
         self.0.transport.send(to, message);
     }
 
-    /// Waits for messages, and gives those of incarnations that this node listens to. Dropping the wait loses none.
+    /// Waits for messages, and gives those of incarnations that this node listens to. Dropping the
+    /// wait loses none.
     pub async fn receive(&self) -> Vec<Received> {
         loop {
             let mut received = self.0.transport.receive().await;
@@ -283,7 +285,8 @@ impl Client {
         self.peers.0.timeouts.chunk
     }
 
-    /// Sends a request to this client's peer and waits for the response; `None` when none came in time.
+    /// Sends a request to this client's peer and waits for the response; `None` when none came in
+    /// time.
     pub(super) async fn request(
         &self,
         request: RpcRequest,
@@ -379,8 +382,8 @@ impl RaftNetworkV2<TypeConfig> for Client {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        // After every round openraft tells followers that it is raft-committed. Where round trips are
-        // long, the next round's entries do not wait for the answer to that.
+        // After every round openraft tells followers that it is raft-committed. Where round trips
+        // are long, the next round's entries do not wait for the answer to that.
         let under_way = if self.peers.calls().trips.are_long() { 2 } else { 1 };
         let client: &Self = self;
         let unanswered = Arc::new(AtomicUsize::new(0));

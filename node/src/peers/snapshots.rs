@@ -1,7 +1,8 @@
 //! Snapshots on their way from the leader to a follower, in chunks.
 //!
-//! Each chunk has a time-out and retries of its own, so that a snapshot gets through however large it is and however
-//! much is lost. The receiver says how far it has got, and the sender goes on from there, even back at the beginning.
+//! Each chunk has a time-out and retries of its own, so that a snapshot gets through however large
+//! it is and however much is lost. The receiver says how far it has got, and the sender goes on
+//! from there, even back at the beginning.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,8 @@ use crate::limits;
 /// Sends a snapshot and waits until the follower has installed it.
 ///
 /// # Errors
-/// Where the follower says that it cannot, or says nothing to [`limits::SNAPSHOT_CHUNK_ATTEMPTS`] chunks in a row.
+/// Where the follower says that it cannot, or says nothing to [`limits::SNAPSHOT_CHUNK_ATTEMPTS`]
+/// chunks in a row.
 pub(super) async fn send(
     client: &Client,
     vote: VoteOf<TypeConfig>,
@@ -64,7 +66,8 @@ pub(super) async fn send(
     }
 }
 
-/// The snapshot that is coming in, if any; a new transfer takes the place of one that was not finished.
+/// The snapshot that is coming in, if any; a new transfer takes the place of one that was not
+/// finished.
 #[derive(Debug, Default)]
 pub struct Incoming(Option<Transfer>);
 

@@ -23,8 +23,8 @@ pub struct Received {
 /// A wait for messages. Dropping it loses none.
 pub type Receiving<'a> = Pin<Box<dyn Future<Output = Vec<Received>> + Send + 'a>>;
 
-/// Carries messages to peers and from them. Messages may be lost, repeated and delayed, and may overtake each other, as on
-/// any network.
+/// Carries messages to peers and from them. Messages may be lost, repeated and delayed, and may
+/// overtake each other, as on any network.
 pub trait Transport: Send + Sync + 'static {
     /// Sends a message, or drops it. Never waits.
     fn send(&self, to: NodeId, message: &Message);

@@ -1,7 +1,8 @@
 //! The common language of listeners and service: what can be asked of a node, and what comes back.
 //!
-//! A listener decodes its wire format into a [`Request`] and encodes a [`Response`]; what is replicated is spoken
-//! of in the state machine's own commands, queries and replies, so there is no third set of types between.
+//! A listener decodes its wire format into a [`Request`] and encodes a [`Response`]; what is
+//! replicated is spoken of in the state machine's own commands, queries and replies, so there is no
+//! third set of types between.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ pub use state_machine::rejection::Rejection;
 pub use state_machine::reply::Reply;
 use thiserror::Error;
 
-/// A request at the service of the node that took it in. Within a lane later ones have greater numbers.
+/// A request at the service of the node that took it in. Within a lane later ones have greater
+/// numbers.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -74,7 +76,8 @@ pub enum Failure {
     Service(#[from] ServiceError),
 }
 
-/// What goes wrong outside the state machine. Each says whether the request certainly took no effect.
+/// What goes wrong outside the state machine. Each says whether the request certainly took no
+/// effect.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ServiceError {
     /// Definite: nothing was proposed before the deadline.

@@ -1,5 +1,6 @@
-//! What a leader knows of groups beyond the replicated state: whose time runs out when, and when old offsets are to be
-//! looked for. It ends with the leadership. The next leader makes it anew from the state, with full time for everyone.
+//! What a leader knows of groups beyond the replicated state: whose time runs out when, and when
+//! old offsets are to be looked for. It ends with the leadership. The next leader makes it anew
+//! from the state, with full time for everyone.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -36,7 +37,8 @@ impl Coordinator {
         }
     }
 
-    /// This node leads and has applied all that was decided before: everyone has full time from now on.
+    /// This node leads and has applied all that was decided before: everyone has full time from now
+    /// on.
     pub fn start(&mut self, state: &State, now: Instant) {
         self.deadlines.reset(state, now.as_millis());
         self.next_retention = Some(now + self.retention_check);
@@ -47,8 +49,8 @@ impl Coordinator {
         self.next_event().is_some_and(|at| at <= now)
     }
 
-    /// A request has been answered, and its answer is raft-committed or confirmed by ReadIndex: only then is
-    /// it a sign of life, so that a deposed leader's heartbeats count for nothing.
+    /// A request has been answered, and its answer is raft-committed or confirmed by ReadIndex:
+    /// only then is it a sign of life, so that a deposed leader's heartbeats count for nothing.
     pub fn answered<T>(
         &mut self,
         sign: Option<Heartbeat<'_>>,
@@ -71,10 +73,10 @@ impl Coordinator {
         self.deadlines.observe(event, state, now.as_millis());
     }
 
-    /// What is to be proposed now. Call it when a round begins, and not before: what came in while the last
-    /// one was under way counts. `waiting` names the members of whom a request has come and is not answered
-    /// yet; it came in time, so its member's time is not over, however long the round takes. (If it is
-    /// refused, the deadline is named again.)
+    /// What is to be proposed now. Call it when a round begins, and not before: what came in while
+    /// the last one was under way counts. `waiting` names the members of whom a request has come
+    /// and is not answered yet; it came in time, so its member's time is not over, however long the
+    /// round takes. (If it is refused, the deadline is named again.)
     pub fn due(
         &mut self,
         now: Instant,

@@ -1,16 +1,19 @@
-//! Which members' sessions, and which rebalances, are over at a given time. Kept by the node that leads.
+//! Which members' sessions, and which rebalances, are over at a given time. Kept by the node that
+//! leads.
 //!
-//! The replicated state says which deadlines there are and how long each is ([`Group::deadlines`]); this says
-//! when they run out, by the leader's own clock. It is soft state: a heartbeat moves a deadline and leaves no
-//! trace anywhere else, a new leader begins with full time for everyone ([`Deadlines::reset`]), so that a
-//! session may end late but never early. What runs out is to be proposed as [`GroupCommand::Expire`] and is
-//! decided again when that is applied.
+//! The replicated state says which deadlines there are and how long each is ([`Group::deadlines`]);
+//! this says when they run out, by the leader's own clock. It is soft state: a heartbeat moves a
+//! deadline and leaves no trace anywhere else, a new leader begins with full time for everyone
+//! ([`Deadlines::reset`]), so that a session may end late but never early. What runs out is to be
+//! proposed as [`GroupCommand::Expire`] and is decided again when that is applied.
 //!
-//! There is no clock in here: `now_ms` is milliseconds of a clock that never goes back, from any beginning.
+//! There is no clock in here: `now_ms` is milliseconds of a clock that never goes back, from any
+//! beginning.
 //!
-//! A sign of life costs two look-ups: it notes the new time in the timer and leaves the timer's place in the
-//! queue alone. When that place comes up, a timer that was moved is put back at its new time. Everything here
-//! has an order, so that what runs out at one time is named in the same order in every run.
+//! A sign of life costs two look-ups: it notes the new time in the timer and leaves the timer's
+//! place in the queue alone. When that place comes up, a timer that was moved is put back at its
+//! new time. Everything here has an order, so that what runs out at one time is named in the same
+//! order in every run.
 //!
 //! [`GroupCommand::Expire`]: state_machine::groups::command::GroupCommand::Expire
 
@@ -24,8 +27,8 @@ use state_machine::groups::event::Touched;
 use state_machine::groups::group::Group;
 use state_machine::ids::{GroupId, MemberId};
 
-/// What ran out is named again after this long, until the state does not have it any more: the proposal may
-/// have been lost.
+/// What ran out is named again after this long, until the state does not have it any more: the
+/// proposal may have been lost.
 pub const RETRY_MS: u64 = 1_000;
 
 /// The deadlines of all groups.
@@ -75,8 +78,9 @@ impl Deadlines {
         self.sync_whole(id, group, now_ms);
     }
 
-    /// Makes a group's deadlines those of the state: new ones are armed in full, those of another length
-    /// anew, those that are gone are dropped, the rest stays as it is. `None`: the group is gone.
+    /// Makes a group's deadlines those of the state: new ones are armed in full, those of another
+    /// length anew, those that are gone are dropped, the rest stays as it is. `None`: the group is
+    /// gone.
     pub fn sync_group(&mut self, id: &GroupId, group: Option<&Group>, now_ms: u64) {
         let Some(group) = group else {
             if let Some(armed) = self.groups.remove(id) {
@@ -168,13 +172,14 @@ impl Deadlines {
         }
     }
 
-    /// What is over, the longest overdue first. Each stays armed, to be named again after [`RETRY_MS`], until
-    /// a sync finds it gone or a sign of life puts it off.
+    /// What is over, the longest overdue first. Each stays armed, to be named again after
+    /// [`RETRY_MS`], until a sync finds it gone or a sign of life puts it off.
     pub fn expired(&mut self, now_ms: u64) -> Vec<(GroupId, Deadline)> {
         self.timers.expired(now_ms)
     }
 
-    /// When to look for what is over, at the latest: nothing is before then. `None`: nothing is armed.
+    /// When to look for what is over, at the latest: nothing is before then. `None`: nothing is
+    /// armed.
     pub fn next(&self) -> Option<u64> {
         self.timers.queue.peek().map(|Reverse((at_ms, ..))| *at_ms)
     }
@@ -203,8 +208,8 @@ type Slot = u32;
 struct Timers {
     timers: Vec<Timer>,
     unused: Vec<Slot>,
-    /// When to look at a timer, which, and for which of its incarnations. A timer that incarnations has one entry of its
-    /// life, at its time or earlier; others are passed over.
+    /// When to look at a timer, which, and for which of its incarnations. A timer that incarnations
+    /// has one entry of its life, at its time or earlier; others are passed over.
     queue: BinaryHeap<Reverse<(u64, Slot, u64)>>,
 }
 
@@ -263,7 +268,8 @@ impl Timers {
         timer.life += 1;
         timer.armed = None;
         self.unused.push(slot);
-        // Entries of past incarnations go when they come up. Where many are dropped long before that, they go now.
+        // Entries of past incarnations go when they come up. Where many are dropped long before
+        // that, they go now.
         if self.queue.len() > 64 && self.queue.len() > 4 * (self.timers.len() - self.unused.len()) {
             let timers = &self.timers;
             self.queue.retain(|Reverse((_, slot, life))| timers[*slot as usize].life == *life);

@@ -1,8 +1,10 @@
-//! Delayed requests: a join or a sync whose group is not ready is answered later, as are Kafka's delayed operations.
+//! Delayed requests: a join or a sync whose group is not ready is answered later, as are Kafka's
+//! delayed operations.
 //!
-//! The replicated state decides that a request is delayed, and an event carries its answer later. Around that a node has to
-//! know two things, and this module owns both. [`DelayTimes`]: how much longer such a request may take than others, at
-//! the node that took it in. [`DelayedReplies`]: where its answer goes, at the leader.
+//! The replicated state decides that a request is delayed, and an event carries its answer later.
+//! Around that a node has to know two things, and this module owns both. [`DelayTimes`]: how much
+//! longer such a request may take than others, at the node that took it in. [`DelayedReplies`]:
+//! where its answer goes, at the leader.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,8 +24,8 @@ use super::api::Request;
 use super::round::ReplyTo;
 use crate::limits;
 
-/// How long members that joined through this node may take for a rebalance. Also where the replicated state of this node
-/// is behind, a sync has its member's own time.
+/// How long members that joined through this node may take for a rebalance. Also where the
+/// replicated state of this node is behind, a sync has its member's own time.
 #[derive(Debug, Default)]
 pub(super) struct DelayTimes {
     /// Rebalance time-outs in ms.
@@ -31,8 +33,8 @@ pub(super) struct DelayTimes {
 }
 
 impl DelayTimes {
-    /// How much longer a request may take than one that is answered at once: a join or a sync waits for the other
-    /// members, so it has their time.
+    /// How much longer a request may take than one that is answered at once: a join or a sync waits
+    /// for the other members, so it has their time.
     pub(super) fn of(&self, request: &Request, machine: &StateMachine) -> Duration {
         let ms = match classic(request) {
             Some(ClassicCommand::Join { info, .. }) => info.rebalance_timeout_ms,
@@ -78,8 +80,8 @@ fn known_elsewhere(machine: &StateMachine, group: &GroupId, member: &MemberId) -
     })
 }
 
-/// Where the answers of delayed requests go, while this node leads. A retry after a change of leader finds its answer in the
-/// replicated state.
+/// Where the answers of delayed requests go, while this node leads. A retry after a change of
+/// leader finds its answer in the replicated state.
 #[derive(Debug, Default)]
 pub(super) struct DelayedReplies(BTreeMap<RequestId, ReplyTo>);
 

@@ -1,4 +1,5 @@
-//! A node while another leads: it forwards its clients' requests, and again what was not answered in time.
+//! A node while another leads: it forwards its clients' requests, and again what was not answered
+//! in time.
 
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use crate::limits;
 use crate::peers::message::{Forward, ForwardItem, Message};
 use crate::peers::rpc::Peers;
 
-/// Sends `leader` the requests that have not been sent, and again those that are due. A request is due again after
-/// `timeout`, and after ever longer, so that a slow leader is not buried in copies.
+/// Sends `leader` the requests that have not been sent, and again those that are due. A request is
+/// due again after `timeout`, and after ever longer, so that a slow leader is not buried in copies.
 pub(super) fn forward(
     leader: NodeId,
     requests: &mut Requests,

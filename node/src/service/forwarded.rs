@@ -1,9 +1,9 @@
-//! What followers pass on to this node while it leads: each request executed once a try, and those of one
-//! client in their order, although messages overtake each other and get lost.
+//! What followers pass on to this node while it leads: each request executed once a try, and those
+//! of one client in their order, although messages overtake each other and get lost.
 //!
-//! Pure. A request names the one of the same client that comes before it; it is held back until that one
-//! has been replies on or is over. Holding back by client, and not by node, a lost message stops nobody but
-//! the clients that it concerns.
+//! Pure. A request names the one of the same client that comes before it; it is held back until
+//! that one has been replies on or is over. Holding back by client, and not by node, a lost message
+//! stops nobody but the clients that it concerns.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,12 +1,13 @@
 //! The way to a service: how listeners submit requests, and how replies come back.
 //!
-//! The service runs as a task of its own. A listener holds a [`Handle`] and opens a [`Connection`] for itself, or one for each
-//! of its sockets. It submits requests on the connection, and takes replies from it. It names each request by a client
-//! and a number of its own; the reply bears the same. Neither end ever waits for the other: both leave what they have in
-//! a queue and wake the other's task.
+//! The service runs as a task of its own. A listener holds a [`Handle`] and opens a [`Connection`]
+//! for itself, or one for each of its sockets. It submits requests on the connection, and takes
+//! replies from it. It names each request by a client and a number of its own; the reply bears the
+//! same. Neither end ever waits for the other: both leave what they have in a queue and wake the
+//! other's task.
 //!
-//! Requests of one client of a connection are executed in the order in which they were submitted. Replies come in any
-//! order; [`Ordered`](crate::listeners::ordered) puts them right.
+//! Requests of one client of a connection are executed in the order in which they were submitted.
+//! Replies come in any order; [`Ordered`](crate::listeners::ordered) puts them right.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +23,8 @@ use super::status::StatusSource;
 /// Which connection of a service.
 pub(super) type ConnectionId = u64;
 
-/// Where the reply to a request goes: which connection, which of its clients, which of that client's requests.
+/// Where the reply to a request goes: which connection, which of its clients, which of that
+/// client's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sender {
     pub(super) connection: ConnectionId,
@@ -47,7 +49,8 @@ pub struct Replied {
     pub client: u64,
     /// The request, as it was numbered there.
     pub number: u64,
-    /// How long after the request's deadline this comes. More than 0 only where the process was stopped.
+    /// How long after the request's deadline this comes. More than 0 only where the process was
+    /// stopped.
     pub overdue: Duration,
     /// What is to be said.
     pub completion: Completion,
@@ -148,8 +151,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Submits a request that came in at `received`. `client` and `number` come back with the reply; of one client the
-    /// numbers have to differ while their requests are open.
+    /// Submits a request that came in at `received`. `client` and `number` come back with the
+    /// reply; of one client the numbers have to differ while their requests are open.
     pub fn submit(&self, client: u64, number: u64, request: Request, received: Instant) {
         let sender = Sender { connection: self.id, client, number };
         let bytes = request.approximate_bytes();
@@ -160,7 +163,8 @@ impl Connection {
         self.shared.notify.notify_one();
     }
 
-    /// No more requests will come. The service finishes what it can without them, and gives up the rest.
+    /// No more requests will come. The service finishes what it can without them, and gives up the
+    /// rest.
     pub fn close(&self) {
         self.shared.inbox().closed.push(self.id);
         self.shared.notify.notify_one();

@@ -1,4 +1,5 @@
-//! Requests that this node took in and has not answered: their numbers, their deadlines, and how far they have got.
+//! Requests that this node took in and has not answered: their numbers, their deadlines, and how
+//! far they have got.
 //!
 //! Pure: time comes in. It knows neither Raft nor messages.
 
@@ -34,7 +35,8 @@ pub enum Progress {
 pub struct Entry {
     /// Where its reply goes.
     pub(super) sender: Sender,
-    /// What was asked. `None` once it has been handed to a Raft without peers, where nobody asks again.
+    /// What was asked. `None` once it has been handed to a Raft without peers, where nobody asks
+    /// again.
     pub request: Option<Request>,
     /// The request of the same client that comes before it.
     pub after: Option<RequestNumber>,
@@ -84,8 +86,9 @@ impl Default for InFlight {
 }
 
 impl InFlight {
-    /// Takes in a request of about so many `bytes` that came in at `received`, to be answered at the latest `timeout` later.
-    /// `after` is the request of the same client that has to be executed before it, if that is still open.
+    /// Takes in a request of about so many `bytes` that came in at `received`, to be answered at
+    /// the latest `timeout` later. `after` is the request of the same client that has to be
+    /// executed before it, if that is still open.
     pub(super) fn insert(
         &mut self,
         sender: Sender,
@@ -98,7 +101,8 @@ impl InFlight {
         let (lane, bytes) = (request.lane(), bytes + size_of::<Entry>());
         self.arrivals += 1;
         self.bytes += bytes;
-        // Listeners hand over what they read one after another: deadlines stay in the order of numbers.
+        // Listeners hand over what they read one after another: deadlines stay in the order of
+        // numbers.
         self.last_received = self.last_received.max(received);
         let entry = Entry {
             sender,

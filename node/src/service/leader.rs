@@ -1,7 +1,8 @@
-//! A node while it leads: its rounds, what followers forward to it, and the replies that it sends back to them.
+//! A node while it leads: its rounds, what followers forward to it, and the replies that it sends
+//! back to them.
 //!
-//! A [`Leader`] exists only while the node leads, and all it knows ends with the leadership. Whoever leads next is asked
-//! again by the nodes that took the requests in.
+//! A [`Leader`] exists only while the node leads, and all it knows ends with the leadership.
+//! Whoever leads next is asked again by the nodes that took the requests in.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -99,8 +100,8 @@ impl Leader {
         self.round.is_some() || !self.queue.is_empty()
     }
 
-    /// When something will be due. What is due goes with the next round: while one is under way, its end is what to
-    /// wait for.
+    /// When something will be due. What is due goes with the next round: while one is under way,
+    /// its end is what to wait for.
     pub(super) fn next_event(&self) -> Option<Instant> {
         self.coordinator.next_event().filter(|_| self.round.is_none())
     }
@@ -117,7 +118,8 @@ impl Leader {
         }
     }
 
-    /// Takes requests that a peer forwards. Each goes to the queue when the one before it of the same client did.
+    /// Takes requests that a peer forwards. Each goes to the queue when the one before it of the
+    /// same client did.
     pub(super) fn on_forward(&mut self, from: NodeId, incarnation: u64, forward: Forward) {
         let new = || Follower { incarnation, requests: ForwardedRequests::default() };
         let follower = self.followers.entry(from).or_insert_with(new);
@@ -224,8 +226,9 @@ impl Leader {
         Round::begin(context.raft.clone(), context.machine, Some(proposal), writes, reads)
     }
 
-    /// What was acknowledged since it was last proposed, by this node and by its followers. An incarnation that is over has
-    /// no requests any more: what is remembered of it may go, and what comes late of it is refused.
+    /// What was acknowledged since it was last proposed, by this node and by its followers. An
+    /// incarnation that is over has no requests any more: what is remembered of it may go, and what
+    /// comes late of it is refused.
     fn newly_acknowledged(&mut self, requests: &Requests) -> Vec<Acknowledged> {
         let own = (self.me, self.incarnation, requests.in_flight.acknowledged());
         let followers = self.followers.iter();

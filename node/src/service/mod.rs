@@ -1,19 +1,23 @@
 //! What a node does with requests: read, propose, or forward. The only caller of openraft.
 //!
-//! The service is a task of its own ([`Service::run`]); listeners reach it by a [`Handle`]. It owns the requests of its own
-//! clients ([`requests`]). While the node leads, it has a [`Leader`], which owns the rounds and what followers forward; while
-//! another node leads, it forwards ([`follower`]). It knows no wire format and prints nothing.
+//! The service is a task of its own ([`Service::run`]); listeners reach it by a [`Handle`]. It owns
+//! the requests of its own clients ([`requests`]). While the node leads, it has a [`Leader`], which
+//! owns the rounds and what followers forward; while another node leads, it forwards
+//! ([`follower`]). It knows no wire format and prints nothing.
 //!
-//! **Rounds.** A *round* is one batch of requests (a group commit). A leader has one round under way. What comes meanwhile
-//! waits and goes with the next, so batches grow with the load, and the order of requests is the order of the log. A round
-//! with writes is one Raft entry. Reads go with it, and are answered between the writes around which they came, once the
-//! entry is raft-committed. A round of reads alone is one ReadIndex. Either way a read sees everything that was
-//! acknowledged before it came.
+//! **Rounds.** A *round* is one batch of requests (a group commit). A leader has one round under
+//! way. What comes meanwhile waits and goes with the next, so batches grow with the load, and the
+//! order of requests is the order of the log. A round with writes is one Raft entry. Reads go with
+//! it, and are answered between the writes around which they came, once the entry is
+//! raft-committed. A round of reads alone is one ReadIndex. Either way a read sees everything that
+//! was acknowledged before it came.
 //!
-//! **At most once.** Every command carries its request id: the node that took it in, that node's incarnation, and a number. A node
-//! that does not hear the outcome asks again, the same or the next leader, under the same id. Three places number a
-//! request, each for its own reason: [`in_flight`] at the node that took it in (deadlines and retries), [`forwarded`] at
-//! the leader (order, and one execution a try), and the dedup table of the replicated state (what was applied already).
+//! **At most once.** Every command carries its request id: the node that took it in, that node's
+//! incarnation, and a number. A node that does not hear the outcome asks again, the same or the
+//! next leader, under the same id. Three places number a request, each for its own reason:
+//! [`in_flight`] at the node that took it in (deadlines and retries), [`forwarded`] at the leader
+//! (order, and one execution a try), and the dedup table of the replicated state (what was applied
+//! already).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -322,7 +326,8 @@ impl Service {
                     let _task = runtime::spawn(server.serve(from, incarnation, number, request));
                 }
             }
-            // A node that does not lead says nothing: the sender will hear from Raft who does, and ask again.
+            // A node that does not lead says nothing: the sender will hear from Raft who does, and
+            // ask again.
             Message::Forward(forward) => {
                 if let Role::Leader(leader) = &mut self.role {
                     leader.on_forward(from, incarnation, forward);
@@ -395,8 +400,8 @@ impl Service {
         }
     }
 
-    /// Gives up what closed connections have left open. A node that is alone finishes first what it has under way;
-    /// what needs peers cannot end any more.
+    /// Gives up what closed connections have left open. A node that is alone finishes first what it
+    /// has under way; what needs peers cannot end any more.
     fn close_connections(&mut self, now: Instant) {
         if !self.requests.is_closing() {
             return;

@@ -1,7 +1,8 @@
-//! The requests of this node's own clients, from submission to reply: limits, deadlines, order, and what a request that was
-//! given up is told.
+//! The requests of this node's own clients, from submission to reply: limits, deadlines, order, and
+//! what a request that was given up is told.
 //!
-//! It knows neither Raft nor messages. What it hands out goes to the leader, be that this node or another.
+//! It knows neither Raft nor messages. What it hands out goes to the leader, be that this node or
+//! another.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -23,7 +24,8 @@ use crate::limits;
 #[derive(Debug)]
 pub(super) struct Requests {
     config: Arc<Config>,
-    /// Whether the node is the whole cluster. Then order needs no care: everything is executed as it comes.
+    /// Whether the node is the whole cluster. Then order needs no care: everything is executed as
+    /// it comes.
     alone: bool,
     pub(super) in_flight: InFlight,
     /// Requests that have not been sent anywhere, in order.
@@ -107,7 +109,8 @@ impl Requests {
         self.connections.reply(sender, Duration::ZERO, Completion::Delayed);
     }
 
-    /// The outcome of a request is known. A copy of an answer, or one to a request that was given up, is dropped.
+    /// The outcome of a request is known. A copy of an answer, or one to a request that was given
+    /// up, is dropped.
     pub(super) fn finish(&mut self, id: RequestNumber, outcome: Outcome) {
         self.end(id, outcome.map_err(Failure::from), Duration::ZERO);
     }
@@ -128,16 +131,16 @@ impl Requests {
         }
     }
 
-    /// Answers what is over. Call it before anything that could answer: after a stop of the process an answer and the
-    /// deadline before it come at once, and the deadline is first.
+    /// Answers what is over. Call it before anything that could answer: after a stop of the process
+    /// an answer and the deadline before it come at once, and the deadline is first.
     pub(super) fn expire_overdue(&mut self, now: Instant) {
         for id in self.in_flight.expired(now) {
             self.give_up(id, now);
         }
     }
 
-    /// A request is answered now, once, and never again. The refusal is definite only where neither Raft nor a peer
-    /// has seen the request.
+    /// A request is answered now, once, and never again. The refusal is definite only where neither
+    /// Raft nor a peer has seen the request.
     fn give_up(&mut self, id: RequestNumber, now: Instant) {
         let Some(entry) = self.in_flight.get(id) else { return };
         let error = match entry.request {

@@ -50,7 +50,8 @@ pub enum RoundEnd {
     MayRead,
     /// No quorum confirmed in time that this node leads: its reads wait for the next round.
     NotConfirmed,
-    /// Its entry was taken out of the log by another leader; it may still come back by that one's doing.
+    /// Its entry was taken out of the log by another leader; it may still come back by that one's
+    /// doing.
     Discarded,
     /// Raft has stopped for good.
     Fatal(String),
@@ -90,13 +91,14 @@ impl Round {
     }
 }
 
-/// Proposes an entry until Raft takes it, and waits until it is applied here. Dropped by the service when
-/// somebody else leads.
+/// Proposes an entry until Raft takes it, and waits until it is applied here. Dropped by the
+/// service when somebody else leads.
 async fn propose(raft: Raft, proposal: Proposal) -> RoundEnd {
     loop {
         match raft.client_write(proposal.clone()).await {
             Ok(written) => return RoundEnd::Applied(written.data),
-            // Not appended: the lease of a leader that has just been elected, or lost its quorum, is over.
+            // Not appended: the lease of a leader that has just been elected, or lost its quorum,
+            // is over.
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
                 runtime::sleep(limits::ROUND_RETRY).await
             }
@@ -108,7 +110,8 @@ async fn propose(raft: Raft, proposal: Proposal) -> RoundEnd {
     }
 }
 
-/// Waits until this node may read: it leads still, and has applied what was raft-committed when it asked.
+/// Waits until this node may read: it leads still, and has applied what was raft-committed when it
+/// asked.
 ///
 /// openraft confirms that by a heartbeat to a quorum, which it gives one heartbeat interval: at the
 /// pace of Raft's clock one and a half round trips ([`round_trips`](crate::peers::round_trips)).

@@ -17,8 +17,8 @@ pub(super) struct RpcServer {
 }
 
 impl RpcServer {
-    /// Answers a request that the peer `from` made in its incarnation `incarnation`. Runs until Raft has answered:
-    /// call it in a task of its own.
+    /// Answers a request that the peer `from` made in its incarnation `incarnation`. Runs until
+    /// Raft has answered: call it in a task of its own.
     pub(super) async fn serve(
         self,
         from: NodeId,

@@ -1,5 +1,6 @@
-//! A follower that was cut off while much was written catches up by snapshot; the Raft log is purged, memory
-//! stays in proportion to the data, and no line between nodes is longer than it may be.
+//! A follower that was cut off while much was written catches up by snapshot; the Raft log is
+//! purged, memory stays in proportion to the data, and no line between nodes is longer than it may
+//! be.
 
 use crate::network::Cluster;
 use serde_json::json;
@@ -60,8 +61,8 @@ fn a_follower_that_was_cut_off_catches_up_by_snapshot() {
     );
 
     assert!(cluster.longest_line() <= 4 * 1024 * 1024, "{} bytes", cluster.longest_line());
-    // 150,000 records of about 110 bytes are 16 MiB: several copies of that, and far below what an unpurged
-    // log of it all would add over and over.
+    // 150,000 records of about 110 bytes are 16 MiB: several copies of that, and far below what an
+    // unpurged log of it all would add over and over.
     for node in 0..3 {
         let peak = cluster.peak_memory_kib(node);
         assert!(peak < 256 * 1024, "{} held {peak} KiB", cluster.name(node));

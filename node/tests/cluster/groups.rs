@@ -1,5 +1,5 @@
-//! A group's walk on three real nodes, each request through another node: whoever leads, every node answers
-//! alike.
+//! A group's walk on three real nodes, each request through another node: whoever leads, every node
+//! answers alike.
 
 use crate::network::Cluster;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Several real nodes, and a network between them that can be cut. The full network, with loss and delay,
-//! is the arena's; this one is for what needs no chance.
+//! Several real nodes, and a network between them that can be cut. The full network, with loss and
+//! delay, is the arena's; this one is for what needs no chance.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};

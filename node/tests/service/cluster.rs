@@ -51,7 +51,8 @@ pub struct Cluster {
     asked: BTreeMap<(NodeId, u64), (String, String)>,
     clients: Vec<String>,
     requests: u64,
-    /// Incarnations as they stand in members' ids, and what a trace calls them: `i1` for the first of n1, `i1'` for its next.
+    /// Incarnations as they stand in members' ids, and what a trace calls them: `i1` for the first
+    /// of n1, `i1'` for its next.
     aliases: Vec<(String, String)>,
     /// Whether Raft's own messages are told.
     pub show_raft: bool,

@@ -1,8 +1,9 @@
-//! White-box traces of the service: `traces/*.trace`, each a story that somebody who knows Raft can read and judge.
+//! White-box traces of the service: `traces/*.trace`, each a story that somebody who knows Raft can
+//! read and judge.
 //!
-//! A trace has three services (or one), no listeners, and a network whose messages it can hold, lose and deliver. What a
-//! line may say is in [`script`]. `UPDATE_TRACES=1 cargo test -p cohort --test service` writes the output anew. Read every
-//! line of the difference before committing it.
+//! A trace has three services (or one), no listeners, and a network whose messages it can hold,
+//! lose and deliver. What a line may say is in [`script`]. `UPDATE_TRACES=1 cargo test -p cohort
+//! --test service` writes the output anew. Read every line of the difference before committing it.
 
 mod cluster;
 mod network;

@@ -1,4 +1,5 @@
-//! The network between the services of a trace: it carries messages, and holds or loses those that the trace names.
+//! The network between the services of a trace: it carries messages, and holds or loses those that
+//! the trace names.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,4 +1,5 @@
-//! What a trace may say, one line each. A line in brackets is said, and what comes of it is not printed.
+//! What a trace may say, one line each. A line in brackets is said, and what comes of it is not
+//! printed.
 //!
 //! | line | what it does |
 //! | --- | --- |
@@ -16,8 +17,9 @@
 //! | `group n1 g` | the group g as n1 has applied it |
 //! | `raft on`, `raft off` | whether Raft's own messages are printed |
 //!
-//! Printed are messages between services (`->` arrives, `-x` is lost, `-|` is held), changes of leadership, and replies
-//! (`n2 c1 < r1 …`). In a member's id, `i1` stands for the first incarnation of n1.
+//! Printed are messages between services (`->` arrives, `-x` is lost, `-|` is held), changes of
+//! leadership, and replies (`n2 c1 < r1 …`). In a member's id, `i1` stands for the first
+//! incarnation of n1.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -36,8 +38,8 @@ const A_LINE: Duration = Duration::from_millis(20);
 /// A cluster has a leader after at most this long.
 const FIRST_ELECTION: Duration = Duration::from_secs(5);
 
-/// Runs a trace: blocks of comments and lines, each followed by `---` and what happened; a blank line ends a block. The
-/// result is the same trace with the output as it is now.
+/// Runs a trace: blocks of comments and lines, each followed by `---` and what happened; a blank
+/// line ends a block. The result is the same trace with the output as it is now.
 pub fn run(trace: &str) -> String {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

@@ -1,13 +1,14 @@
 //! One real node over pipes, and dialogues with it as text.
 //!
-//! A dialogue is a list of lines. `c1 > echo {"echo": 1}` sends a request of client `c1`; its `msg_id` is added.
-//! `c1 < echo_ok {"echo": 1}` waits for the next line to `c1` and compares it, text by text, with the only line
-//! that it may be: envelope, order of keys, `in_reply_to` of the client's oldest open request and the node's
-//! own count of `msg_id` included. `c1 < error 12 INVALID_REQUEST partition, -1` expects an error whose text
-//! names all that follows, separated by commas. Lines that begin with `#` are remarks.
+//! A dialogue is a list of lines. `c1 > echo {"echo": 1}` sends a request of client `c1`; its
+//! `msg_id` is added. `c1 < echo_ok {"echo": 1}` waits for the next line to `c1` and compares it,
+//! text by text, with the only line that it may be: envelope, order of keys, `in_reply_to` of the
+//! client's oldest open request and the node's own count of `msg_id` included. `c1 < error 12
+//! INVALID_REQUEST partition, -1` expects an error whose text names all that follows, separated by
+//! commas. Lines that begin with `#` are remarks.
 //!
-//! `$name` in a reply takes what stands there the first time (letters, digits, `_`, `.`, `-`), and has to find the
-//! same later; in a request it is replaced. `$_` takes anything, every time.
+//! `$name` in a reply takes what stands there the first time (letters, digits, `_`, `.`, `-`), and
+//! has to find the same later; in a request it is replaced. `$_` takes anything, every time.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 

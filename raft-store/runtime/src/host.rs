@@ -52,7 +52,8 @@ pub(super) fn to_real(local: Duration) -> Duration {
     if rate == REAL_TIME || local.is_zero() {
         return local;
     }
-    // Rounded up: a wait that is never over because it was rounded down to nothing would stop virtual time.
+    // Rounded up: a wait that is never over because it was rounded down to nothing would stop
+    // virtual time.
     let real = (local.as_nanos() * u128::from(REAL_TIME)).div_ceil(u128::from(rate));
     Duration::from_nanos(u64::try_from(real).unwrap_or(u64::MAX))
 }
@@ -170,8 +171,8 @@ impl Host {
         handle
     }
 
-    /// Stops the machine where it stands: none of its tasks runs until [`resume`](Self::resume). Its clock
-    /// goes on.
+    /// Stops the machine where it stands: none of its tasks runs until [`resume`](Self::resume).
+    /// Its clock goes on.
     pub fn pause(&self) {
         self.lock().stopped.get_or_insert_default();
     }
@@ -200,7 +201,8 @@ impl Host {
         self.attachments.iter().find_map(|attachment| attachment.0.clone().downcast().ok())
     }
 
-    /// Lets a machine run tasks again after [`kill`](Self::kill). Its clock and its randomness have gone on.
+    /// Lets a machine run tasks again after [`kill`](Self::kill). Its clock and its randomness have
+    /// gone on.
     pub fn revive(&self) {
         let mut inner = self.lock();
         (inner.dead, inner.stopped) = (false, None);

@@ -1,16 +1,18 @@
-//! The one runtime of production and simulation: openraft's [`AsyncRuntime`] over tokio, with a clock, a
-//! random source and a list of tasks for each node.
+//! The one runtime of production and simulation: openraft's [`AsyncRuntime`] over tokio, with a
+//! clock, a random source and a list of tasks for each node.
 //!
-//! In production there is one node in the process and no [`Host`]: time is the machine's, randomness the
-//! operating system's. A simulator makes a [`Host`] for each node and runs the node inside
-//! [`Host::scope`]; every task that the node spawns belongs to that host, reads its clock, draws from its
-//! seed, and ends with it. Together with a paused tokio clock and the [`watch`] channel of this module, which
-//! wakes in the order of waiting, the same seed then gives the same run.
+//! In production there is one node in the process and no [`Host`]: time is the machine's,
+//! randomness the operating system's. A simulator makes a [`Host`] for each node and runs the node
+//! inside [`Host::scope`]; every task that the node spawns belongs to that host, reads its clock,
+//! draws from its seed, and ends with it. Together with a paused tokio clock and the [`watch`]
+//! channel of this module, which wakes in the order of waiting, the same seed then gives the same
+//! run.
 //!
 //! openraft's part of the time runs at a [`Pace`] of its own ([`PacedRuntime`]).
 //!
-//! Code of a node takes time, sleep, spawn and randomness from here and from nowhere else. This module knows
-//! nothing of Raft, networks or messages; a host carries what is attached to its node as it is.
+//! Code of a node takes time, sleep, spawn and randomness from here and from nowhere else. This
+//! module knows nothing of Raft, networks or messages; a host carries what is attached to its node
+//! as it is.
 
 use std::any::Any;
 use std::future::Future;
@@ -63,8 +65,8 @@ pub fn random() -> u64 {
     host::current().map_or_else(rand::random, |host| host.random())
 }
 
-/// What is [attached](Host::with_attachment) to the current host under this type. Nothing where there
-/// is no host.
+/// What is [attached](Host::with_attachment) to the current host under this type. Nothing where
+/// there is no host.
 pub fn attachment<T: Any + Send + Sync>() -> Option<Arc<T>> {
     host::current()?.attachment()
 }
@@ -102,7 +104,8 @@ pub fn sleep_until(deadline: Instant) -> tokio::time::Sleep {
     sleep(deadline - Instant::now())
 }
 
-/// Runs work that takes long on a thread of its own; in a simulation at once, since threads have no order.
+/// Runs work that takes long on a thread of its own; in a simulation at once, since threads have no
+/// order.
 ///
 /// # Errors
 /// Where the work panicked.

@@ -172,7 +172,8 @@ impl Sleep {
     }
 }
 
-/// In how much real (or the simulator's) time to look at the clock, where so much of Raft's time is left.
+/// In how much real (or the simulator's) time to look at the clock, where so much of Raft's time is
+/// left.
 fn until_look(left: Duration) -> Duration {
     host::to_real(pace().stretch(left).min(left.max(LOOK)))
 }

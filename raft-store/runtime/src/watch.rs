@@ -1,8 +1,8 @@
 //! A watch channel whose waiters wake in the order in which they began to wait.
 //!
-//! tokio's own wakes them in an order that it draws from a source seeded by the operating system, which is
-//! the one thing in openraft's way of running that a seed cannot repeat. Many senders, many receivers, one
-//! value; a receiver sees the latest value, not each.
+//! tokio's own wakes them in an order that it draws from a source seeded by the operating system,
+//! which is the one thing in openraft's way of running that a seed cannot repeat. Many senders,
+//! many receivers, one value; a receiver sees the latest value, not each.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;

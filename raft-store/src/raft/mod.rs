@@ -1,8 +1,8 @@
 //! What openraft sees of cohort.
 //!
-//! openraft asks for three things: the `types` of what is replicated, a `log` that keeps entries, and
-//! a state machine to apply them to (`applier`). The log keeps plain `Entries`, and the state machine
-//! a plain `Replica`. Both do their work without openraft's traits.
+//! openraft asks for three things: the `types` of what is replicated, a `log` that keeps entries,
+//! and a state machine to apply them to (`applier`). The log keeps plain `Entries`, and the state
+//! machine a plain `Replica`. Both do their work without openraft's traits.
 
 pub(crate) mod applier;
 pub(crate) mod entries;

@@ -112,7 +112,8 @@ impl Proposal {
         }
     }
 
-    /// About how many bytes it takes in the log before it is packed; always the same for a proposal.
+    /// About how many bytes it takes in the log before it is packed; always the same for a
+    /// proposal.
     pub fn approximate_bytes(&self) -> usize {
         self.0.approximate_bytes
     }

@@ -105,8 +105,8 @@ impl State {
         self.groups().flat_map(of_group).collect()
     }
 
-    /// How many bytes, about, a clone costs: copied at once, or with the changes after it. A snapshot is
-    /// one.
+    /// How many bytes, about, a clone costs: copied at once, or with the changes after it. A
+    /// snapshot is one.
     pub fn clone_cost(&self) -> usize {
         let parts = self.groups.len() + self.registers.len() + self.dedup.len();
         self.keyed_logs.clone_cost() + self.topics.clone_cost() + PART_BYTES * parts

@@ -1,8 +1,8 @@
 //! When two JSON values are the same value.
 //!
-//! A node gives back the text that it was sent, but a recorder may have parsed and printed it in between.
-//! So values are compared by their canonical text: keys of objects sorted, `1` and `1.0` equal, as the
-//! protocol says it of the registers' keys and values.
+//! A node gives back the text that it was sent, but a recorder may have parsed and printed it in
+//! between. So values are compared by their canonical text: keys of objects sorted, `1` and `1.0`
+//! equal, as the protocol says it of the registers' keys and values.
 
 use serde_json::{Number, Value};
 
@@ -29,7 +29,8 @@ fn write(value: &Value, out: &mut String) {
             out.push(']');
         }
         Value::Object(fields) => {
-            // Sorted here: serde_json keeps the order of insertion if any crate of the build asks for that.
+            // Sorted here: serde_json keeps the order of insertion if any crate of the build asks
+            // for that.
             let mut keys: Vec<&String> = fields.keys().collect();
             keys.sort_unstable();
             out.push('{');
@@ -46,7 +47,8 @@ fn write(value: &Value, out: &mut String) {
     }
 }
 
-/// Beyond this, not every integer has a float of its own, so a float is no longer taken for an integer.
+/// Beyond this, not every integer has a float of its own, so a float is no longer taken for an
+/// integer.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 fn canonical_number(number: &Number) -> String {

@@ -4,12 +4,12 @@ use crate::history::{History, Micros, Op, Outcome};
 
 /// For how long after all trouble is over a request that nobody answered may still take effect.
 ///
-/// A node answers within 4 s or drops the request; what it had handed to others by then is on its way for as long as
-/// messages and elections take. The rest is margin for a busy machine.
+/// A node answers within 4 s or drops the request; what it had handed to others by then is on its
+/// way for as long as messages and elections take. The rest is margin for a busy machine.
 pub const LATE_EFFECT: Micros = 10_000_000;
 
-/// How much longer than its time-outs a healthy cluster may take to act on them: an election, a queue, a round of
-/// messages, on a busy machine.
+/// How much longer than its time-outs a healthy cluster may take to act on them: an election, a
+/// queue, a round of messages, on a busy machine.
 pub const LIVENESS_SLACK: Micros = 10_000_000;
 
 /// A time as people read it: `12.345s`.
@@ -41,25 +41,26 @@ pub fn end(history: &History) -> Micros {
     ops.chain(faults).chain(history.header.heal_us).max().unwrap_or(0)
 }
 
-/// Whether an operation may have acted at another time than between its invocation and its completion.
+/// Whether an operation may have acted at another time than between its invocation and its
+/// completion.
 #[must_use]
 pub fn unknown(op: &Op) -> bool {
     op.outcome == Outcome::Info || op.complete_us.is_none()
 }
 
-/// Whether a node's clock may have run otherwise than the history's. Then a time-out says nothing about the
-/// history's own times.
+/// Whether a node's clock may have run otherwise than the history's. Then a time-out says nothing
+/// about the history's own times.
 #[must_use]
 pub fn skewed(history: &History) -> bool {
     history.faults.iter().any(|fault| fault.fault.contains("clock"))
 }
 
-/// Until when an operation may still take effect: its completion if it has a definite outcome, else the end of
-/// the trouble that it may be stuck in, plus [`LATE_EFFECT`].
+/// Until when an operation may still take effect: its completion if it has a definite outcome, else
+/// the end of the trouble that it may be stuck in, plus [`LATE_EFFECT`].
 ///
-/// A request that was given up can wait in the input of a paused node or in the log of a leader cut off from the
-/// others until that fault ends, and run into the next fault then. So faults that follow within
-/// [`LATE_EFFECT`] of each other count as one.
+/// A request that was given up can wait in the input of a paused node or in the log of a leader cut
+/// off from the others until that fault ends, and run into the next fault then. So faults that
+/// follow within [`LATE_EFFECT`] of each other count as one.
 #[must_use]
 pub fn late_until(history: &History, op: &Op) -> Micros {
     if !unknown(op) {

@@ -41,7 +41,8 @@ impl Judgement {
         self.verdicts.iter().filter(|(_, verdict)| verdict.is_valid()).count()
     }
 
-    /// 1 if an anomaly was found, 2 if no checker could judge anything, else 0: the exit status of `arena check`.
+    /// 1 if an anomaly was found, 2 if no checker could judge anything, else 0: the exit status of
+    /// `arena check`.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         if self.anomalies().next().is_some() {

@@ -1,19 +1,23 @@
 //! Lives: a topic or a group that was deleted and came again is another one, for every checker.
 //!
-//! A deletion ends a life, and what comes after it under the same name is the next one. [`split`] gives each
-//! life a name of its own (the second life of `t0` is `t0#2`), so that checkers, which compare what bears one name,
-//! compare within one life only. A checker then needs to know nothing of deletions.
+//! A deletion ends a life, and what comes after it under the same name is the next one. [`split`]
+//! gives each life a name of its own (the second life of `t0` is `t0#2`), so that checkers, which
+//! compare what bears one name, compare within one life only. A checker then needs to know nothing
+//! of deletions.
 //!
 //! It is sound because all that is done to a history is to rename and to forget:
 //!
 //! - An operation that lies wholly within one life goes to that life, with its answer.
-//! - Any other may have acted on either side of a boundary, or later where it was not answered. It is put into
-//!   each life that it may have acted in, as one without an answer; a refusal stays what it is, for it acted
-//!   nowhere; a pure read is left out. A checker that is sound of unanswered operations is sound of these.
-//! - A boundary is not an instant but a *gap*, from the invocation of a deletion to its answer; where it has
-//!   none, to when it cannot act any more ([`late_until`]). What overlaps it is not judged.
-//! - A life begins only after proof that the one before it ended: a deletion that was acknowledged, or refused
-//!   because there was nothing to delete. Without it a gap lasts until the next proof, or for ever.
+//! - Any other may have acted on either side of a boundary, or later where it was not answered. It
+//!   is put into each life that it may have acted in, as one without an answer; a refusal stays
+//!   what it is, for it acted nowhere; a pure read is left out. A checker that is sound of
+//!   unanswered operations is sound of these.
+//! - A boundary is not an instant but a *gap*, from the invocation of a deletion to its answer;
+//!   where it has none, to when it cannot act any more ([`late_until`]). What overlaps it is not
+//!   judged.
+//! - A life begins only after proof that the one before it ended: a deletion that was acknowledged,
+//!   or refused because there was nothing to delete. Without it a gap lasts until the next proof,
+//!   or for ever.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

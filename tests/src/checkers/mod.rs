@@ -1,14 +1,15 @@
 //! Properties that a run must have, one a file.
 //!
-//! This module owns what a checker is and the list of all of them. The checkers are grouped by what they look
-//! at: [`logs`] (records and their offsets), [`linear`] (registers), [`groups`] (members, generations, ownership,
-//! committed offsets), and [`state`] (what only a simulator can see). A checker reads a finished history and
-//! knows nothing of workloads, stages or the nodes' code.
+//! This module owns what a checker is and the list of all of them. The checkers are grouped by what
+//! they look at: [`logs`] (records and their offsets), [`linear`] (registers), [`groups`] (members,
+//! generations, ownership, committed offsets), and [`state`] (what only a simulator can see). A
+//! checker reads a finished history and knows nothing of workloads, stages or the nodes' code.
 //!
-//! Two rules hold for every one of them. It is **sound**: what it reports cannot have happened in any lawful
-//! run, whatever became of requests without an answer; where the history leaves room for doubt, the doubt
-//! is in the node's favour. And it **says what it did not judge**: a history without the facts that a
-//! property needs gives [`Verdict::NotJudged`] with the reason, never a silent [`Verdict::Valid`].
+//! Two rules hold for every one of them. It is **sound**: what it reports cannot have happened in
+//! any lawful run, whatever became of requests without an answer; where the history leaves room for
+//! doubt, the doubt is in the node's favour. And it **says what it did not judge**: a history
+//! without the facts that a property needs gives [`Verdict::NotJudged`] with the reason, never a
+//! silent [`Verdict::Valid`].
 //!
 //! `docs/checkers.md` has the table of all checkers with their sources and limits.
 
@@ -45,8 +46,9 @@ impl Verdict {
     /// How many violations a verdict keeps: a broken log breaks thousands of times in the same way.
     pub const KEPT: usize = 50;
 
-    /// The verdict on `judged` facts: [`Verdict::Violated`] if there are violations, [`Verdict::NotJudged`] with
-    /// the given reason if there was nothing to judge, else [`Verdict::Valid`].
+    /// The verdict on `judged` facts: [`Verdict::Violated`] if there are violations,
+    /// [`Verdict::NotJudged`] with the given reason if there was nothing to judge, else
+    /// [`Verdict::Valid`].
     #[must_use]
     pub fn of(judged: usize, mut violations: Vec<Violation>, nothing: &str) -> Self {
         if !violations.is_empty() {
@@ -61,7 +63,8 @@ impl Verdict {
         }
     }
 
-    /// The same verdict, or [`Verdict::NotJudged`] with a better reason if there was nothing of that kind at all.
+    /// The same verdict, or [`Verdict::NotJudged`] with a better reason if there was nothing of
+    /// that kind at all.
     fn unless_empty(self, empty: bool, reason: &str) -> Self {
         match self {
             Self::NotJudged(_) if empty => Self::NotJudged(reason.to_owned()),
@@ -101,7 +104,8 @@ impl Violation {
         Self { account, ops }
     }
 
-    /// Orders violations so that the easiest to read comes first, and equally easy ones by their time.
+    /// Orders violations so that the easiest to read comes first, and equally easy ones by their
+    /// time.
     fn shortness(&self) -> (usize, Option<&u64>, &str) {
         (self.ops.len(), self.ops.first(), &self.account)
     }
@@ -114,7 +118,8 @@ pub trait Checker: Sync {
     /// Judges a history in which every life of a topic and of a group has its own name
     /// ([`lives::split`]).
     fn check(&self, history: &History) -> Verdict;
-    /// Whether it judges the history as it is instead: which answers came counts, not what they say.
+    /// Whether it judges the history as it is instead: which answers came counts, not what they
+    /// say.
     fn is_of_all_lives(&self) -> bool {
         false
     }

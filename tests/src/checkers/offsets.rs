@@ -1,10 +1,10 @@
 //! Committed offsets as registers: who wrote and who saw which value.
 //!
-//! This module owns the reading of a history as committed offsets: of groups ([`Commits`]: `commit`, `commit_offset`,
-//! `fetch_offset`, `describe_group` and `delete_offsets`; of a deleted topic or group begins another
-//! [life](super::lives)) and of Maelstrom's keys ([`KeyCommits`]: `commit_offsets`,
-//! `list_committed_offsets`). It answers which values a committed offset can have had at a time
-//! ([`Register::possible`]), but does not decide what is an anomaly.
+//! This module owns the reading of a history as committed offsets: of groups ([`Commits`]:
+//! `commit`, `commit_offset`, `fetch_offset`, `describe_group` and `delete_offsets`; of a deleted
+//! topic or group begins another [life](super::lives)) and of Maelstrom's keys ([`KeyCommits`]:
+//! `commit_offsets`, `list_committed_offsets`). It answers which values a committed offset can have
+//! had at a time ([`Register::possible`]), but does not decide what is an anomaly.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -39,7 +39,8 @@ pub struct Write<'h> {
     pub op: &'h Op,
     /// The offset; 0 for a deletion.
     pub value: i64,
-    /// The member in whose name it was committed; none for an administrator's commit and for a deletion.
+    /// The member in whose name it was committed; none for an administrator's commit and for a
+    /// deletion.
     pub by: Option<&'h str>,
 }
 
@@ -99,9 +100,9 @@ struct Index<'h> {
 impl<'h> Register<'h> {
     /// The values that the register can have had at some instant from `from` to `to`.
     ///
-    /// A value is impossible once a later write is certain: one that was invoked after the value's own write was
-    /// acknowledged, and acknowledged before `from`. This is necessary for linearizability, and cheap; it is not
-    /// sufficient (the checker `committed-offset` is).
+    /// A value is impossible once a later write is certain: one that was invoked after the value's
+    /// own write was acknowledged, and acknowledged before `from`. This is necessary for
+    /// linearizability, and cheap; it is not sufficient (the checker `committed-offset` is).
     #[must_use]
     pub fn possible(&self, from: Micros, to: Micros) -> Possible {
         let mut possible = Possible::default();
@@ -122,8 +123,8 @@ impl<'h> Register<'h> {
         possible
     }
 
-    /// The last write that was certainly done by `time`, as far as one can tell: the acknowledged one that was
-    /// invoked last.
+    /// The last write that was certainly done by `time`, as far as one can tell: the acknowledged
+    /// one that was invoked last.
     #[must_use]
     pub fn last_acked(&self, time: Micros) -> Option<Write<'h>> {
         let done = self.index.acked.iter().take_while(|(complete, _)| *complete < time);
@@ -207,8 +208,8 @@ impl<'h> Commits<'h> {
             }
             ("fetch_offset", Some(partition)) => {
                 let Some(value) = reply.and_then(|reply| reply.get("offset")) else { return };
-                // Some coordinators say null or -1 where nothing was committed; -1 is kept, for it is a value
-                // nobody wrote and this protocol does not know it.
+                // Some coordinators say null or -1 where nothing was committed; -1 is kept, for it
+                // is a value nobody wrote and this protocol does not know it.
                 let value = if value.is_null() { Some(0) } else { value.as_i64() };
                 let Some(value) = value else { return };
                 self.registers.entry(slot(partition)).or_default().reads.push(Seen { op, value });

@@ -1,5 +1,5 @@
-//! The protocol's form, as the arena saw it while it recorded: lines that are no messages, replies that come late, twice, out
-//! of order or to nobody, nodes that die or do not end.
+//! The protocol's form, as the arena saw it while it recorded: lines that are no messages, replies
+//! that come late, twice, out of order or to nobody, nodes that die or do not end.
 //!
 //! Such breaches are operations of the process `door` in a history. This checker makes them count.
 

@@ -1,7 +1,9 @@
-//! The command line: `arena WORKLOAD`, `arena all`, `arena soak`, `arena check`, `arena load`; `scripts/bench` is here too.
+//! The command line: `arena WORKLOAD`, `arena all`, `arena soak`, `arena check`, `arena load`;
+//! `scripts/bench` is here too.
 //!
-//! Owns arguments, exit status and what is printed: progress on standard error; figures, anomalies and, as the last line, the
-//! verdict on standard output. Decides nothing about runs or histories itself.
+//! Owns arguments, exit status and what is printed: progress on standard error; figures, anomalies
+//! and, as the last line, the verdict on standard output. Decides nothing about runs or histories
+//! itself.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
@@ -31,8 +33,8 @@ use crate::workloads::Kind;
 
 /// Judges nodes that speak cohort's JSON protocol, under faults.
 ///
-/// Exit status: 0 valid, 1 an anomaly was found, 2 it could not be judged, or wrong use. Of `load`: 0 every request was answered
-/// right, 1 one was not.
+/// Exit status: 0 valid, 1 an anomaly was found, 2 it could not be judged, or wrong use. Of `load`:
+/// 0 every request was answered right, 1 one was not.
 #[derive(Debug, Parser)]
 #[command(name = "arena", version)]
 struct Cli {
@@ -64,7 +66,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
     },
-    /// Measures throughput and latency of every operation, at several sizes, with the floor beside it.
+    /// Measures throughput and latency of every operation, at several sizes, with the floor beside
+    /// it.
     Load(figures::Args),
     /// What `scripts/bench` runs.
     #[command(hide = true)]
@@ -98,8 +101,9 @@ struct RunArgs {
     /// How long faults may happen; start, recovery and the final reads come on top.
     #[arg(long, default_value_t = 10)]
     seconds: u32,
-    /// What goes wrong: a list with commas of partition, one-way, latency, loss, duplicate, reorder, pause, kill, clock,
-    /// slow, clients, late, restart; or `all` that the target can do; or `none`.
+    /// What goes wrong: a list with commas of partition, one-way, latency, loss, duplicate,
+    /// reorder, pause, kill, clock, slow, clients, late, restart; or `all` that the target can do;
+    /// or `none`.
     #[arg(long, default_value = "partition,pause")]
     nemesis: String,
     /// Draws operations and faults; drawn itself where it is not given.
@@ -142,7 +146,8 @@ struct RunArgs {
     /// Faults from a file (as a run keeps them) instead of drawing them.
     #[arg(long, value_name = "FILE")]
     schedule: Option<PathBuf>,
-    /// Puts a fault into every node on purpose, to see it found; only with `--stage sim`. A wrong name lists all.
+    /// Puts a fault into every node on purpose, to see it found; only with `--stage sim`. A wrong
+    /// name lists all.
     #[arg(long, value_name = "NAME")]
     flaw: Option<Flaw>,
     /// Where to write the history.
@@ -151,7 +156,8 @@ struct RunArgs {
     /// Where to write what the nodes' states were, as one JSON object; only with `--stage sim`.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Where to write the report, one HTML file; beside the history in arena-out/ where it is not given.
+    /// Where to write the report, one HTML file; beside the history in arena-out/ where it is not
+    /// given.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Arguments for the program to test.
@@ -179,7 +185,8 @@ struct SoakArgs {
     /// Tells where it stands after so many cases each.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
-    /// Puts a fault into every node on purpose, to see it found; only with `--stage sim`. A wrong name lists all.
+    /// Puts a fault into every node on purpose, to see it found; only with `--stage sim`. A wrong
+    /// name lists all.
     #[arg(long, value_name = "NAME")]
     flaw: Option<Flaw>,
     /// The program to test; `cohort` beside this one where it is not given.

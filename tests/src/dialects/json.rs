@@ -1,4 +1,5 @@
-//! Lines of the JSON protocol as a client sees them: building requests, and judging the form of what nodes print.
+//! Lines of the JSON protocol as a client sees them: building requests, and judging the form of
+//! what nodes print.
 //!
 //! Owns the envelope and the closed forms of replies. Knows no client and no time.
 
@@ -106,7 +107,8 @@ impl Reply {
         if self.kind.strip_suffix("_ok") != Some(f) {
             return Err(format!("`{f}` was answered by `{}`", self.kind));
         }
-        // Of the thin `poll` and of `send` with `message` there are other forms, told apart by their own fields.
+        // Of the thin `poll` and of `send` with `message` there are other forms, told apart by
+        // their own fields.
         let closed: Option<&[&str]> = match f {
             "init" | "write" | "cas" | "commit_offsets" => Some(&[]),
             "read" => Some(&["value"]),
@@ -132,7 +134,8 @@ impl Reply {
     }
 }
 
-/// Whether an error of this code says that the request certainly took no effect. Unknown codes do not.
+/// Whether an error of this code says that the request certainly took no effect. Unknown codes do
+/// not.
 pub fn definite(code: u32) -> bool {
     matches!(code, 1 | 10 | 11 | 12 | 14 | 20 | 21 | 22 | 30)
 }

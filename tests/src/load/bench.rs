@@ -1,7 +1,8 @@
 //! What cohort costs beside the floor: the figures of `scripts/bench`, as a table in Markdown.
 //!
-//! Every figure is taken of cohort and of the floor (`node/examples/floor.rs`) in turn, several times, each in
-//! fresh processes and under the same requests. It knows what the project wants to reach.
+//! Every figure is taken of cohort and of the floor (`node/examples/floor.rs`) in turn, several
+//! times, each in fresh processes and under the same requests. It knows what the project wants to
+//! reach.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};

@@ -1,9 +1,11 @@
-//! Nodes as processes, the lines between them, and clients that ask as fast as they are answered, or at set times.
+//! Nodes as processes, the lines between them, and clients that ask as fast as they are answered,
+//! or at set times.
 //!
-//! A thread for each node reads what it prints, passes on what is for other nodes, and answers each reply to
-//! a client with that client's next request; another writes to it. Lines are handled in batches, as many as
-//! one read gives, so that the harness takes little of the machine from the nodes. No line is delayed or lost, and
-//! nothing of a line is looked at beyond whom it is for and whether it is the answer that had to come.
+//! A thread for each node reads what it prints, passes on what is for other nodes, and answers each
+//! reply to a client with that client's next request; another writes to it. Lines are handled in
+//! batches, as many as one read gives, so that the harness takes little of the machine from the
+//! nodes. No line is delayed or lost, and nothing of a line is looked at beyond whom it is for and
+//! whether it is the answer that had to come.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -308,11 +310,12 @@ impl Cluster {
         }
     }
 
-    /// Waits until all nodes know the same leader, and says who it is; `None` where a node knows no `cluster_status`:
-    /// then there is nothing to wait for.
+    /// Waits until all nodes know the same leader, and says who it is; `None` where a node knows no
+    /// `cluster_status`: then there is nothing to wait for.
     pub fn ready(&mut self) -> Result<Option<usize>> {
         for node in 0..self.children.len() {
-            // All are there, but a node is silent towards its peers until somebody wants something of the cluster.
+            // All are there, but a node is silent towards its peers until somebody wants something
+            // of the cluster.
             self.send(node, r#""type":"read","key":"ready""#);
         }
         let deadline = Instant::now() + PATIENCE;
@@ -613,7 +616,8 @@ impl Reader {
     }
 }
 
-/// What the harness has to know of a line that a node printed. It has the keys in the contract's order.
+/// What the harness has to know of a line that a node printed. It has the keys in the contract's
+/// order.
 enum Line<'a> {
     Peer(usize),
     Client {

@@ -1,9 +1,9 @@
 //! `arena load`: throughput and latency of each operation at each size, with the floor beside it.
 //!
-//! Each figure is taken once, in fresh processes: first of clients that ask at set times and wait (latency, of a
-//! cluster that has little to do), then, on the same nodes, of clients that keep a window of requests under way
-//! (throughput). The floor (`node/examples/floor.rs`) is one process whatever the size, under the same clients;
-//! where it does not know the operation there is a dash.
+//! Each figure is taken once, in fresh processes: first of clients that ask at set times and wait
+//! (latency, of a cluster that has little to do), then, on the same nodes, of clients that keep a
+//! window of requests under way (throughput). The floor (`node/examples/floor.rs`) is one process
+//! whatever the size, under the same clients; where it does not know the operation there is a dash.
 //!
 //! A figure that fails is told, the others are taken all the same.
 
@@ -22,7 +22,8 @@ use super::table::{Column, markdown, numbers, short, words};
 /// Clients that take latencies.
 const WAITING: usize = 10;
 
-/// How often each of them asks at most: together 500 times a second, far below what one node can answer.
+/// How often each of them asks at most: together 500 times a second, far below what one node can
+/// answer.
 const PACE: Duration = Duration::from_millis(20);
 
 /// How long a quick figure takes.
@@ -34,7 +35,8 @@ pub struct Args {
     /// Sizes of the cluster, with commas.
     #[arg(long, value_delimiter = ',', default_value = "1,3,5", value_parser = clap::value_parser!(u16).range(1..=25))]
     nodes: Vec<u16>,
-    /// How long each figure is taken: throughput, and as long again latency. A quarter of it comes on top as a warm-up.
+    /// How long each figure is taken: throughput, and as long again latency. A quarter of it comes
+    /// on top as a warm-up.
     #[arg(long, default_value = "2", value_parser = seconds)]
     seconds: Duration,
     /// Clients that keep requests under way, spread over all nodes.
@@ -210,7 +212,8 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Whether a figure, the floor's too, failed: a request was refused, answered wrongly or not at all.
+    /// Whether a figure, the floor's too, failed: a request was refused, answered wrongly or not at
+    /// all.
     pub fn failed(&self) -> bool {
         let mut taken = self.all.iter().flat_map(|measured| {
             measured.cohort.iter().map(|(_, taken)| taken).chain([&measured.floor])

@@ -1,7 +1,8 @@
 //! What a client asks, one request after the other, and what it has to be answered.
 //!
-//! A client has a log, a topic, a group and a register of its own, and a node answers it in order. So its own
-//! requests alone decide every answer, and an answer is compared byte by byte. The floor and cohort get the same.
+//! A client has a log, a topic, a group and a register of its own, and a node answers it in order.
+//! So its own requests alone decide every answer, and an answer is compared byte by byte. The floor
+//! and cohort get the same.
 
 use std::time::{Duration, Instant};
 
@@ -330,8 +331,8 @@ impl Turn {
         out.extend_from_slice(end);
     }
 
-    /// The answer's body from its type on, up to the number that the node gives it, or to the first thing in it
-    /// that only the node can know: a time.
+    /// The answer's body from its type on, up to the number that the node gives it, or to the first
+    /// thing in it that only the node can know: a time.
     fn answer(&self, client: u64, out: &mut Vec<u8>) {
         let Self { msg_id, from, value, generation, .. } = *self;
         let kind = match self.op {

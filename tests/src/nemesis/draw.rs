@@ -1,5 +1,5 @@
-//! Draws a schedule of faults from a seed. Each nemesis has a stream of its own, so that adding one to a run leaves the
-//! others as they were.
+//! Draws a schedule of faults from a seed. Each nemesis has a stream of its own, so that adding one
+//! to a run leaves the others as they were.
 
 use crate::history::Micros;
 use crate::nemesis::Nemesis;
@@ -165,7 +165,8 @@ fn kills(ground: &Ground, mut rng: Rng, faults: &mut Vec<Scheduled>) {
     }
 }
 
-/// Crash after crash: of one node, of a majority at once, or of all; each node is away for a time of its own.
+/// Crash after crash: of one node, of a majority at once, or of all; each node is away for a time
+/// of its own.
 fn restarts(ground: &Ground, mut rng: Rng, faults: &mut Vec<Scheduled>) {
     let mut at_us = rng.between(100, 2_000) * MS;
     while at_us < ground.length_us {

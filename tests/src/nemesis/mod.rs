@@ -1,7 +1,7 @@
 //! The nemeses: what goes wrong on purpose.
 //!
-//! Owns their names, what each target can do of them, drawing a schedule from a seed ([`draw`]) and carrying it
-//! out ([`runner`]). Knows nothing of workloads beyond how many clients there are.
+//! Owns their names, what each target can do of them, drawing a schedule from a seed ([`draw`]) and
+//! carrying it out ([`runner`]). Knows nothing of workloads beyond how many clients there are.
 
 pub mod draw;
 pub mod network;
@@ -11,8 +11,8 @@ pub mod schedule;
 /// A nemesis by its name on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Nemesis {
-    /// Cuts nodes off from each other: halves, one node, a minority third, overlapping majorities in a ring, the
-    /// leader alone, the leader and one follower.
+    /// Cuts nodes off from each other: halves, one node, a minority third, overlapping majorities
+    /// in a ring, the leader alone, the leader and one follower.
     Partition,
     /// Cuts one direction of links.
     OneWay,

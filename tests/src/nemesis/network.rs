@@ -1,11 +1,12 @@
 //! The network between nodes: what it does to a line that one node prints for another.
 //!
-//! Owns the lines under way, their latency, loss, duplication and order, and which links are cut. It applies to
-//! lines between nodes alone: those from and to clients never come here. It does not read the lines, and does not
-//! know why a link is cut.
+//! Owns the lines under way, their latency, loss, duplication and order, and which links are cut.
+//! It applies to lines between nodes alone: those from and to clients never come here. It does not
+//! read the lines, and does not know why a link is cut.
 //!
-//! Without `reorder` a link delivers in the order of sending, as a TCP connection would; lines of different
-//! links pass each other freely. A line is lost where its link is cut when it is sent or when it would arrive.
+//! Without `reorder` a link delivers in the order of sending, as a TCP connection would; lines of
+//! different links pass each other freely. A line is lost where its link is cut when it is sent or
+//! when it would arrive.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -87,7 +88,8 @@ impl Network {
         self.traffic
     }
 
-    /// Cuts one direction of a link once more: faults that overlap each cut it, and it works when all faults on it have ended.
+    /// Cuts one direction of a link once more: faults that overlap each cut it, and it works when
+    /// all faults on it have ended.
     pub fn cut(&mut self, from: usize, to: usize) {
         self.cuts[from * self.nodes + to] += 1;
     }

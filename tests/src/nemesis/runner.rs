@@ -1,7 +1,7 @@
 //! Carries a schedule of faults out, and takes every fault back at its end.
 //!
-//! Owns which faults are on, and what to undo. Effects go to the network, to the nodes and out as actions;
-//! which clients fail is handed back to the run, which owns them.
+//! Owns which faults are on, and what to undo. Effects go to the network, to the nodes and out as
+//! actions; which clients fail is handed back to the run, which owns them.
 
 use std::collections::VecDeque;
 

@@ -1,8 +1,9 @@
 //! A schedule of faults as data: what happens to whom, when, and for how long.
 //!
-//! A schedule is drawn from a seed (see [`crate::nemesis::draw`]) or read from a JSON file, so that a failing run can be
-//! replayed, and shrunk by leaving faults out. It names nodes and clients by their index, and the leader as
-//! such where only the run can tell who that is. This module owns the form alone.
+//! A schedule is drawn from a seed (see [`crate::nemesis::draw`]) or read from a JSON file, so that
+//! a failing run can be replayed, and shrunk by leaving faults out. It names nodes and clients by
+//! their index, and the leader as such where only the run can tell who that is. This module owns
+//! the form alone.
 
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +45,8 @@ pub enum Victim {
 pub enum Shape {
     /// Nodes reach those of their own side alone.
     Sides(Vec<Vec<usize>>),
-    /// Nodes in a ring, in this order: each hears only the nodes of a majority around itself, no two of the same one.
+    /// Nodes in a ring, in this order: each hears only the nodes of a majority around itself, no
+    /// two of the same one.
     Ring(Vec<usize>),
     /// The leader alone on one side.
     LeaderAlone,
@@ -56,7 +58,8 @@ pub enum Shape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientFault {
-    /// They fall silent in the middle of what they do and are replaced by new ones at the end of the fault.
+    /// They fall silent in the middle of what they do and are replaced by new ones at the end of
+    /// the fault.
     Crash,
     /// They do nothing until the end of the fault, then go on as if nothing had been.
     Hang,

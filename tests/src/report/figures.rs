@@ -59,7 +59,8 @@ pub struct MemberPause {
     pub group: String,
     /// The member.
     pub member: String,
-    /// In all, from being told that it owns nothing (or from its request to join anew) to owning something again.
+    /// In all, from being told that it owns nothing (or from its request to join anew) to owning
+    /// something again.
     pub paused_us: Micros,
     /// How often.
     pub pauses: usize,
@@ -80,7 +81,8 @@ pub struct Figures {
     pub info: usize,
     /// Operations that took effect, per second.
     pub throughput: f64,
-    /// The part of all operations that was decided: answered by something else than a time-out or "not now". 0 to 1.
+    /// The part of all operations that was decided: answered by something else than a time-out or
+    /// "not now". 0 to 1.
     pub availability: f64,
     /// Of all operations that took effect.
     pub latency: Latency,

@@ -1,9 +1,9 @@
 //! A run for people: figures, and one HTML file that opens without a network.
 //!
-//! This module owns what is shown of a history and its verdicts: [`figures`] (numbers, which the command line
-//! prints too) and [`render`] (the page). Plots are inline SVG, made here; nothing is loaded, nothing is run. All
-//! plots are binned, so a page stays small however long the run was. What the numbers should be, it does not know: that
-//! is what the checkers say.
+//! This module owns what is shown of a history and its verdicts: [`figures`] (numbers, which the
+//! command line prints too) and [`render`] (the page). Plots are inline SVG, made here; nothing is
+//! loaded, nothing is run. All plots are binned, so a page stays small however long the run was.
+//! What the numbers should be, it does not know: that is what the checkers say.
 
 mod charts;
 mod figures;

@@ -1,7 +1,8 @@
 //! One run from its parameters to its judgement.
 //!
-//! Owns what determines a run ([`Case`]): a case and the code are all that is needed to repeat it, in the simulator exactly, with
-//! real processes as far as time allows. Also draws cases for [`crate::run::soak`]. Knows nothing of how results are shown.
+//! Owns what determines a run ([`Case`]): a case and the code are all that is needed to repeat it,
+//! in the simulator exactly, with real processes as far as time allows. Also draws cases for
+//! [`crate::run::soak`]. Knows nothing of how results are shown.
 
 use std::path::PathBuf;
 
@@ -139,9 +140,11 @@ impl Case {
         let nodes = if rng.percent(60) { 3 } else { 5 };
         let able: Vec<Nemesis> =
             Nemesis::ALL.into_iter().filter(|nemesis| target.can(*nemesis)).collect();
-        // Each with its own probability in this case, so that also few at once and none at all come up.
+        // Each with its own probability in this case, so that also few at once and none at all come
+        // up.
         let percent = u32::try_from(rng.between(0, 60)).unwrap_or(0);
-        // Whoever was added later draws from a stream of its own, so that seeds keep the rest of their case.
+        // Whoever was added later draws from a stream of its own, so that seeds keep the rest of
+        // their case.
         let mut later = Rng::new(seed, "case with restarts");
         let drawn = |nemesis: &Nemesis| match nemesis {
             Nemesis::Restart => later.percent(percent),

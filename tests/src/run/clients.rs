@@ -1,8 +1,9 @@
-//! Who asked what, under which number, and whether it was answered: the arena's side of the nodes' listener.
+//! Who asked what, under which number, and whether it was answered: the arena's side of the nodes'
+//! listener.
 //!
-//! Owns every client id that was ever used with all its requests, also long after the client has gone: only so a late or
-//! second reply is told from a stray one. Judges the form, number, order and lateness of replies. Knows nothing
-//! of what requests mean.
+//! Owns every client id that was ever used with all its requests, also long after the client has
+//! gone: only so a late or second reply is told from a stray one. Judges the form, number, order
+//! and lateness of replies. Knows nothing of what requests mean.
 
 use std::collections::BTreeMap;
 
@@ -108,8 +109,8 @@ impl Clients {
         }
     }
 
-    /// A node printed a reply for a client. `stood_us` tells for how long that node stood still since a given time:
-    /// that is not held against it.
+    /// A node printed a reply for a client. `stood_us` tells for how long that node stood still
+    /// since a given time: that is not held against it.
     pub fn reply(
         &mut self,
         now_us: Micros,

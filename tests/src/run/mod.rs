@@ -1,13 +1,15 @@
-//! A run: clients, faults, the network between nodes and the history, as one deterministic state machine over an abstract
-//! time.
+//! A run: clients, faults, the network between nodes and the history, as one deterministic state
+//! machine over an abstract time.
 //!
 //! It is driven by events (a line from a node, a node that ended, time that passed) and produces
-//! [`Action`]s. Given the same set-up and the same events at the same times it does the same, to the byte: all randomness comes
-//! from the seed, and nothing iterates over unordered maps. It does not know whether time is real, how
-//! nodes are run, or whether the history is good: see [`crate::targets`] and [`crate::checkers`].
+//! [`Action`]s. Given the same set-up and the same events at the same times it does the same, to
+//! the byte: all randomness comes from the seed, and nothing iterates over unordered maps. It does
+//! not know whether time is real, how nodes are run, or whether the history is good: see
+//! [`crate::targets`] and [`crate::checkers`].
 //!
-//! A run goes through phases: nodes start and get `init`; a warm-up without faults; the faults; after healing, the wait
-//! until every node serves again; the final reads; the last look at every node's state; end of input.
+//! A run goes through phases: nodes start and get `init`; a warm-up without faults; the faults;
+//! after healing, the wait until every node serves again; the final reads; the last look at every
+//! node's state; end of input.
 
 pub mod case;
 pub mod clients;
@@ -185,7 +187,8 @@ impl Run {
         self.advance();
     }
 
-    /// A node's process ended; `code` is `None` where a signal ended it. All its lines were handed over before.
+    /// A node's process ended; `code` is `None` where a signal ended it. All its lines were handed
+    /// over before.
     pub fn on_exit(&mut self, now_us: Micros, node: usize, code: Option<i32>) {
         self.now_us = now_us.max(self.now_us);
         self.exited(node, code);
@@ -198,7 +201,8 @@ impl Run {
         self.advance();
     }
 
-    /// When the run wants to be told of the time next, unless something else happens before; `None` at its end.
+    /// When the run wants to be told of the time next, unless something else happens before; `None`
+    /// at its end.
     pub fn next_wakeup(&self) -> Option<Micros> {
         if self.phase == Phase::Over {
             return None;
@@ -367,7 +371,8 @@ impl Run {
         }
     }
 
-    /// A node does not come up. If it never did, the run says nothing about it; one that served and comes back has to.
+    /// A node does not come up. If it never did, the run says nothing about it; one that served and
+    /// comes back has to.
     fn not_up(&mut self, node: usize, how: &str) {
         self.nodes.set(node, State::Exited);
         if self.nodes.has_run(node) {

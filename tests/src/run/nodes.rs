@@ -1,6 +1,7 @@
 //! What each node is doing: waiting to be started, running, paused, dead, gone.
 //!
-//! Owns the state of every node and the time that it was kept from running, which its clients' patience must not count.
+//! Owns the state of every node and the time that it was kept from running, which its clients'
+//! patience must not count.
 
 use crate::history::Micros;
 use crate::targets::Action;

@@ -190,7 +190,8 @@ impl Run {
                     self.nodes.set(node, State::Starting);
                     self.actions.push(Action::Start(node));
                     if self.nodes.paused(node) {
-                        // A fault that stops the node began before it crashed, or while it was away.
+                        // A fault that stops the node began before it crashed, or while it was
+                        // away.
                         self.actions.push(Action::Pause(node));
                     }
                     let client = self.clients.open(Purpose::Init(node), node);

@@ -1,7 +1,8 @@
 //! Writes the history of a run down: operations, and breaches of the protocol's form.
 //!
-//! A breach is recorded as an operation of the process `door` with `f` = `door`, so that a history file carries it and
-//! [`crate::checkers::protocol_form`] can judge it later. This module knows nothing of why an operation was made.
+//! A breach is recorded as an operation of the process `door` with `f` = `door`, so that a history
+//! file carries it and [`crate::checkers::protocol_form`] can judge it later. This module knows
+//! nothing of why an operation was made.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! The clients' part of a run: asking the workload what each does next, sending it, and telling it how that ended.
+//! The clients' part of a run: asking the workload what each does next, sending it, and telling it
+//! how that ended.
 
 use crate::dialects::json;
 use crate::history::{Micros, Outcome};

@@ -1,6 +1,7 @@
 //! Runs case after case, each drawn from its own seed, and keeps what failed.
 //!
-//! Owns the loop and its counts; a case, its run and its judgement are those of [`crate::run::case`].
+//! Owns the loop and its counts; a case, its run and its judgement are those of
+//! [`crate::run::case`].
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -34,7 +35,8 @@ pub struct Tally {
     pub took: Duration,
 }
 
-/// Runs the cases of these seeds until `until`, if that is given. `end` is told of each case when it is over.
+/// Runs the cases of these seeds until `until`, if that is given. `end` is told of each case when
+/// it is over.
 ///
 /// # Errors
 /// Where there is no target for a case. One that cannot run a case counts as unknown.

@@ -1,4 +1,5 @@
-//! What the arena itself asks of the nodes: who leads, whether they serve again, and in the end whether they agree.
+//! What the arena itself asks of the nodes: who leads, whether they serve again, and in the end
+//! whether they agree.
 
 use serde_json::{Value, json};
 
@@ -104,7 +105,8 @@ impl Watch {
         self.nodes.iter_mut().for_each(|seen| seen.fresh = false);
     }
 
-    /// Whether all these nodes said that they have applied the same, or one does not know the question.
+    /// Whether all these nodes said that they have applied the same, or one does not know the
+    /// question.
     pub(super) fn settled(&self, nodes: &[usize]) -> bool {
         self.unsupported
             || nodes.iter().all(|node| self.nodes[*node].fresh) && self.differing(nodes).is_none()

@@ -1,9 +1,9 @@
 //! The seam between a run and the target that it runs on.
 //!
-//! A run ([`crate::run::Run`]) decides everything: which line reaches whom and when, who is stopped or killed. A target owns the nodes
-//! and the time: it carries out [`Action`]s, and tells the run of lines that nodes print, of nodes that end, and of time
-//! passing. It knows nothing of workloads, faults or histories, so that the same run runs on real processes and in a
-//! simulation.
+//! A run ([`crate::run::Run`]) decides everything: which line reaches whom and when, who is stopped
+//! or killed. A target owns the nodes and the time: it carries out [`Action`]s, and tells the run
+//! of lines that nodes print, of nodes that end, and of time passing. It knows nothing of
+//! workloads, faults or histories, so that the same run runs on real processes and in a simulation.
 
 pub mod process;
 pub mod sim;
@@ -24,8 +24,8 @@ pub enum Action {
         node: usize,
         /// The JSON text.
         line: Vec<u8>,
-        /// A line from another node, which a target whose buffer is full may lose as a network would. Lines of clients
-        /// are never lost.
+        /// A line from another node, which a target whose buffer is full may lose as a network
+        /// would. Lines of clients are never lost.
         peer: bool,
     },
     /// Stop the node where it stands.
@@ -86,11 +86,13 @@ pub trait Target {
     /// Runs a run until it is done. `tell` gets what is for people, with the time since the start.
     ///
     /// # Errors
-    /// Where nodes cannot be started or reached by the target. A node that misbehaves is no error: the run records it.
+    /// Where nodes cannot be started or reached by the target. A node that misbehaves is no error:
+    /// the run records it.
     fn run(&mut self, run: &mut Run, tell: &mut dyn FnMut(Micros, &str))
     -> Result<(), TargetError>;
 
-    /// What the target saw of its nodes' states in the last run, once; `None` where it cannot see that.
+    /// What the target saw of its nodes' states in the last run, once; `None` where it cannot see
+    /// that.
     fn take_trace(&mut self) -> Option<StateTrace> {
         None
     }

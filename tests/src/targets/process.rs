@@ -1,8 +1,10 @@
-//! The target of real processes: each node is a process of a given program, its lines go over pipes, time is real.
+//! The target of real processes: each node is a process of a given program, its lines go over
+//! pipes, time is real.
 //!
-//! Owns the processes, their pipes and the clock. A reader thread per node turns lines and the end of output into events of one
-//! channel; a writer thread per node keeps a node that does not read (paused, or slow) from blocking
-//! everything else. What nodes print on standard error goes to a file each. It knows nothing of what lines mean.
+//! Owns the processes, their pipes and the clock. A reader thread per node turns lines and the end
+//! of output into events of one channel; a writer thread per node keeps a node that does not read
+//! (paused, or slow) from blocking everything else. What nodes print on standard error goes to a
+//! file each. It knows nothing of what lines mean.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -21,7 +23,8 @@ use crate::nemesis::Nemesis;
 use crate::run::Run;
 use crate::targets::{Action, Target, TargetError};
 
-/// Bytes that may wait for a node that does not read, before lines from its peers are lost on the way to it.
+/// Bytes that may wait for a node that does not read, before lines from its peers are lost on the
+/// way to it.
 const BACKLOG_BYTES: usize = 64 << 20;
 
 enum Event {
@@ -49,8 +52,8 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Runs the program with these arguments for every node; what it prints on standard error goes to
-    /// `<logs>/<node>.log`.
+    /// Runs the program with these arguments for every node; what it prints on standard error goes
+    /// to `<logs>/<node>.log`.
     pub fn new(program: &Path, args: Vec<String>, logs: &Path) -> Self {
         Self { program: program.to_owned(), args, logs: logs.to_owned() }
     }

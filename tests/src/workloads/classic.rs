@@ -1,10 +1,12 @@
-//! Faithful consumers of Kafka's classic protocol, in an eager group and a cooperative one, and producers.
+//! Faithful consumers of Kafka's classic protocol, in an eager group and a cooperative one, and
+//! producers.
 //!
-//! A consumer joins, syncs (as the group's leader with an assignment of its own, for which it looks up how many partitions
-//! there are, or leaving that to the coordinator), looks up where to begin, fetches from what it owns, commits under its member id and generation, heartbeats, leaves. It reacts to errors
-//! as Kafka's own: UNKNOWN_MEMBER_ID and ILLEGAL_GENERATION make it forget who it was and join anew,
-//! REBALANCE_IN_PROGRESS makes it join again under its id, FENCED_INSTANCE_ID and the like are fatal; then a new
-//! consumer takes its place after a while.
+//! A consumer joins, syncs (as the group's leader with an assignment of its own, for which it looks
+//! up how many partitions there are, or leaving that to the coordinator), looks up where to begin,
+//! fetches from what it owns, commits under its member id and generation, heartbeats, leaves. It
+//! reacts to errors as Kafka's own: UNKNOWN_MEMBER_ID and ILLEGAL_GENERATION make it forget who it
+//! was and join anew, REBALANCE_IN_PROGRESS makes it join again under its id, FENCED_INSTANCE_ID
+//! and the like are fatal; then a new consumer takes its place after a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,8 +36,8 @@ enum Life {
     /// Not a member, until that time.
     Away(Micros),
     Joining,
-    /// Has joined as the leader, and looks up how many partitions there are before it assigns: what it knew may be
-    /// older than the rebalance.
+    /// Has joined as the leader, and looks up how many partitions there are before it assigns: what
+    /// it knew may be older than the rebalance.
     Surveying(Vec<Joined>),
     /// Has joined; the leader with what it assigns.
     Syncing(Option<Value>),
@@ -331,8 +333,8 @@ impl Classic {
                 consumer.lose_everything();
                 consumer.life = Life::Away(cx.now_us + 1_000_000);
             }
-            // The coordinator is to be looked up again: the same is asked once more. What is refused for
-            // another reason would be refused again.
+            // The coordinator is to be looked up again: the same is asked once more. What is
+            // refused for another reason would be refused again.
             _ if op.code == Some(11) => {}
             _ => match op.f.as_str() {
                 "commit_offset" => {

@@ -1,9 +1,11 @@
-//! What is deleted while a workload runs: topics that members consume, groups with members and without, offsets.
+//! What is deleted while a workload runs: topics that members consume, groups with members and
+//! without, offsets.
 //!
-//! In half of the runs, and there a few times. Who asks is a producer; it has a member of its own in a group of its own as
-//! long as it wants to delete that. Draws from a stream of its own. A deletion whose outcome is unknown is asked for
-//! again, until somebody says that the thing is gone. In the final phase every topic is there: what was deleted is made
-//! again before anybody reads.
+//! In half of the runs, and there a few times. Who asks is a producer; it has a member of its own
+//! in a group of its own as long as it wants to delete that. Draws from a stream of its own. A
+//! deletion whose outcome is unknown is asked for again, until somebody says that the thing is
+//! gone. In the final phase every topic is there: what was deleted is made again before anybody
+//! reads.
 
 use serde_json::{Value, json};
 

@@ -1,8 +1,10 @@
-//! Thin consumers in eager and cooperative groups, some of them static, and producers that feed their topics.
+//! Thin consumers in eager and cooperative groups, some of them static, and producers that feed
+//! their topics.
 //!
-//! A consumer subscribes, polls, commits what it polled, heartbeats; from time to time it unsubscribes, subscribes to
-//! other topics, or falls silent and comes back, under its own or a new name. In the final phase all consumers stay
-//! and poll until nothing is left; then every node is asked about every group while they go on polling.
+//! A consumer subscribes, polls, commits what it polled, heartbeats; from time to time it
+//! unsubscribes, subscribes to other topics, or falls silent and comes back, under its own or a new
+//! name. In the final phase all consumers stay and poll until nothing is left; then every node is
+//! asked about every group while they go on polling.
 
 use std::collections::BTreeMap;
 
@@ -214,7 +216,8 @@ impl Groups {
                 consumer.life = Life::Joining;
             }
             _ if f == "commit" => {
-                // Another generation, or no longer its partition: whoever owns it reads on from the last commit.
+                // Another generation, or no longer its partition: whoever owns it reads on from the
+                // last commit.
                 let partition = op.args["partition"].as_u64().unwrap_or(0);
                 let topic = op.args["topic"].as_str().unwrap_or_default().to_owned();
                 if op.code != Some(11) {

@@ -1,9 +1,10 @@
 //! Maelstrom's `kafka`: its operations, and the behaviour of its client.
 //!
-//! A client polls the keys that it was assigned, from the positions that it keeps itself, and commits what it polled at once. Now
-//! and then it is assigned the keys of what it would have done (which forgets the positions of others, and starts at 0, as
-//! Maelstrom's does), or crashes. In the final phase one client of every node reads every key from the beginning until it
-//! has seen the last message that was acknowledged. Keys are retired after a few sends.
+//! A client polls the keys that it was assigned, from the positions that it keeps itself, and
+//! commits what it polled at once. Now and then it is assigned the keys of what it would have done
+//! (which forgets the positions of others, and starts at 0, as Maelstrom's does), or crashes. In
+//! the final phase one client of every node reads every key from the beginning until it has seen
+//! the last message that was acknowledged. Keys are retired after a few sends.
 
 use std::collections::{BTreeMap, BTreeSet};
 

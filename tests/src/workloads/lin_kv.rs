@@ -1,8 +1,8 @@
 //! Maelstrom's `lin-kv`: reads, writes and compare-and-set on a few registers.
 //!
-//! Every value written is unique, and a compare-and-set mostly expects what its client saw last: that is sharper than
-//! Maelstrom's five values. A key is given up for a fresh one after some operations, and sooner where outcomes are unknown, so that
-//! judging stays cheap.
+//! Every value written is unique, and a compare-and-set mostly expects what its client saw last:
+//! that is sharper than Maelstrom's five values. A key is given up for a fresh one after some
+//! operations, and sooner where outcomes are unknown, so that judging stays cheap.
 
 use serde_json::{Value, json};
 

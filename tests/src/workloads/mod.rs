@@ -1,8 +1,9 @@
 //! The workloads: what clients ask of the nodes.
 //!
-//! A workload is one state machine over all its clients (*slots*). The run asks a slot what it wants to do next and tells it
-//! how its requests ended; a workload knows no network, no fault and no node beyond the one that a slot talks to, and it
-//! judges nothing: checkers do, from the history.
+//! A workload is one state machine over all its clients (*slots*). The run asks a slot what it
+//! wants to do next and tells it how its requests ended; a workload knows no network, no fault and
+//! no node beyond the one that a slot talks to, and it judges nothing: checkers do, from the
+//! history.
 
 pub mod classic;
 pub mod deletions;
@@ -142,8 +143,8 @@ pub trait Workload: std::fmt::Debug {
     /// A new client has taken the slot: it has forgotten everything, and may talk to another node.
     fn renewed(&mut self, slot: usize, cx: &mut Cx<'_>);
 
-    /// The final phase begins: no more writing, everything is to be read once more. Told once, with one slot for every node
-    /// that serves.
+    /// The final phase begins: no more writing, everything is to be read once more. Told once, with
+    /// one slot for every node that serves.
     fn drain(&mut self, readers: &[usize]);
 
     /// In the final phase: whether all has been read that is to be read.
@@ -167,7 +168,8 @@ impl Pace {
         Self { mean_gap_us, due_us: vec![0; slots] }
     }
 
-    /// `None` where the slot's next operation is due, and then the one after is put off; otherwise when it is due.
+    /// `None` where the slot's next operation is due, and then the one after is put off; otherwise
+    /// when it is due.
     pub fn wait(&mut self, slot: usize, cx: &mut Cx<'_>) -> Option<Micros> {
         let due_us = &mut self.due_us[slot];
         if *due_us > cx.now_us {

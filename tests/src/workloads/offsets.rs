@@ -1,8 +1,9 @@
 //! Committed offsets, and groups that declare their whole membership at once.
 //!
-//! Clients commit and fetch offsets of a few partitions of a few groups, and declare changing memberships of
-//! the same groups. Every offset committed is unique. A group is given up for a fresh one after some operations, and sooner
-//! where outcomes are unknown, so that judging stays cheap.
+//! Clients commit and fetch offsets of a few partitions of a few groups, and declare changing
+//! memberships of the same groups. Every offset committed is unique. A group is given up for a
+//! fresh one after some operations, and sooner where outcomes are unknown, so that judging stays
+//! cheap.
 
 use serde_json::{Value, json};
 

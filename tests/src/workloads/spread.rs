@@ -1,7 +1,7 @@
 //! What the leader of a classic group computes: who gets which partition.
 //!
-//! Two rules, eager and cooperative, small and the arena's own: any assignment that covers all partitions once is
-//! right for the coordinator, and a bench should not share its assignors. Pure.
+//! Two rules, eager and cooperative, small and the arena's own: any assignment that covers all
+//! partitions once is right for the coordinator, and a bench should not share its assignors. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,8 +41,9 @@ impl Joined {
     }
 }
 
-/// Gives every partition to the member that has fewest so far, or, if `cooperative`, to the one that has it already
-/// unless that one has too many. Cooperative: what changes its owner goes to nobody in this round.
+/// Gives every partition to the member that has fewest so far, or, if `cooperative`, to the one
+/// that has it already unless that one has too many. Cooperative: what changes its owner goes to
+/// nobody in this round.
 pub fn spread(
     members: &[Joined],
     topics: &BTreeMap<String, u64>,

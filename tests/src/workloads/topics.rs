@@ -1,7 +1,8 @@
-//! Topics and their producers, which the workloads of consumer groups share; and the final reads of both.
+//! Topics and their producers, which the workloads of consumer groups share; and the final reads of
+//! both.
 //!
-//! Owns which topics there are, what is sent to them, and who reads what in the end. Every record's value is unique.
-//! What is deleted in between, [`Deletions`] decides.
+//! Owns which topics there are, what is sent to them, and who reads what in the end. Every record's
+//! value is unique. What is deleted in between, [`Deletions`] decides.
 
 use std::collections::BTreeMap;
 
@@ -49,8 +50,8 @@ impl Topics {
         }
     }
 
-    /// What every slot does before anything of its own: it waits for its request, sees that the topics are there, and in
-    /// the final phase reads once consumers are `settled`.
+    /// What every slot does before anything of its own: it waits for its request, sees that the
+    /// topics are there, and in the final phase reads once consumers are `settled`.
     pub fn before_all<'a>(
         &mut self,
         slot: usize,
@@ -121,8 +122,8 @@ impl Topics {
         self.readers = readers.to_vec();
     }
 
-    /// A slot's next final read. They begin once consumers are `settled`: all logs from the beginning, and what these
-    /// groups are.
+    /// A slot's next final read. They begin once consumers are `settled`: all logs from the
+    /// beginning, and what these groups are.
     fn read<'a>(
         &mut self,
         slot: usize,

@@ -1,5 +1,6 @@
-//! A coordinator in memory, just good enough to drive the consumers of the arena's workloads through their whole lives. It hands
-//! partitions over at once, so it is no example of a right one, and no checker is asked about it.
+//! A coordinator in memory, just good enough to drive the consumers of the arena's workloads
+//! through their whole lives. It hands partitions over at once, so it is no example of a right one,
+//! and no checker is asked about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +48,8 @@ fn error(code: u32, name: &str) -> Value {
 }
 
 impl Coordinator {
-    /// Answers a request: replies with the requests that they belong to, also of such that had waited.
+    /// Answers a request: replies with the requests that they belong to, also of such that had
+    /// waited.
     pub fn take(&mut self, now_us: Micros, message: &Value) -> Vec<(Value, Value)> {
         self.now_us = now_us;
         self.expire();

@@ -1,4 +1,5 @@
-//! Two calculators for people who plan consumers. Pure arithmetic on 64-bit floats, evaluated left to right.
+//! Two calculators for people who plan consumers. Pure arithmetic on 64-bit floats, evaluated left
+//! to right.
 
 use thiserror::Error;
 
@@ -36,8 +37,8 @@ fn at_least(
 /// The least session time-out that is ever advised, in ms.
 const MIN_SESSION_TIMEOUT_MS: i64 = 30_000;
 
-/// A session time-out, in ms, for a consumer that takes `processing_time_ms` for what a poll gives from
-/// `num_partitions` partitions: a tenth more for each, times `safety_margin`, at least 30,000.
+/// A session time-out, in ms, for a consumer that takes `processing_time_ms` for what a poll gives
+/// from `num_partitions` partitions: a tenth more for each, times `safety_margin`, at least 30,000.
 ///
 /// # Errors
 /// Where a number is negative, or the result does not fit an `i64`.
@@ -69,8 +70,8 @@ pub struct Throughput {
     pub recommended_consumers: u32,
 }
 
-/// Estimates what `num_consumers` consumers of `num_partitions` partitions can take, when each poll gives
-/// `max_poll_records` records of which each takes `processing_time_per_record_ms`.
+/// Estimates what `num_consumers` consumers of `num_partitions` partitions can take, when each poll
+/// gives `max_poll_records` records of which each takes `processing_time_per_record_ms`.
 ///
 /// # Errors
 /// Where there is nobody, nothing, or negative time, or the result is too large.

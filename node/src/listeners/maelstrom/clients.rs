@@ -1,7 +1,7 @@
 //! What is owed to clients, each in its own order, and the lines that are printed.
 //!
-//! A node of a cluster answers each client in the order of that client's requests. A node that is alone answers everybody
-//! in the order in which the requests came.
+//! A node of a cluster answers each client in the order of that client's requests. A node that is
+//! alone answers everybody in the order in which the requests came.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -197,8 +197,8 @@ impl Replies {
     }
 }
 
-/// A client of the `kafka` workload moves its position when it commits, and takes a definite refusal for messages that were
-/// skipped. So it is never told one.
+/// A client of the `kafka` workload moves its position when it commits, and takes a definite
+/// refusal for messages that were skipped. So it is never told one.
 fn as_client_takes_it(response: Response, shape: ReplyShape, config: &Config) -> Response {
     match response {
         Err(Failure::Service(ServiceError::NotAvailable { timeout_ms }))

@@ -1,7 +1,7 @@
 //! The outer shape of a message: who, to whom, and a body of named fields.
 //!
-//! Fields of a body are kept as text and read one by one where their meaning is known, so that an error can
-//! name the field, its value and what was expected.
+//! Fields of a body are kept as text and read one by one where their meaning is known, so that an
+//! error can name the field, its value and what was expected.
 
 use std::borrow::Cow;
 use std::fmt;

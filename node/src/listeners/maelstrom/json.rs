@@ -18,8 +18,8 @@ pub enum CanonicalError {
     Exponent(String),
 }
 
-/// A value's text on one line: as it was sent, with line ends (which JSON has only between tokens) as
-/// blanks.
+/// A value's text on one line: as it was sent, with line ends (which JSON has only between tokens)
+/// as blanks.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     match memchr::memchr2(b'\n', b'\r', text.as_bytes()) {
         Some(_) => text.replace(['\n', '\r'], " ").into(),
@@ -27,9 +27,9 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The canonical text of a value: object keys sorted and the last of equal ones, no blanks, strings with the
-/// fewest escapes, numbers by their exact value, so that `1`, `1.0` and `10e-1` are equal and two different
-/// ones never are.
+/// The canonical text of a value: object keys sorted and the last of equal ones, no blanks, strings
+/// with the fewest escapes, numbers by their exact value, so that `1`, `1.0` and `10e-1` are equal
+/// and two different ones never are.
 ///
 /// # Errors
 /// Where the text is not JSON, or a number cannot be told exactly.

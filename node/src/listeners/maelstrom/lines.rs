@@ -1,10 +1,10 @@
 //! From bytes to messages: lines, messages over several lines, lines that are too long.
 //!
-//! A message is a line. One that begins with `{` and ends before its object does is joined with the next
-//! ones, up to the line limit. A broken line never costs the good one after it: when the join cannot become
-//! an object any more, its last line is tried alone; and a line that is a whole message by itself is taken
-//! as one even where the join might still go on. This module knows the shape of JSON, and of messages no
-//! more than [`is_message`] tells.
+//! A message is a line. One that begins with `{` and ends before its object does is joined with the
+//! next ones, up to the line limit. A broken line never costs the good one after it: when the join
+//! cannot become an object any more, its last line is tried alone; and a line that is a whole
+//! message by itself is taken as one even where the join might still go on. This module knows the
+//! shape of JSON, and of messages no more than [`is_message`] tells.
 
 use super::envelope::is_message;
 
@@ -13,7 +13,8 @@ use super::envelope::is_message;
 pub enum Piece<'a> {
     /// What may be a message: one line, or several joined.
     Text(&'a [u8]),
-    /// Something that cannot be one, with what is wrong with it: its beginning, at most [`HEAD`] bytes.
+    /// Something that cannot be one, with what is wrong with it: its beginning, at most [`HEAD`]
+    /// bytes.
     Broken(&'a [u8], &'static str),
 }
 

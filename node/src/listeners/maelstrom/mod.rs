@@ -1,9 +1,10 @@
 //! The Maelstrom listener: JSON lines in, JSON lines out.
 //!
-//! Everything of Maelstrom's pipe is in this folder: [`stdio`] (the loop over standard input and output), [`lines`],
-//! [`envelope`], [`requests`], [`replies`] and their order ([`clients`]), [`errors`], and messages of peers ([`peers`]), which
-//! come in by the same pipe. This file reads one message and says what it asks for. It also owns what is skipped and why.
-//! The listener knows no Raft.
+//! Everything of Maelstrom's pipe is in this folder: [`stdio`] (the loop over standard input and
+//! output), [`lines`], [`envelope`], [`requests`], [`replies`] and their order ([`clients`]),
+//! [`errors`], and messages of peers ([`peers`]), which come in by the same pipe. This file reads
+//! one message and says what it asks for. It also owns what is skipped and why. The listener knows
+//! no Raft.
 
 use std::sync::Arc;
 
@@ -276,7 +277,8 @@ impl Listener {
         }
     }
 
-    /// Gives every `cluster_status` whose turn it is the status of now: it tells the effects of the requests before it.
+    /// Gives every `cluster_status` whose turn it is the status of now: it tells the effects of the
+    /// requests before it.
     pub fn tell_status(&mut self, status: impl Fn() -> Status) {
         let (Some(replies), Some(members)) = (&mut self.replies, &self.members) else { return };
         replies.tell_status(|| replies::status(&status(), members), &mut self.printer);

@@ -1,7 +1,8 @@
-//! What a node prints, in order, until somebody takes it: a thread that writes to stdout, or a simulator.
+//! What a node prints, in order, until somebody takes it: a thread that writes to stdout, or a
+//! simulator.
 //!
-//! Everything that leaves the node passes here, so that its size is known: when nobody reads, messages
-//! between nodes are dropped (Raft repeats itself) and the node stops reading requests.
+//! Everything that leaves the node passes here, so that its size is known: when nobody reads,
+//! messages between nodes are dropped (Raft repeats itself) and the node stops reading requests.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -81,7 +82,8 @@ impl Outbox {
         }
     }
 
-    /// Writes everything to `output` until the outbox is closed. Blocks: call it on a thread of its own.
+    /// Writes everything to `output` until the outbox is closed. Blocks: call it on a thread of its
+    /// own.
     ///
     /// # Errors
     /// Where the output cannot be written, or was closed by its reader.

@@ -1,7 +1,8 @@
 //! Messages between nodes as lines of Maelstrom's protocol.
 //!
-//! `{"src":"n1","dest":"n2","body":{"type":"raft_append","incarnation":7,"data":"…"}}`: the type is for
-//! people, `data` is the message in the replicated form, in base64. Each carries the sender's incarnation.
+//! `{"src":"n1","dest":"n2","body":{"type":"raft_append","incarnation":7,"data":"…"}}`: the type is
+//! for people, `data` is the message in the replicated form, in base64. Each carries the sender's
+//! incarnation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +18,8 @@ use crate::limits;
 use crate::peers::message::Message;
 use crate::peers::transport::{Inbox, Received, Receiving, Transport};
 
-/// A transport over Maelstrom's pipe. What peers send comes in with the clients' lines; the listener leaves it here. Clones
-/// are the same transport.
+/// A transport over Maelstrom's pipe. What peers send comes in with the clients' lines; the
+/// listener leaves it here. Clones are the same transport.
 #[derive(Debug, Clone)]
 pub struct LinesTransport(Arc<Inner>);
 

@@ -1,8 +1,8 @@
 //! Reads a plain message in one pass: one whose names and texts have no escapes.
 //!
-//! Nearly all messages are plain. A reader for any JSON, which serde's is, takes three times as long
-//! for them. What is not plain, or no message at all, is not read here: [`Envelope::parse`] then goes
-//! by the book, and has the errors. What both read they read alike, which a test holds.
+//! Nearly all messages are plain. A reader for any JSON, which serde's is, takes three times as
+//! long for them. What is not plain, or no message at all, is not read here: [`Envelope::parse`]
+//! then goes by the book, and has the errors. What both read they read alike, which a test holds.
 
 use std::borrow::Cow;
 
@@ -149,7 +149,8 @@ impl<'a> Reader<'a> {
         Some(&self.text[start..self.at])
     }
 
-    /// A number without a fraction and without an exponent. What may follow it is the caller's to say.
+    /// A number without a fraction and without an exponent. What may follow it is the caller's to
+    /// say.
     fn integer(&mut self) -> Option<()> {
         if self.peek()? == b'-' {
             self.at += 1;

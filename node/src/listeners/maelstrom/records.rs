@@ -1,5 +1,5 @@
-//! Messages as Kafka record batches (magic 2) and back. The log holds nothing else, so what comes in here
-//! could be read by a Kafka consumer, and what a Kafka producer writes could be read here.
+//! Messages as Kafka record batches (magic 2) and back. The log holds nothing else, so what comes
+//! in here could be read by a Kafka consumer, and what a Kafka producer writes could be read here.
 
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ pub struct CorruptBatch {
     pub problem: String,
 }
 
-/// What a batch of one record begins with (Kafka's `DefaultRecordBatch`): all that is the same for each.
-/// No producer, no sequence, no leader epoch; offset and time are the log's to give.
+/// What a batch of one record begins with (Kafka's `DefaultRecordBatch`): all that is the same for
+/// each. No producer, no sequence, no leader epoch; offset and time are the log's to give.
 const HEADER: [u8; 61] = {
     let mut header = [0; 61];
     let mut at = 0;

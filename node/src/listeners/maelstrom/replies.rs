@@ -49,7 +49,8 @@ impl Encoded {
         Self::error(errors::of_bad_request(error), &error.to_string())
     }
 
-    /// What the service answered. A reply that cannot be told, or does not fit a line, becomes an error.
+    /// What the service answered. A reply that cannot be told, or does not fit a line, becomes an
+    /// error.
     pub fn response(response: Response, form: ReplyShape, members: &Members) -> Self {
         let reply = match response {
             Ok(reply) => reply,

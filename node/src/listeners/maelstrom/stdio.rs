@@ -1,7 +1,9 @@
-//! A node under Maelstrom: the loop over standard input and output, from `init` to the end of input.
+//! A node under Maelstrom: the loop over standard input and output, from `init` to the end of
+//! input.
 //!
-//! The loop reads lines, gives them to the [`Listener`], and prints what it says. With `init` it starts the service, as a task of
-//! its own. From then on it only carries: requests to the service, replies back, peers' messages to the transport.
+//! The loop reads lines, gives them to the [`Listener`], and prints what it says. With `init` it
+//! starts the service, as a task of its own. From then on it only carries: requests to the service,
+//! replies back, peers' messages to the transport.
 
 use std::sync::Arc;
 
@@ -33,9 +35,9 @@ pub enum NodeError {
     Raft(String),
 }
 
-/// Runs a node until its input has ended and everything is answered. `storage` is what it remembers and where it
-/// keeps what it must not forget; `input` gives pieces of lines, of any size; lines to print go to `outbox`, which
-/// is closed at the end.
+/// Runs a node until its input has ended and everything is answered. `storage` is what it remembers
+/// and where it keeps what it must not forget; `input` gives pieces of lines, of any size; lines to
+/// print go to `outbox`, which is closed at the end.
 ///
 /// # Errors
 /// Where the node cannot go on. It has then stopped answering, as a crash would.
@@ -206,8 +208,8 @@ impl Node {
         let task = runtime::spawn({
             let spoken = spoken.clone();
             async move {
-                // Maelstrom adds its nodes one by one, and a line to one that is not there yet would be the last
-                // that it reads of this node.
+                // Maelstrom adds its nodes one by one, and a line to one that is not there yet
+                // would be the last that it reads of this node.
                 if !alone {
                     tokio::select! {
                         biased;
@@ -221,7 +223,8 @@ impl Node {
         self.running = Some(Running { alone, handle, transport, spoken, task });
     }
 
-    /// The input has ended: what was taken in is finished, what only more input could finish is answered.
+    /// The input has ended: what was taken in is finished, what only more input could finish is
+    /// answered.
     async fn end(&mut self, now: Instant) -> Result<(), NodeError> {
         let mut lines = std::mem::replace(&mut self.lines, Lines::new(0));
         lines.end(&mut |piece| self.take_piece(piece, now));

@@ -16,8 +16,8 @@ use crate::values::{Records, StoredBatch};
 /// one after a snapshot costs little, large enough that there are few.
 const SEGMENT_BYTES: usize = 64 * 1024;
 
-/// A pointer that a clone takes along counts as so many bytes that it copies: it has to be fetched from
-/// somewhere, and is counted there.
+/// A pointer that a clone takes along counts as so many bytes that it copies: it has to be fetched
+/// from somewhere, and is counted there.
 pub(crate) const PART_BYTES: usize = 256;
 
 /// A reply carries at most this many bytes of records (but always one batch).

@@ -368,8 +368,8 @@ pub fn acknowledged(lane: Lane, below: u64) -> Acknowledged {
     Acknowledged { node: 1, incarnation: 0xa, lane, below }
 }
 
-/// The requests that faithful clients of all members would send now: polling consumers poll, classic
-/// members join and sync as their state asks them to. Members in `silent` say nothing.
+/// The requests that faithful clients of all members would send now: polling consumers poll,
+/// classic members join and sync as their state asks them to. Members in `silent` say nothing.
 pub fn faithful(state: &State, silent: impl Fn(&MemberId) -> bool) -> Vec<Command> {
     let Some(found) = state.group(&group()) else { return Vec::new() };
     match &found.membership {

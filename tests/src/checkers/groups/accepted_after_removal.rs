@@ -1,9 +1,10 @@
-//! **accepted-after-removal** (G14): a member that was out of its group, as an answer had shown, was served without
-//! joining again.
+//! **accepted-after-removal** (G14): a member that was out of its group, as an answer had shown,
+//! was served without joining again.
 //!
-//! Holds for all groups. Three kinds of answers show it: the member was told UNKNOWN_MEMBER_ID or FENCED_INSTANCE_ID, its own
-//! leaving was acknowledged (unless a static seat stays), or a description of the group does not have it. Any
-//! request to join that may have been processed since excuses the node. Commits are judged by `fenced-commit`.
+//! Holds for all groups. Three kinds of answers show it: the member was told UNKNOWN_MEMBER_ID or
+//! FENCED_INSTANCE_ID, its own leaving was acknowledged (unless a static seat stays), or a
+//! description of the group does not have it. Any request to join that may have been processed
+//! since excuses the node. Commits are judged by `fenced-commit`.
 
 use super::view::{Group, Groups};
 use crate::checkers::clock::{late_until, span};

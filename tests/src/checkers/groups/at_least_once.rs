@@ -1,9 +1,10 @@
-//! **at-least-once** (G19): a group committed past a record that none of its members was ever given.
+//! **at-least-once** (G19): a group committed past a record that none of its members was ever
+//! given.
 //!
-//! Holds for thin groups whose members commit what they were given: then a record that is passed over was skipped by the
-//! coordinator, and is lost to the group. Partitions are left out where an administrator commits or deletes offsets, where a
-//! member commits more than it was given, and where an unanswered poll, or another holder of the same static seat, may have
-//! taken the record.
+//! Holds for thin groups whose members commit what they were given: then a record that is passed
+//! over was skipped by the coordinator, and is lost to the group. Partitions are left out where an
+//! administrator commits or deletes offsets, where a member commits more than it was given, and
+//! where an unanswered poll, or another holder of the same static seat, may have taken the record.
 
 use std::collections::BTreeMap;
 

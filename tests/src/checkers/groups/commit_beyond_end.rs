@@ -1,9 +1,10 @@
-//! **commit-beyond-end** (G12): a consumer's commit was accepted for an offset behind the end of the log, or below its
-//! start.
+//! **commit-beyond-end** (G12): a consumer's commit was accepted for an offset behind the end of
+//! the log, or below its start.
 //!
-//! Holds for commits by thin consumers, which the coordinator checks against the log; commits by administrators and
-//! classic members may name any offset. From a history one knows how many records can have been sent by then, at
-//! most; in the simulator [`crate::checkers::state`] compares with the log itself.
+//! Holds for commits by thin consumers, which the coordinator checks against the log; commits by
+//! administrators and classic members may name any offset. From a history one knows how many
+//! records can have been sent by then, at most; in the simulator [`crate::checkers::state`]
+//! compares with the log itself.
 
 use crate::checkers::clock::span;
 use crate::checkers::logs::Appends;

@@ -1,9 +1,11 @@
-//! **commit-reassign-gap** (G18): a new owner of a partition began to read below what was committed when it took over.
+//! **commit-reassign-gap** (G18): a new owner of a partition began to read below what was committed
+//! when it took over.
 //!
-//! Holds for thin groups, where the coordinator places the reader: the first records that a consumer gets of a partition
-//! newly assigned to it begin at an offset that the group's committed offset can have had by then. In a classic group
-//! the client places itself by `fetch_offset`, whose answers `offset-goes-back` and `spurious-offset` judge. A
-//! reader that begins too high is `poll-skip`.
+//! Holds for thin groups, where the coordinator places the reader: the first records that a
+//! consumer gets of a partition newly assigned to it begin at an offset that the group's committed
+//! offset can have had by then. In a classic group the client places itself by `fetch_offset`,
+//! whose answers `offset-goes-back` and `spurious-offset` judge. A reader that begins too high is
+//! `poll-skip`.
 
 use crate::checkers::clock::span;
 use crate::checkers::logs::Logs;

@@ -1,8 +1,9 @@
-//! **dead-member-kept** (G16): a member that had been silent for longer than its session is still in the group.
+//! **dead-member-kept** (G16): a member that had been silent for longer than its session is still
+//! in the group.
 //!
-//! Holds for all groups. Judged on descriptions of the final phase: there is a leader, which owes each member one
-//! full session from the end of the faults and no more. A classic member that waits to be let in also has the
-//! rebalance time-out.
+//! Holds for all groups. Judged on descriptions of the final phase: there is a leader, which owes
+//! each member one full session from the end of the faults and no more. A classic member that waits
+//! to be let in also has the rebalance time-out.
 
 use super::settle::gone_by;
 use super::view::Groups;

@@ -1,10 +1,10 @@
 //! **double-ownership** (G1): in one generation of a group, two members own the same partition.
 //!
-//! Holds for all groups. Judged on every reply that tells a member its assignment, whenever it arrived, and on
-//! descriptions of a stable group. In a cooperative thin group a partition may pass from hand to hand within a
-//! generation, and its old owner may be told of the generation before its next poll gives the partition up; so there
-//! only polls count, by which a member reads. Members that follow each other in one static seat count as
-//! one.
+//! Holds for all groups. Judged on every reply that tells a member its assignment, whenever it
+//! arrived, and on descriptions of a stable group. In a cooperative thin group a partition may pass
+//! from hand to hand within a generation, and its old owner may be told of the generation before
+//! its next poll gives the partition up; so there only polls count, by which a member reads.
+//! Members that follow each other in one static seat count as one.
 
 use std::collections::BTreeMap;
 

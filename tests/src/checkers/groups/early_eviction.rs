@@ -1,10 +1,11 @@
 //! **early-eviction** (G15): a member was out of its group although its time-outs had not run out.
 //!
-//! Holds for all groups, for members without a static seat (one that is taken over is out at once, lawfully). A member's
-//! session runs at least from the moment at which its last accepted request was sent; so if it is shown to be
-//! out within the session time-out and the rebalance time-out from then, and did not leave, it was evicted early.
-//! A new leader must give a full session, so changes of leader are no excuse; skewed clocks are. In the simulator
-//! [`crate::checkers::state`] judges by the coordinator's own clock.
+//! Holds for all groups, for members without a static seat (one that is taken over is out at once,
+//! lawfully). A member's session runs at least from the moment at which its last accepted request
+//! was sent; so if it is shown to be out within the session time-out and the rebalance time-out
+//! from then, and did not leave, it was evicted early. A new leader must give a full session, so
+//! changes of leader are no excuse; skewed clocks are. In the simulator [`crate::checkers::state`]
+//! judges by the coordinator's own clock.
 
 use super::view::{Group, Groups};
 use crate::checkers::clock::{at, late_until, skewed, span};
@@ -101,8 +102,8 @@ impl<'h> Life<'h> {
                 accepted(&["subscribe", "poll"])?,
             )
         } else {
-            // Who joined but did not ask for its assignment is removed when the rebalance time-out ends, heartbeats
-            // or not.
+            // Who joined but did not ask for its assignment is removed when the rebalance time-out
+            // ends, heartbeats or not.
             let sync = accepted(&["sync_group"])?;
             let joined = requests
                 .iter()

@@ -1,11 +1,12 @@
-//! **fenced-commit** (G13): a commit was accepted that names a generation that is over, or comes from a member
-//! that is out.
+//! **fenced-commit** (G13): a commit was accepted that names a generation that is over, or comes
+//! from a member that is out.
 //!
-//! Source: Kafka's `validateOffsetCommit`: unknown member, wrong generation and a taken static seat are all refused. In
-//! classic groups any answer in a newer generation ends the older one. A thin consumer must name the generation that it was
-//! told last, which can be behind the group's; so there the order is by member and by partition: it was told a
-//! newer one itself, or the partition was told to another member in a newer one. Commits without a
-//! generation are judged only by whether the member was out.
+//! Source: Kafka's `validateOffsetCommit`: unknown member, wrong generation and a taken static seat
+//! are all refused. In classic groups any answer in a newer generation ends the older one. A thin
+//! consumer must name the generation that it was told last, which can be behind the group's; so
+//! there the order is by member and by partition: it was told a newer one itself, or the partition
+//! was told to another member in a newer one. Commits without a generation are judged only by
+//! whether the member was out.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,12 @@
-//! **generation-reuse** (G4): a group's generation went back, or one generation had two assignments.
+//! **generation-reuse** (G4): a group's generation went back, or one generation had two
+//! assignments.
 //!
-//! Judged on what each member was told in requests that followed each other, and on descriptions of the group.
-//! Two assignments of one generation: in eager and classic groups, a member was told two different ones; in all
-//! groups, two descriptions of a stable group differ; in classic groups, two members were made leader. In the
-//! simulator [`crate::checkers::state`] judges the order of the log itself. Partitions of a topic that may have been
-//! deleted by the later answer do not count: they cease to be owned within a generation.
+//! Judged on what each member was told in requests that followed each other, and on descriptions of
+//! the group. Two assignments of one generation: in eager and classic groups, a member was told two
+//! different ones; in all groups, two descriptions of a stable group differ; in classic groups, two
+//! members were made leader. In the simulator [`crate::checkers::state`] judges the order of the
+//! log itself. Partitions of a topic that may have been deleted by the later answer do not count:
+//! they cease to be owned within a generation.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +47,8 @@ fn falls_of(
     told: &mut [(i64, &Op)],
     violations: &mut Vec<Violation>,
 ) {
-    // By completion on the one side and invocation on the other: only requests that followed each other are ordered.
+    // By completion on the one side and invocation on the other: only requests that followed each
+    // other are ordered.
     let mut done: Vec<(u64, i64, &Op)> = told
         .iter()
         .filter_map(|(generation, op)| Some((op.complete_us?, *generation, *op)))
@@ -100,7 +103,8 @@ fn falls(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
     judged + described.len()
 }
 
-/// What a telling says of topics that were certainly still there at a time: a deleted one is nobody's at once.
+/// What a telling says of topics that were certainly still there at a time: a deleted one is
+/// nobody's at once.
 fn lasting(groups: &Groups<'_>, assignment: &Assignment, until: Micros) -> Assignment {
     let lasts = |partition: &&Partition| !groups.topics.may_be_over(&partition.0, until);
     assignment.iter().filter(lasts).cloned().collect()
@@ -117,7 +121,8 @@ fn two_assignments(
     let mut first: BTreeMap<(&str, i64), &Telling<'_>> = BTreeMap::new();
     let mut judged = 0;
     for telling in &group.tellings {
-        // A thin consumer that has given up all it held is told nothing, in the generation that ends.
+        // A thin consumer that has given up all it held is told nothing, in the generation that
+        // ends.
         let Some(assignment) = telling.assignment.as_ref().filter(|a| !group.thin || !a.is_empty())
         else {
             continue;

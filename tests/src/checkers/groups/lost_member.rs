@@ -1,9 +1,10 @@
-//! **lost-member** (G20): one request to join made two members, or two members hold one static seat.
+//! **lost-member** (G20): one request to join made two members, or two members hold one static
+//! seat.
 //!
-//! Holds for all groups. A thin consumer's name is its id, so a described member that nobody asked for came from
-//! nowhere. A classic member gets its id in the answer: if that is lost, the group has a member that no client knows;
-//! but not more of them than joins whose answer was lost. That a member is lost on one replica only, the state's trace
-//! shows (`replica-divergence`).
+//! Holds for all groups. A thin consumer's name is its id, so a described member that nobody asked
+//! for came from nowhere. A classic member gets its id in the answer: if that is lost, the group
+//! has a member that no client knows; but not more of them than joins whose answer was lost. That a
+//! member is lost on one replica only, the state's trace shows (`replica-divergence`).
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,9 @@
 //! Consumer groups: the predicates G1 to G24 on what clients saw.
 //!
-//! No public checker has these; they are taken from Kafka's rules and from what testers of Kafka-like systems found
-//! broken (`docs/checkers.md` has the table). Each file holds one predicate and says for which kinds of groups
-//! it holds. Those that need more than a history can tell have a counterpart in [`super::state`], and answer
+//! No public checker has these; they are taken from Kafka's rules and from what testers of
+//! Kafka-like systems found broken (`docs/checkers.md` has the table). Each file holds one
+//! predicate and says for which kinds of groups it holds. Those that need more than a history can
+//! tell have a counterpart in [`super::state`], and answer
 //! [`Verdict::NotJudged`](super::Verdict::NotJudged) here.
 
 mod accepted_after_removal;

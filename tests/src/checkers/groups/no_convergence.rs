@@ -1,8 +1,10 @@
-//! **no-convergence** (G8): after the faults and all changes of membership, a group did not come to rest.
+//! **no-convergence** (G8): after the faults and all changes of membership, a group did not come to
+//! rest.
 //!
-//! Judged on the descriptions of the final phase, where [`settle`](super::settle) says that the group must be stable:
-//! its state must be `Stable` (`Empty` without members), every live member must be in it, each one's last reply must carry
-//! the same generation and assignment. The last reply to each thin consumer must say `Stable` too. If no description was answered though the
+//! Judged on the descriptions of the final phase, where [`settle`](super::settle) says that the
+//! group must be stable: its state must be `Stable` (`Empty` without members), every live member
+//! must be in it, each one's last reply must carry the same generation and assignment. The last
+//! reply to each thin consumer must say `Stable` too. If no description was answered though the
 //! faults were long over, that is an anomaly too.
 
 use std::collections::BTreeMap;
@@ -81,8 +83,8 @@ impl Checker for NoConvergence {
     }
 }
 
-/// The last reply to each thin consumer in the final phase: a group that never comes to rest may never be
-/// described, but its members see it.
+/// The last reply to each thin consumer in the final phase: a group that never comes to rest may
+/// never be described, but its members see it.
 fn last_told<'a, 'h>(group: &'a Group<'h>, heal: Micros) -> impl Iterator<Item = &'a Telling<'h>> {
     let mut last: BTreeMap<&str, &Telling<'h>> = BTreeMap::new();
     for telling in

@@ -1,9 +1,10 @@
 //! **no-progress** (G24): with a majority of nodes connected, nothing was answered for a long time.
 //!
-//! After Redpanda's chaos tests (`progress_during_fault`). Holds for every workload. A history tells of faults in words for
-//! people, so it is not known whether a majority was connected during one: stretches without faults are judged, from
-//! [`LIVENESS_SLACK`] after the last one ended; all of the run if the header's `config` says `"majority_connected":
-//! true`. How long is too long, `progress_timeout_ms` says there; else [`PATIENCE`].
+//! After Redpanda's chaos tests (`progress_during_fault`). Holds for every workload. A history
+//! tells of faults in words for people, so it is not known whether a majority was connected during
+//! one: stretches without faults are judged, from [`LIVENESS_SLACK`] after the last one ended; all
+//! of the run if the header's `config` says `"majority_connected": true`. How long is too long,
+//! `progress_timeout_ms` says there; else [`PATIENCE`].
 
 use serde_json::Value;
 
@@ -38,7 +39,8 @@ fn needs_leader(op: &Op) -> bool {
     )
 }
 
-/// Whether an answer shows that there was a leader: a node can refuse what it does not understand by itself.
+/// Whether an answer shows that there was a leader: a node can refuse what it does not understand
+/// by itself.
 fn is_progress(op: &Op) -> bool {
     needs_leader(op)
         && !is_silence(op)

@@ -1,9 +1,11 @@
-//! **not-covering** (G5): a stable group with members leaves a partition of a subscribed topic to nobody.
+//! **not-covering** (G5): a stable group with members leaves a partition of a subscribed topic to
+//! nobody.
 //!
-//! Judged on descriptions, for topics whose number of partitions the history tells and that had not changed for a
-//! while. In a thin group of either kind, stable means that everything is handed out. In a classic group the
-//! leader decides: eager strategies of ours cover all; a cooperative one holds back in its first round what
-//! it moves, and foreign leaders may do as they like, so these are not judged.
+//! Judged on descriptions, for topics whose number of partitions the history tells and that had not
+//! changed for a while. In a thin group of either kind, stable means that everything is handed out.
+//! In a classic group the leader decides: eager strategies of ours cover all; a cooperative one
+//! holds back in its first round what it moves, and foreign leaders may do as they like, so these
+//! are not judged.
 
 use std::collections::BTreeSet;
 

@@ -1,9 +1,11 @@
-//! **offset-goes-back** (G10): a committed offset was read as a value that had certainly been overwritten.
+//! **offset-goes-back** (G10): a committed offset was read as a value that had certainly been
+//! overwritten.
 //!
-//! Holds for all groups. A deliberate lower commit is legal: the value read is compared with what the register
-//! can have held ([`Register::possible`](crate::checkers::offsets::Register::possible)), not with the maximum. Of Maelstrom's
-//! keys, whose offsets never move back, the maximum of what was acknowledged counts. `linearizable-offset`
-//! finds more; this one names what went wrong.
+//! Holds for all groups. A deliberate lower commit is legal: the value read is compared with what
+//! the register can have held
+//! ([`Register::possible`](crate::checkers::offsets::Register::possible)), not with the maximum. Of
+//! Maelstrom's keys, whose offsets never move back, the maximum of what was acknowledged counts.
+//! `linearizable-offset` finds more; this one names what went wrong.
 
 use crate::checkers::clock::{at, span};
 use crate::checkers::offsets::{Commits, KeyCommits, Possible, Register, Seen};

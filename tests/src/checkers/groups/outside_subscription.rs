@@ -1,8 +1,8 @@
-//! **outside-subscription** (G6): a member was given a partition of a topic that it never subscribed to, or one that
-//! does not exist.
+//! **outside-subscription** (G6): a member was given a partition of a topic that it never
+//! subscribed to, or one that does not exist.
 //!
-//! Holds for all groups. Judged on what members were told, against all that each ever subscribed to, and on
-//! descriptions, against the subscription in the same description.
+//! Holds for all groups. Judged on what members were told, against all that each ever subscribed
+//! to, and on descriptions, against the subscription in the same description.
 
 use super::view::{Groups, partition_text};
 use crate::checkers::{Checker, Verdict, Violation};

@@ -1,15 +1,17 @@
 //! **overlapping-ownership** (G2): two members certainly owned the same partition at the same time.
 //!
-//! Holds for all groups: eager ones hand nothing out before all have given up, cooperative ones hand a partition
-//! over only when its old owner has given it up or is gone.
+//! Holds for all groups: eager ones hand nothing out before all have given up, cooperative ones
+//! hand a partition over only when its old owner has given it up or is gone.
 //!
-//! A reply that tells a member its partitions was true at some instant between the request's invocation and
-//! its completion. Two such replies of one generation were true all the time in between, for what a member loses it
-//! does not get back in the same generation. So a member certainly owned a partition from the first such
-//! reply's completion to the last such request's invocation. It owned it for longer: until its own next request
-//! by which it may give it up, until an answer tells it that it is out, and at the longest for the session time-out and
-//! the rebalance time-out after its last request, on its own clock. That extension is left out where the time-outs are not known, where clocks of nodes
-//! were skewed, and where an earlier request that nobody answered may still act.
+//! A reply that tells a member its partitions was true at some instant between the request's
+//! invocation and its completion. Two such replies of one generation were true all the time in
+//! between, for what a member loses it does not get back in the same generation. So a member
+//! certainly owned a partition from the first such reply's completion to the last such request's
+//! invocation. It owned it for longer: until its own next request by which it may give it up, until
+//! an answer tells it that it is out, and at the longest for the session time-out and the rebalance
+//! time-out after its last request, on its own clock. That extension is left out where the
+//! time-outs are not known, where clocks of nodes were skewed, and where an earlier request that
+//! nobody answered may still act.
 
 use std::collections::BTreeMap;
 
@@ -41,8 +43,8 @@ impl Checker for OverlappingOwnership {
     }
 }
 
-/// A time during which a member certainly owned a partition, if it begins before it ends; else it owned it at
-/// some instant between its end and its beginning.
+/// A time during which a member certainly owned a partition, if it begins before it ends; else it
+/// owned it at some instant between its end and its beginning.
 #[derive(Debug, Clone)]
 pub struct Tenure<'h> {
     /// The member.
@@ -71,8 +73,8 @@ struct Shown<'a, 'h> {
 /// When each partition was certainly owned by whom, by partition.
 #[must_use]
 pub fn tenures<'h>(group: &Group<'h>, history: &History) -> BTreeMap<Partition, Vec<Tenure<'h>>> {
-    // Classic members are told their assignment once, by `sync_group`; other accepted requests of that
-    // generation show that it still stands.
+    // Classic members are told their assignment once, by `sync_group`; other accepted requests of
+    // that generation show that it still stands.
     let mut told: BTreeMap<(&str, i64), Shown<'_, 'h>> = BTreeMap::new();
     let mut runs: BTreeMap<(&Partition, &'h str, i64), Vec<&Telling<'h>>> = BTreeMap::new();
     for telling in &group.tellings {
@@ -160,7 +162,8 @@ impl<'h> Releases<'h> {
         Self { open: open.collect(), longest, requests }
     }
 
-    /// Whether one that was invoked by `time` may act after it. `run` is known not to give anything up.
+    /// Whether one that was invoked by `time` may act after it. `run` is known not to give anything
+    /// up.
     fn pending(&self, time: Micros, run: &[&Telling<'_>]) -> bool {
         let open = self.open.iter().any(|(invoke, until)| *invoke <= time && *until >= time);
         let from =
@@ -183,9 +186,10 @@ impl<'h> Releases<'h> {
 fn extension(group: &Group<'_>, run: &[&Telling<'_>], releases: &Releases<'_>) -> Option<Micros> {
     let (session, rebalance) =
         (group.timeouts.shortest_session?, group.timeouts.shortest_rebalance?);
-    // Any request of a thin consumer extends its session, but only a poll its poll interval. A classic member's
-    // session is extended by heartbeats; the rebalance time-out is given to it from the moment at which
-    // a rebalance begins. From then on its heartbeats are refused, but its commits are not.
+    // Any request of a thin consumer extends its session, but only a poll its poll interval. A
+    // classic member's session is extended by heartbeats; the rebalance time-out is given to it
+    // from the moment at which a rebalance begins. From then on its heartbeats are refused, but its
+    // commits are not.
     let latest = |extends: &dyn Fn(&str) -> bool| {
         run.iter().filter(|telling| extends(&telling.op.f)).map(|telling| telling.invoke).max()
     };

@@ -1,4 +1,5 @@
-//! **rebalance-storm** (G9): the generation of a group rose more than once, though nothing gave cause for it.
+//! **rebalance-storm** (G9): the generation of a group rose more than once, though nothing gave
+//! cause for it.
 //!
 //! Holds for all groups. Judged in the final phase, from when the group must have been at rest
 //! ([`settle`](super::settle)): nobody came or went since, and no fault changed the leader.
@@ -29,7 +30,8 @@ impl Checker for RebalanceStorm {
             let described =
                 group.descriptions.iter().map(|d| (d.op.invoke_us, d.generation, d.op.id));
             let seen: Vec<_> = told.chain(described).collect();
-            // The latest request at which the group is known to be at rest: members may leave at the very end.
+            // The latest request at which the group is known to be at rest: members may leave at
+            // the very end.
             let rest = group
                 .descriptions
                 .iter()

@@ -1,8 +1,9 @@
 //! When a group must have come to rest.
 //!
-//! This module owns the argument that the checkers of liveness share: after the faults and after the last change of
-//! membership, a group whose members all live and poll is stable soon. It says from when on that holds and who
-//! lives ([`Settled`]), or why nothing can be said. It errs on the side of the node.
+//! This module owns the argument that the checkers of liveness share: after the faults and after
+//! the last change of membership, a group whose members all live and poll is stable soon. It says
+//! from when on that holds and who lives ([`Settled`]), or why nothing can be said. It errs on the
+//! side of the node.
 
 use super::view::{Group, Groups};
 use crate::checkers::clock::{LIVENESS_SLACK, at, late_until, unknown};
@@ -18,7 +19,8 @@ pub struct Settled<'h> {
     pub live: Vec<&'h str>,
 }
 
-/// How many rounds of polls of all members a rebalance takes at most: one to give up, one to be told, and one to spare.
+/// How many rounds of polls of all members a rebalance takes at most: one to give up, one to be
+/// told, and one to spare.
 const ROUNDS: usize = 3;
 
 /// Whether a request changes who is a member of what, so that a rebalance is due.
@@ -110,7 +112,8 @@ pub fn settled<'h>(
 fn first_sends(history: &History) -> impl Iterator<Item = &Op> {
     let mut seen = std::collections::BTreeSet::new();
     let sends = history.ops.iter().filter(|op| op.f == "send" && op.args.get("message").is_some());
-    // A send that was not answered may be the one that made the topic, so it does not count as the first.
+    // A send that was not answered may be the one that made the topic, so it does not count as the
+    // first.
     sends.filter(move |op| {
         op.outcome != Outcome::Fail && !seen.contains(topic(&op.args)) && {
             if !unknown(op) {
@@ -121,8 +124,8 @@ fn first_sends(history: &History) -> impl Iterator<Item = &Op> {
     })
 }
 
-/// When every live thin consumer had polled so many times, one after the other, that each step of a rebalance is
-/// behind it.
+/// When every live thin consumer had polled so many times, one after the other, that each step of a
+/// rebalance is behind it.
 fn rounds(group: &Group<'_>, live: &[&str], since: Micros) -> Option<Micros> {
     if !group.thin {
         return None;

@@ -1,8 +1,8 @@
-//! **spurious-offset** (G11): a committed offset was read as none though one had been committed, or as a value that nobody
-//! had committed.
+//! **spurious-offset** (G11): a committed offset was read as none though one had been committed, or
+//! as a value that nobody had committed.
 //!
-//! Holds for all groups. Jepsen found "spurious zero offsets" in Bufstream 0.1.0; consumers that believe one read
-//! everything again. Deletions of the history count: after one, 0 is right.
+//! Holds for all groups. Jepsen found "spurious zero offsets" in Bufstream 0.1.0; consumers that
+//! believe one read everything again. Deletions of the history count: after one, 0 is right.
 
 use super::offset_goes_back::{NO_OFFSETS, impossible};
 use crate::checkers::clock::span;

@@ -1,7 +1,8 @@
-//! **stale-leader** (G17): a node answered in an old term, after an answer in a newer one had been given.
+//! **stale-leader** (G17): a node answered in an old term, after an answer in a newer one had been
+//! given.
 //!
-//! Replies of the protocol carry no term. A node that adds a `term` to them (for debugging) is judged here; in the
-//! simulator [`crate::checkers::state`] knows the terms.
+//! Replies of the protocol carry no term. A node that adds a `term` to them (for debugging) is
+//! judged here; in the simulator [`crate::checkers::state`] knows the terms.
 
 use serde_json::Value;
 
@@ -50,8 +51,8 @@ impl Checker for StaleLeader {
     }
 }
 
-/// Calls `report` for each item that was invoked after an item of a greater term had completed. Items are
-/// `(invoked, completed, term, anything)`.
+/// Calls `report` for each item that was invoked after an item of a greater term had completed.
+/// Items are `(invoked, completed, term, anything)`.
 pub(crate) fn older_after_newer<'a, T>(
     items: &'a [(Micros, Micros, u64, T)],
     mut report: impl FnMut(&'a (Micros, Micros, u64, T), &'a (Micros, Micros, u64, T)),

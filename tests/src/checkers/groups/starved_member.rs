@@ -1,9 +1,10 @@
 //! **starved-member** (G7): a live member owns nothing, though there are partitions enough.
 //!
-//! Enough means that a topic that it subscribes to has as many partitions as the group has members: then each of our
-//! strategies gives everyone something. Judged on descriptions of stable groups where stable means that all is handed out
-//! (see `not-covering`), and for thin consumers also on what they were told: empty assignments of one generation
-//! for longer than the group's time-outs, without a fault.
+//! Enough means that a topic that it subscribes to has as many partitions as the group has members:
+//! then each of our strategies gives everyone something. Judged on descriptions of stable groups
+//! where stable means that all is handed out (see `not-covering`), and for thin consumers also on
+//! what they were told: empty assignments of one generation for longer than the group's time-outs,
+//! without a fault.
 
 use super::not_covering::hands_out_all;
 use super::view::{Group, Groups, Telling};

@@ -1,8 +1,9 @@
-//! **replica-divergence** (G21) and **nondeterministic-apply** (G22): replicas that applied the same entries are not in the
-//! same state; replaying the log gives another state.
+//! **replica-divergence** (G21) and **nondeterministic-apply** (G22): replicas that applied the
+//! same entries are not in the same state; replaying the log gives another state.
 //!
-//! No client can see either for certain, so a history is never judged; [`crate::checkers::state`] judges the trace of
-//! a simulator. They stand in the list of checkers so that `arena check` names them among what it could not judge.
+//! No client can see either for certain, so a history is never judged; [`crate::checkers::state`]
+//! judges the trace of a simulator. They stand in the list of checkers so that `arena check` names
+//! them among what it could not judge.
 
 use crate::checkers::{Checker, Verdict};
 use crate::history::History;

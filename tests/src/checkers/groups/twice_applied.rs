@@ -1,8 +1,9 @@
 //! **twice-applied** (G23): one request took effect twice.
 //!
-//! Clients see it in records: one `send`, two places, be they in different partitions of the topic (a record without a
-//! key goes round-robin, also when its retry is applied again), which `duplicate` does not see. For other requests
-//! the simulator's trace has the origins ([`crate::checkers::state`]).
+//! Clients see it in records: one `send`, two places, be they in different partitions of the topic
+//! (a record without a key goes round-robin, also when its retry is applied again), which
+//! `duplicate` does not see. For other requests the simulator's trace has the origins
+//! ([`crate::checkers::state`]).
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,11 @@
-//! **two-generations** (G3): after somebody had been answered in a generation, a request was accepted in an
-//! older one.
+//! **two-generations** (G3): after somebody had been answered in a generation, a request was
+//! accepted in an older one.
 //!
-//! In classic groups the generation fences every request, so any two members count. In eager thin groups an assignment
-//! of an older generation must not be told once a newer one is known. In cooperative thin groups members lawfully are of
-//! different generations for a while, so the order is by member and by partition there: a member does not go
-//! back, and who reads a partition does so in no older generation than who read it before.
+//! In classic groups the generation fences every request, so any two members count. In eager thin
+//! groups an assignment of an older generation must not be told once a newer one is known. In
+//! cooperative thin groups members lawfully are of different generations for a while, so the order
+//! is by member and by partition there: a member does not go back, and who reads a partition does
+//! so in no older generation than who read it before.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +66,8 @@ fn by_group<'a, 'h>(
         if group.cooperative {
             return 0;
         }
-        // A thin commit names the generation that its member was told last, which need not be the group's.
+        // A thin commit names the generation that its member was told last, which need not be the
+        // group's.
         group.tellings.iter().filter(|telling| !telling.op.f.starts_with("commit")).collect()
     } else {
         group.tellings.iter().collect()
@@ -74,7 +76,8 @@ fn by_group<'a, 'h>(
     sweep(newer, older, report)
 }
 
-/// Calls `report` for each of `older` that was invoked after one of `newer` with a greater generation had completed.
+/// Calls `report` for each of `older` that was invoked after one of `newer` with a greater
+/// generation had completed.
 fn sweep<'a, 'h>(
     mut newer: Vec<&'a Telling<'h>>,
     mut older: Vec<&'a Telling<'h>>,
@@ -98,7 +101,8 @@ fn sweep<'a, 'h>(
     judged
 }
 
-/// Per partition: the tellings of ownership with their time of completion; a later owner is of no older generation.
+/// Per partition: the tellings of ownership with their time of completion; a later owner is of no
+/// older generation.
 fn by_partition<'a, 'h>(
     group: &'a Group<'h>,
     report: &mut dyn FnMut(&'a Telling<'h>, &'a Telling<'h>, &'a Partition),

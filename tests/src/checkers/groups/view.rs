@@ -1,10 +1,12 @@
 //! Groups as clients saw them: who asked, what each member was told, and what descriptions showed.
 //!
-//! This module owns the reading of a history as groups ([`Groups`]), which the checkers of groups share. It
-//! knows both ways to be a member: thin consumers, whose name is their member id and whose replies carry
-//! `{generation, state, assignment}`, and Kafka's classic members. It does not know what makes a group right.
+//! This module owns the reading of a history as groups ([`Groups`]), which the checkers of groups
+//! share. It knows both ways to be a member: thin consumers, whose name is their member id and
+//! whose replies carry `{generation, state, assignment}`, and Kafka's classic members. It does not
+//! know what makes a group right.
 //!
-//! A group or topic that was deleted and came again is another one here ([`lives`](crate::checkers::lives)).
+//! A group or topic that was deleted and came again is another one here
+//! ([`lives`](crate::checkers::lives)).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,8 +29,8 @@ pub fn partition_text(partition: &Partition) -> String {
     format!("{}-{}", partition.0, partition.1)
 }
 
-/// One answered request of a member, with what it shows: at some instant between invocation and completion, the
-/// member was of that generation.
+/// One answered request of a member, with what it shows: at some instant between invocation and
+/// completion, the member was of that generation.
 #[derive(Debug)]
 pub struct Telling<'h> {
     /// The request.
@@ -221,8 +223,8 @@ impl<'h> Group<'h> {
         if self.thin { "consumer" } else { "member" }
     }
 
-    /// The requests of a member that are not known to have been processed before `time`: those invoked
-    /// later, those under way, and those never answered that may still act.
+    /// The requests of a member that are not known to have been processed before `time`: those
+    /// invoked later, those under way, and those never answered that may still act.
     #[must_use]
     pub fn may_act_after(history: &History, requests: &[&'h Op], time: Micros) -> Vec<&'h Op> {
         requests.iter().copied().filter(|op| late_until(history, op) >= time).collect()
@@ -314,8 +316,9 @@ fn description<'h>(op: &'h Op) -> Option<Description<'h>> {
     })
 }
 
-/// Any sign of the cooperative strategy makes a group cooperative here: less is promised of such groups. The header's
-/// `strategy`, or of several groups its `strategies`, counts where a member leaves the strategy open.
+/// Any sign of the cooperative strategy makes a group cooperative here: less is promised of such
+/// groups. The header's `strategy`, or of several groups its `strategies`, counts where a member
+/// leaves the strategy open.
 fn is_cooperative(group: &str, ops: &[&Op], history: &History) -> bool {
     const NAME: &str = "cooperative-sticky";
     let config = &history.header.config;
@@ -410,7 +413,8 @@ impl<'h> Topics<'h> {
         }
     }
 
-    /// The number of a topic's partitions during `[from, to]`, where it is certain and had been so for a while.
+    /// The number of a topic's partitions during `[from, to]`, where it is certain and had been so
+    /// for a while.
     #[must_use]
     pub fn partitions(&self, topic: &str, from: Micros, to: Micros) -> Option<i64> {
         let changes = self.changes.get(topic).map_or(&[][..], Vec::as_slice);

@@ -1,20 +1,22 @@
-//! Linearizability of registers: is there an order of the operations, each at an instant between its invocation
-//! and its completion, in which every answer is right?
+//! Linearizability of registers: is there an order of the operations, each at an instant between
+//! its invocation and its completion, in which every answer is right?
 //!
-//! This module owns the search. It is the algorithm of Wing and Gong with Lowe's two improvements, written
-//! for registers: it goes through invocations and completions in the order of time and keeps the set of all
-//! *configurations* the register can be in (its state, and which of the pending operations have acted).
-//! An operation acts as late as it can, in a run of operations that ends with one that is about to complete; any
-//! linearization can be brought into that form. Configurations are remembered, so that orders that lead to the
-//! same one are followed once.
+//! This module owns the search. It is the algorithm of Wing and Gong with Lowe's two improvements,
+//! written for registers: it goes through invocations and completions in the order of time and
+//! keeps the set of all *configurations* the register can be in (its state, and which of the
+//! pending operations have acted). An operation acts as late as it can, in a run of operations that
+//! ends with one that is about to complete; any linearization can be brought into that form.
+//! Configurations are remembered, so that orders that lead to the same one are followed once.
 //!
-//! Operations without an answer may act at any later time or never. They would double the configurations
-//! each, so two rules keep them cheap, and both are exact: of two configurations that differ only in that one
-//! has used up more such operations, the other can do all that the first can, so the first is dropped; and such
-//! operations that do the same thing count as one kind, used up so many times.
+//! Operations without an answer may act at any later time or never. They would double the
+//! configurations each, so two rules keep them cheap, and both are exact: of two configurations
+//! that differ only in that one has used up more such operations, the other can do all that the
+//! first can, so the first is dropped; and such operations that do the same thing count as one
+//! kind, used up so many times.
 //!
-//! The search is sound and complete. It counts its steps; where they exceed a bound it gives up and says so. It knows
-//! nothing of JSON: [`registers`](LinearizableRegisters) and [`offsets`](LinearizableOffsets) translate.
+//! The search is sound and complete. It counts its steps; where they exceed a bound it gives up and
+//! says so. It knows nothing of JSON: [`registers`](LinearizableRegisters) and
+//! [`offsets`](LinearizableOffsets) translate.
 
 mod offsets;
 mod registers;
@@ -45,7 +47,8 @@ struct Subject<'h> {
     texts: Vec<String>,
 }
 
-/// Searches each register. One that was given up leaves the verdict open unless another one is broken.
+/// Searches each register. One that was given up leaves the verdict open unless another one is
+/// broken.
 fn judge<'h>(subjects: impl Iterator<Item = Subject<'h>>, nothing: &str) -> Verdict {
     let (mut judged, mut violations, mut given_up) = (0, Vec::new(), Vec::new());
     for subject in subjects {

@@ -1,9 +1,9 @@
 //! **linearizable-offset**: each committed offset behaves like one register.
 //!
-//! Ours, by the example of `lin-kv`: `protocol.md` promises linearizable reads. A group's offset of a partition begins
-//! at 0, the last commit wins, also where it moves back; a deletion sets it to 0. The offset of a key of
-//! Maelstrom's begins absent and only rises. A request that names several keys is judged key by key, which
-//! is exact, because linearizability is a property of each object.
+//! Ours, by the example of `lin-kv`: `protocol.md` promises linearizable reads. A group's offset of
+//! a partition begins at 0, the last commit wins, also where it moves back; a deletion sets it to
+//! 0. The offset of a key of Maelstrom's begins absent and only rises. A request that names several
+//! keys is judged key by key, which is exact, because linearizability is a property of each object.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,9 @@
 //! **linearizable-register**: each key of `lin-kv` behaves like one register.
 //!
-//! Source: Maelstrom's `lin-kv` workload, which Knossos judges. Refusals of `cas` and `read` are answers about the
-//! state (20: there is no value; 22: there is one, and it is not `from`), whatever outcome the recorder gave
-//! them; a refused `cas` that a checker ignores can hide a stale read.
+//! Source: Maelstrom's `lin-kv` workload, which Knossos judges. Refusals of `cas` and `read` are
+//! answers about the state (20: there is no value; 22: there is one, and it is not `from`),
+//! whatever outcome the recorder gave them; a refused `cas` that a checker ignores can hide a stale
+//! read.
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::history::Micros;
 
-/// What an operation does to a register, or shows of it. States are numbers that the caller gives to values.
+/// What an operation does to a register, or shows of it. States are numbers that the caller gives
+/// to values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effect {
     /// It saw this state.
@@ -72,7 +73,8 @@ pub enum Answer {
     GaveUp(usize),
 }
 
-/// Steps after which a search is given up by default; a step is one configuration reached. A few seconds.
+/// Steps after which a search is given up by default; a step is one configuration reached. A few
+/// seconds.
 pub const STEPS: usize = 5_000_000;
 
 /// A set of small numbers, sorted: pending operations that have acted. Few are pending at once.
@@ -89,8 +91,8 @@ struct Configuration {
 }
 
 impl Configuration {
-    /// Whether this one can do all that the other can: it has the same state and the same answered operations behind
-    /// it, and has used no more of the unanswered ones.
+    /// Whether this one can do all that the other can: it has the same state and the same answered
+    /// operations behind it, and has used no more of the unanswered ones.
     fn dominates(&self, other: &Self) -> bool {
         self.used.iter().all(|(kind, count)| {
             other
@@ -146,10 +148,11 @@ enum Event {
     Complete(usize),
 }
 
-/// Looks for a linearization of the operations on one register that begins in state `initial`, for at most `steps`
-/// steps.
+/// Looks for a linearization of the operations on one register that begins in state `initial`, for
+/// at most `steps` steps.
 ///
-/// Operations that complete at the very time at which another is invoked count as concurrent with it.
+/// Operations that complete at the very time at which another is invoked count as concurrent with
+/// it.
 #[must_use]
 pub fn linearizable(initial: u32, operations: &[Operation], steps: usize) -> Answer {
     let mut search = Search { operations, pending: Pending::default(), left: steps };
@@ -225,7 +228,8 @@ impl Search<'_> {
         }
     }
 
-    /// Lets every pending sight act that can. It changes nothing, so acting at once is never the wrong choice.
+    /// Lets every pending sight act that can. It changes nothing, so acting at once is never the
+    /// wrong choice.
     fn see(&self, configuration: &mut Configuration) {
         for id in &self.pending.sights {
             if self.operations[*id as usize].effect.act(configuration.state).is_some() {
@@ -242,8 +246,8 @@ impl Search<'_> {
     ) -> Result<Vec<Place>, Option<Answer>> {
         let id = number(at);
         let mut done = Frontier::default();
-        // What was reached on the way. Breadth first, so that configurations that use up few unanswered operations come
-        // first and spare us the others.
+        // What was reached on the way. Breadth first, so that configurations that use up few
+        // unanswered operations come first and spare us the others.
         let mut seen = Frontier::default();
         let mut before: Vec<(u32, Option<usize>)> = Vec::new();
         let mut layer = Vec::new();

@@ -1,7 +1,8 @@
 //! **aborted-read** (G1a): a read returned a message whose send was refused for certain.
 //!
-//! Source: Jepsen's Kafka checker (`G1a`), after Adya's phenomenon. A node that answers a definite error without
-//! knowing that the record will never be appended does this. `fail` must mean *certainly not*.
+//! Source: Jepsen's Kafka checker (`G1a`), after Adya's phenomenon. A node that answers a definite
+//! error without knowing that the record will never be appended does this. `fail` must mean
+//! *certainly not*.
 
 use super::{Logs, NO_LOGS};
 use crate::checkers::{Checker, Verdict, Violation};

@@ -1,9 +1,10 @@
 //! **dense-offsets**: the offsets of a log are 0, 1, 2, … without holes.
 //!
-//! Ours: `protocol.md` promises replies "contiguous from the offset asked for"; Maelstrom allows gaps. Judged in
-//! three ways: a reply has no hole and begins where it was asked to; and an offset that was acknowledged is
-//! smaller than the number of records that can have been sent by then (a hole, a record stored twice and a log that does not
-//! begin at 0 all show in that count, even if nobody reads).
+//! Ours: `protocol.md` promises replies "contiguous from the offset asked for"; Maelstrom allows
+//! gaps. Judged in three ways: a reply has no hole and begins where it was asked to; and an offset
+//! that was acknowledged is smaller than the number of records that can have been sent by then (a
+//! hole, a record stored twice and a log that does not begin at 0 all show in that count, even if
+//! nobody reads).
 
 use std::collections::BTreeMap;
 

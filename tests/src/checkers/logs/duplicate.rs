@@ -1,7 +1,7 @@
 //! **duplicate**: one sent message is in a log at more than one offset.
 //!
-//! Source: Jepsen's Kafka checker (`duplicate`). A retry inside the cluster that is applied twice does this, whether
-//! or not the client got an answer.
+//! Source: Jepsen's Kafka checker (`duplicate`). A retry inside the cluster that is applied twice
+//! does this, whether or not the client got an answer.
 
 use super::{Logs, NO_LOGS};
 use crate::checkers::{Checker, Verdict, Violation};
@@ -24,7 +24,8 @@ impl Checker for Duplicate {
             for (value, places) in &log.places {
                 let sends: Vec<u64> =
                     logs.sends_of(&space, *value).map(|sent| sent.op.id).collect();
-                // Sent twice by the clients, it may be there twice. Never sent at all, it is another anomaly.
+                // Sent twice by the clients, it may be there twice. Never sent at all, it is
+                // another anomaly.
                 let [sent] = sends[..] else { continue };
                 judged += 1;
                 if places.len() > 1 {

@@ -1,7 +1,8 @@
-//! **inconsistent-offsets**: two different messages were seen at one offset of a log, by acknowledgements or reads.
+//! **inconsistent-offsets**: two different messages were seen at one offset of a log, by
+//! acknowledgements or reads.
 //!
-//! Source: Jepsen's Kafka checker (`inconsistent-offsets`). Diverging replicas do this, or an acknowledged record
-//! that was lost and whose offset was given away again.
+//! Source: Jepsen's Kafka checker (`inconsistent-offsets`). Diverging replicas do this, or an
+//! acknowledged record that was lost and whose offset was given away again.
 
 use super::{Logs, NO_LOGS};
 use crate::checkers::{Checker, Verdict, Violation};

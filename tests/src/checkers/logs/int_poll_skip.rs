@@ -1,7 +1,7 @@
 //! **int-poll-skip**: inside one reply, a record is left out that is known to be in the log.
 //!
-//! Source: Jepsen's Kafka checker (`int-poll-skip`). Offsets at which nobody ever saw a record are not missed
-//! here; `dense-offsets` does that.
+//! Source: Jepsen's Kafka checker (`int-poll-skip`). Offsets at which nobody ever saw a record are
+//! not missed here; `dense-offsets` does that.
 
 use super::{Logs, NO_LOGS};
 use crate::checkers::{Checker, Verdict, Violation};

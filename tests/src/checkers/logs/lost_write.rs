@@ -1,9 +1,10 @@
-//! **lost-write**: an acknowledged message that no read ever returned, though a read passed over its offset.
+//! **lost-write**: an acknowledged message that no read ever returned, though a read passed over
+//! its offset.
 //!
-//! Source: Jepsen's Kafka checker (`lost-write`), which takes every offset up to the highest one read as passed
-//! over. Here a read must have *covered* the offset (asked for it or an earlier one, and returned a later one), since
-//! a group may begin to read at a committed offset and lawfully never see what is before it. Messages beyond
-//! all reads are judged by `unseen`.
+//! Source: Jepsen's Kafka checker (`lost-write`), which takes every offset up to the highest one
+//! read as passed over. Here a read must have *covered* the offset (asked for it or an earlier one,
+//! and returned a later one), since a group may begin to read at a committed offset and lawfully
+//! never see what is before it. Messages beyond all reads are judged by `unseen`.
 
 use super::{Log, LogId, Logs, NO_LOGS};
 use crate::checkers::{Checker, Verdict, Violation};

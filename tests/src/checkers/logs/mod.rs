@@ -1,13 +1,15 @@
 //! Partition logs: what was sent, what was read, and at which offsets.
 //!
-//! This module owns the reading of a history as logs ([`Logs`]), which the checkers beside it share: Maelstrom's
-//! keys (`send` with `msg`, `poll` with `offsets`) and partitions of topics (`send` with `message`, `fetch`, the
-//! records of thin `poll`s). It does not know what makes a log right; each checker does.
+//! This module owns the reading of a history as logs ([`Logs`]), which the checkers beside it
+//! share: Maelstrom's keys (`send` with `msg`, `poll` with `offsets`) and partitions of topics
+//! (`send` with `message`, `fetch`, the records of thin `poll`s). It does not know what makes a log
+//! right; each checker does.
 //!
-//! Values must be unique per key or topic to tell anything: a value that was sent more than once is left out
-//! where the argument needs to know which send it came from. A topic that was deleted and came again is
-//! another topic here ([`lives`](super::lives)). The properties are those of Jepsen's Kafka checker, which
-//! Maelstrom's `kafka` workload uses, restated, plus what cohort promises beyond it.
+//! Values must be unique per key or topic to tell anything: a value that was sent more than once is
+//! left out where the argument needs to know which send it came from. A topic that was deleted and
+//! came again is another topic here ([`lives`](super::lives)). The properties are those of Jepsen's
+//! Kafka checker, which Maelstrom's `kafka` workload uses, restated, plus what cohort promises
+//! beyond it.
 
 mod aborted_read;
 mod dense_offsets;
@@ -126,7 +128,8 @@ pub struct Sent<'h> {
     pub offset: Option<i64>,
 }
 
-/// What one answered operation returned from one log. Empty if it asked for the log and got nothing.
+/// What one answered operation returned from one log. Empty if it asked for the log and got
+/// nothing.
 #[derive(Debug)]
 pub struct Read<'h> {
     /// The operation.
@@ -215,8 +218,8 @@ pub(crate) const DEFAULT_TOPIC: &str = "default";
 
 /// The most messages a key that a `poll` returns.
 const POLL_LIMIT: usize = 1_000;
-/// A reply carries at most 2 MiB of records. Texts of half that size may be a full reply already, because
-/// offsets, timestamps and escapes come on top.
+/// A reply carries at most 2 MiB of records. Texts of half that size may be a full reply already,
+/// because offsets, timestamps and escapes come on top.
 const FULL_BYTES: usize = 1 << 20;
 
 /// A field that names something; null counts as absent.
@@ -272,7 +275,8 @@ impl<'h> Logs<'h> {
         positions.iter().map(|position| &self.sends[*position])
     }
 
-    /// The one send of a value; `None` if there was none or more than one, so that nothing follows from the value.
+    /// The one send of a value; `None` if there was none or more than one, so that nothing follows
+    /// from the value.
     #[must_use]
     pub fn only_send(&self, space: &Space, value: ValueId) -> Option<&Sent<'h>> {
         let mut sends = self.sends_of(space, value);
@@ -280,7 +284,8 @@ impl<'h> Logs<'h> {
         sends.next().is_none().then_some(first)
     }
 
-    /// Whether a log has records that no send of the history accounts for, so that counting sends is of no use.
+    /// Whether a log has records that no send of the history accounts for, so that counting sends
+    /// is of no use.
     #[must_use]
     pub fn has_strangers(&self, id: &LogId) -> bool {
         let space = id.space();
@@ -350,7 +355,8 @@ impl<'h> Logs<'h> {
             from: op.args.get("offset").and_then(Value::as_i64),
             records: records.iter().filter_map(|record| offset_and_value(record, values)).collect(),
             high_watermark: reply.get("high_watermark").and_then(Value::as_i64),
-            // How much a `fetch` returns at most is not part of the protocol, so any non-empty reply may be full.
+            // How much a `fetch` returns at most is not part of the protocol, so any non-empty
+            // reply may be full.
             full: !records.is_empty(),
         };
         self.read(LogId::Partition(topic.to_owned(), partition), read);
@@ -414,9 +420,11 @@ pub(crate) fn deleted_topics(history: &History) -> BTreeSet<&str> {
     deletions.filter_map(|op| name(&op.args, "topic")).collect()
 }
 
-/// The highest offset acknowledged before each of the given instants, with the operation that shows it.
+/// The highest offset acknowledged before each of the given instants, with the operation that shows
+/// it.
 ///
-/// `instants` come with any payload and are answered in the order of their time: one pass over both.
+/// `instants` come with any payload and are answered in the order of their time: one pass over
+/// both.
 pub(crate) fn acked_before<'h, T>(
     log: &Log<'h>,
     mut instants: Vec<(Micros, T)>,

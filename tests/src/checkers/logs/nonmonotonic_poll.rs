@@ -1,8 +1,9 @@
 //! **nonmonotonic-poll**: a read began before where it had to.
 //!
-//! Source: Jepsen's Kafka checker (`nonmonotonic-poll`), where a process's next poll begins at or before the end of its
-//! last one. A `poll` with offsets and a `fetch` name their position themselves, and must not return anything below it. A
-//! thin consumer must not get again what it got, unless its position went back to the committed offset.
+//! Source: Jepsen's Kafka checker (`nonmonotonic-poll`), where a process's next poll begins at or
+//! before the end of its last one. A `poll` with offsets and a `fetch` name their position
+//! themselves, and must not return anything below it. A thin consumer must not get again what it
+//! got, unless its position went back to the committed offset.
 
 use super::positions::thin_reads;
 use super::{Logs, NO_LOGS};

@@ -1,8 +1,9 @@
-//! **nonmonotonic-send**: a message that was sent after another one had been acknowledged got a smaller offset.
+//! **nonmonotonic-send**: a message that was sent after another one had been acknowledged got a
+//! smaller offset.
 //!
-//! Source: Jepsen's Kafka checker (`nonmonotonic-send`), which compares the sends of one process. Appends of cohort are
-//! linearizable, so here the order of time counts across processes too: once an offset is acknowledged, all smaller
-//! ones are taken.
+//! Source: Jepsen's Kafka checker (`nonmonotonic-send`), which compares the sends of one process.
+//! Appends of cohort are linearizable, so here the order of time counts across processes too: once
+//! an offset is acknowledged, all smaller ones are taken.
 
 use super::{Logs, NO_LOGS, acked_before};
 use crate::checkers::clock::span;

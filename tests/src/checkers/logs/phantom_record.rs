@@ -1,9 +1,9 @@
 //! **phantom-record**: a read returned a message that nobody had sent to that key or topic by then.
 //!
-//! Ours; Jepsen leaves it to its cycle search ("read before it was sent"). A message that was altered, or
-//! that slipped into another log, shows like this. Only keys and topics to which the history has sends are judged: a
-//! history may begin with logs that others filled; but a topic that came again after its deletion begins empty, so what
-//! is read there was sent since.
+//! Ours; Jepsen leaves it to its cycle search ("read before it was sent"). A message that was
+//! altered, or that slipped into another log, shows like this. Only keys and topics to which the
+//! history has sends are judged: a history may begin with logs that others filled; but a topic that
+//! came again after its deletion begins empty, so what is read there was sent since.
 
 use std::collections::BTreeSet;
 

@@ -1,9 +1,10 @@
-//! **poll-skip**: a read began behind where it had to, and left out records that are known to be in the log.
+//! **poll-skip**: a read began behind where it had to, and left out records that are known to be in
+//! the log.
 //!
-//! Source: Jepsen's Kafka checker (`poll-skip`), where a process's next poll begins beyond the next known record. A
-//! `poll` with offsets and a `fetch` name their position themselves. A thin consumer goes on behind its last
-//! record or begins at the committed offset; where an unanswered poll of it may have taken records, nothing
-//! follows.
+//! Source: Jepsen's Kafka checker (`poll-skip`), where a process's next poll begins beyond the next
+//! known record. A `poll` with offsets and a `fetch` name their position themselves. A thin
+//! consumer goes on behind its last record or begins at the committed offset; where an unanswered
+//! poll of it may have taken records, nothing follows.
 
 use super::positions::thin_reads;
 use super::{Logs, NO_LOGS};

@@ -1,10 +1,11 @@
 //! Where thin consumers must go on reading, as far as a history tells.
 //!
-//! A thin `poll` names no offset: the coordinator keeps each member's position. It begins at the committed offset
-//! whenever a partition is newly assigned, when the member subscribes again, and after a change of leader (which
-//! no history shows); else it goes on behind the last record returned. This module follows each consumer's
-//! requests and says of each of its reads where it began, and where it could have begun lawfully. What to make
-//! of a difference is up to `nonmonotonic-poll`, `poll-skip`, `stale-poll` and `commit-reassign-gap`.
+//! A thin `poll` names no offset: the coordinator keeps each member's position. It begins at the
+//! committed offset whenever a partition is newly assigned, when the member subscribes again, and
+//! after a change of leader (which no history shows); else it goes on behind the last record
+//! returned. This module follows each consumer's requests and says of each of its reads where it
+//! began, and where it could have begun lawfully. What to make of a difference is up to
+//! `nonmonotonic-poll`, `poll-skip`, `stale-poll` and `commit-reassign-gap`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,15 +29,15 @@ pub struct ThinRead<'h> {
     pub log: LogId,
     /// The first offset returned.
     pub first: Option<i64>,
-    /// The offset behind the last record that this consumer got, with the poll that returned it, where
-    /// nothing is known to have moved the position since.
+    /// The offset behind the last record that this consumer got, with the poll that returned it,
+    /// where nothing is known to have moved the position since.
     pub expected: Option<(i64, &'h Op)>,
     /// The committed offsets at which the position can have begun since.
     pub committed: Possible,
     /// Whether an unanswered request of this consumer may have moved the position since.
     pub haunted: bool,
-    /// Whether the consumer held a static seat, whose position passes from one name to another: then neither
-    /// `expected` nor `committed` tells where the read had to begin.
+    /// Whether the consumer held a static seat, whose position passes from one name to another:
+    /// then neither `expected` nor `committed` tells where the read had to begin.
     pub seated: bool,
     /// The offset at which the poll found the end of the partition, where that is certain.
     pub end: Option<i64>,
@@ -93,7 +94,8 @@ impl<'h> Consumer<'_, 'h> {
         let mut ghosts: Vec<(&'h Op, Micros)> = Vec::new();
         let mut last: Option<&'h Op> = None;
         for op in ops {
-            // Requests under way at once have no order of their own, so nothing is known after them.
+            // Requests under way at once have no order of their own, so nothing is known after
+            // them.
             let overlapping =
                 last.is_some_and(|last| last.complete_us.is_none_or(|done| done > op.invoke_us));
             if overlapping && !last.is_some_and(unknown) {
@@ -142,8 +144,9 @@ impl<'h> Consumer<'_, 'h> {
         for log in assigned {
             let LogId::Partition(topic, partition) = &log else { continue };
             let position = positions[&log];
-            // The window in which the position can have been set from the committed offset, by an assignment or a
-            // change of leader. A ghost `subscribe` can do that too, but only by then as well.
+            // The window in which the position can have been set from the committed offset, by an
+            // assignment or a change of leader. A ghost `subscribe` can do that too, but only by
+            // then as well.
             let from = position.next.map_or(position.since, |(_, poll)| poll.invoke_us);
             let register = self.commits.register(self.group, topic, *partition);
             let committed = register
@@ -186,13 +189,15 @@ fn nothing_committed() -> Possible {
     Possible { values: BTreeMap::from([(0, Vec::new())]) }
 }
 
-/// Where a poll that returned nothing must have looked for a record, at the latest: its group was stable, and its
-/// position is known. A poll that returned something may have left this partition for the next one.
+/// Where a poll that returned nothing must have looked for a record, at the latest: its group was
+/// stable, and its position is known. A poll that returned something may have left this partition
+/// for the next one.
 fn found_end(read: &ThinRead<'_>, reply: &Value) -> Option<i64> {
     let nothing = reply.get("records").and_then(Value::as_array).is_some_and(Vec::is_empty);
     let stable = reply.get("state").and_then(Value::as_str) == Some("Stable");
     let (next, _) = read.expected.filter(|_| nothing && stable && !read.haunted)?;
-    // Its position may have gone to a committed offset in between; the highest of these is where it may have looked.
+    // Its position may have gone to a committed offset in between; the highest of these is where it
+    // may have looked.
     read.committed.values.keys().copied().chain([next]).max()
 }
 

@@ -1,9 +1,10 @@
-//! **stale-poll**: a read that was sent after a record had been acknowledged, from that record's offset or an earlier
-//! one, ended before it.
+//! **stale-poll**: a read that was sent after a record had been acknowledged, from that record's
+//! offset or an earlier one, ended before it.
 //!
-//! Ours: Maelstrom has "no recency requirement", while `protocol.md` promises linearizable reads. A reply that is full
-//! (1,000 messages of a key, `max_messages`, about 1 MiB) may end early; of a `fetch`, whose limit is not part of the
-//! protocol, an empty reply or the high watermark tells where the log ended.
+//! Ours: Maelstrom has "no recency requirement", while `protocol.md` promises linearizable reads. A
+//! reply that is full (1,000 messages of a key, `max_messages`, about 1 MiB) may end early; of a
+//! `fetch`, whose limit is not part of the protocol, an empty reply or the high watermark tells
+//! where the log ended.
 
 use super::positions::thin_reads;
 use super::{Logs, NO_LOGS, acked_before};

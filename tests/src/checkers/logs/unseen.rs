@@ -1,8 +1,10 @@
-//! **unseen**: an acknowledged message that was still unread when the final phase had read its log to the end.
+//! **unseen**: an acknowledged message that was still unread when the final phase had read its log
+//! to the end.
 //!
-//! Source: Jepsen's Kafka checker (`unseen`). It needs a final phase that drains the logs: a read that was sent
-//! after the acknowledgement and after the faults, from the message's offset or an earlier one, and was told
-//! that there is nothing (more). Without such a read nothing follows, and the checker says so.
+//! Source: Jepsen's Kafka checker (`unseen`). It needs a final phase that drains the logs: a read
+//! that was sent after the acknowledgement and after the faults, from the message's offset or an
+//! earlier one, and was told that there is nothing (more). Without such a read nothing follows, and
+//! the checker says so.
 
 use super::{LogId, Logs, NO_LOGS, deleted_topics};
 use crate::checkers::{Checker, Verdict, Violation};

@@ -1,5 +1,5 @@
-//! **commit-beyond-end** (G12) on states: no consumer's commit is accepted behind the end of the log it was applied
-//! to, or below 0.
+//! **commit-beyond-end** (G12) on states: no consumer's commit is accepted behind the end of the
+//! log it was applied to, or below 0.
 
 use super::{StateChecker, StateTrace, violation};
 use crate::checkers::Verdict;

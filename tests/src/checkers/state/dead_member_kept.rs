@@ -1,5 +1,5 @@
-//! **dead-member-kept** (G16) on states: at the end of the trace, no group has a member that had been silent for
-//! longer than its session while one leader led.
+//! **dead-member-kept** (G16) on states: at the end of the trace, no group has a member that had
+//! been silent for longer than its session while one leader led.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! **double-ownership** (G1) on states: after no entry do two members of a group own the same partition.
+//! **double-ownership** (G1) on states: after no entry do two members of a group own the same
+//! partition.
 
 use std::collections::BTreeMap;
 

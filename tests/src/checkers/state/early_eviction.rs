@@ -1,5 +1,6 @@
-//! **early-eviction** (G15) on states: the leader that expires a session had heard nothing of the member for the session
-//! time-out on its own clock, and had led for that long: a new leader gives every member a full session.
+//! **early-eviction** (G15) on states: the leader that expires a session had heard nothing of the
+//! member for the session time-out on its own clock, and had led for that long: a new leader gives
+//! every member a full session.
 
 use super::trace::Change;
 use super::{StateChecker, StateTrace, violation};

@@ -1,5 +1,5 @@
-//! **fenced-commit** (G13) on states: a commit in a member's name is accepted only from a member, and only if it
-//! names the member's generation (or none).
+//! **fenced-commit** (G13) on states: a commit in a member's name is accepted only from a member,
+//! and only if it names the member's generation (or none).
 
 use super::{StateChecker, StateTrace, violation};
 use crate::checkers::Verdict;

@@ -1,5 +1,5 @@
-//! **generation-reuse** (G4) on states: a group's generation never falls along the log, and a stable eager group
-//! has one assignment in a generation.
+//! **generation-reuse** (G4) on states: a group's generation never falls along the log, and a
+//! stable eager group has one assignment in a generation.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,8 @@ impl StateChecker for GenerationReuse {
                 continue;
             }
             let first = *stable.entry((&group.group, group.generation)).or_insert(group);
-            // Owners may change their name, in a static seat; what is owned by one of them stays together.
+            // Owners may change their name, in a static seat; what is owned by one of them stays
+            // together.
             let parts = |group: &GroupState| {
                 let mut parts: Vec<_> =
                     group.members.values().map(|member| member.assignment.clone()).collect();

@@ -1,5 +1,5 @@
-//! **invariants**: after every entry of the log the invariants of the state machine hold (`state_machine::invariants`): of each
-//! state, and of each step.
+//! **invariants**: after every entry of the log the invariants of the state machine hold
+//! (`state_machine::invariants`): of each state, and of each step.
 
 use super::{StateChecker, StateTrace, violation};
 use crate::checkers::Verdict;

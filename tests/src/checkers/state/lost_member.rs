@@ -1,4 +1,5 @@
-//! **lost-member** (G20) on states: one request to join makes one member. That all replicas have it is `replica-divergence`.
+//! **lost-member** (G20) on states: one request to join makes one member. That all replicas have it
+//! is `replica-divergence`.
 
 use std::collections::BTreeMap;
 

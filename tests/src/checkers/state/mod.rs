@@ -1,8 +1,9 @@
 //! Properties of the replicated state itself, which only a simulator can see.
 //!
-//! This module owns the facts that such checkers need ([`StateTrace`]) and the list of them. It knows no state
-//! machine and no Raft: a simulator writes the facts down, in its own words and hashes. Their names begin with
-//! `state/`; where a predicate of groups has a checker of histories too, the rest of both names is the same.
+//! This module owns the facts that such checkers need ([`StateTrace`]) and the list of them. It
+//! knows no state machine and no Raft: a simulator writes the facts down, in its own words and
+//! hashes. Their names begin with `state/`; where a predicate of groups has a checker of histories
+//! too, the rest of both names is the same.
 
 mod commit_beyond_end;
 mod dead_member_kept;
@@ -29,7 +30,8 @@ use super::{Verdict, Violation};
 
 /// A property that a trace of states can be checked for.
 pub trait StateChecker: Sync {
-    /// `state/` and a short name in kebab-case, which is that of the checker of histories if there is one.
+    /// `state/` and a short name in kebab-case, which is that of the checker of histories if there
+    /// is one.
     fn name(&self) -> &'static str;
     /// Judges a trace.
     fn check(&self, trace: &StateTrace) -> Verdict;

@@ -1,5 +1,6 @@
-//! **not-covering** (G5) and **starved-member** (G7) on states: a stable group whose coordinator hands out everything leaves no
-//! partition to nobody, and no member empty-handed if a topic of its has partitions for all.
+//! **not-covering** (G5) and **starved-member** (G7) on states: a stable group whose coordinator
+//! hands out everything leaves no partition to nobody, and no member empty-handed if a topic of its
+//! has partitions for all.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,9 @@
-//! **one-entry-per-index** (state machine safety, log matching): all nodes, in all their incarnations, apply the same entry at an
-//! index, and each incarnation applies indexes in order. Source: Raft, figure 3.
+//! **one-entry-per-index** (state machine safety, log matching): all nodes, in all their
+//! incarnations, apply the same entry at an index, and each incarnation applies indexes in order.
+//! Source: Raft, figure 3.
 //!
-//! Payloads are compared, not only terms: a leader that goes on in its old term after it lost entries gives one log
-//! id two payloads, which log matching cannot see.
+//! Payloads are compared, not only terms: a leader that goes on in its old term after it lost
+//! entries gives one log id two payloads, which log matching cannot see.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! **one-leader-per-term** (election safety): at most one node is leader of a term. Source: Raft, figure 3.
+//! **one-leader-per-term** (election safety): at most one node is leader of a term. Source: Raft,
+//! figure 3.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! **outside-subscription** (G6) on states: nobody owns a partition of a topic that it does not subscribe to, or one
-//! that does not exist.
+//! **outside-subscription** (G6) on states: nobody owns a partition of a topic that it does not
+//! subscribe to, or one that does not exist.
 
 use super::{StateChecker, StateTrace, violation};
 use crate::checkers::Verdict;
@@ -14,7 +14,8 @@ impl StateChecker for OutsideSubscription {
 
     fn check(&self, trace: &StateTrace) -> Verdict {
         let (mut judged, mut violations) = (0, Vec::new());
-        // Only at rest: between a change of subscription or topics and the next assignment, the old one stands.
+        // Only at rest: between a change of subscription or topics and the next assignment, the old
+        // one stands.
         for group in trace.groups.iter().filter(|group| group.state == "Stable") {
             for (id, member) in &group.members {
                 for (topic, partition) in &member.assignment {

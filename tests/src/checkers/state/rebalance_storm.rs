@@ -1,9 +1,9 @@
-//! **rebalance-storm** (G9) on states: between two causes (a member came or went, a subscription or a topic
-//! changed, another leader) a group's generation rises at most once. A topic that was deleted and made again by one
-//! entry looks as before, so changes of topics count by themselves.
+//! **rebalance-storm** (G9) on states: between two causes (a member came or went, a subscription or
+//! a topic changed, another leader) a group's generation rises at most once. A topic that was
+//! deleted and made again by one entry looks as before, so changes of topics count by themselves.
 //!
-//! For groups whose coordinator computes the assignment: Kafka's classic cooperative protocol rebalances in several
-//! rounds by design.
+//! For groups whose coordinator computes the assignment: Kafka's classic cooperative protocol
+//! rebalances in several rounds by design.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,8 @@ impl StateChecker for RebalanceStorm {
     }
 
     fn check(&self, trace: &StateTrace) -> Verdict {
-        // A change of leader shows in the log as a new term; the first entry of each term is where it begins.
+        // A change of leader shows in the log as a new term; the first entry of each term is where
+        // it begins.
         let mut terms: BTreeMap<u64, u64> = BTreeMap::new();
         for applied in &trace.applied {
             let first = terms.entry(applied.term).or_insert(applied.index);
@@ -59,8 +60,8 @@ impl StateChecker for RebalanceStorm {
                 topics.range(span).next().is_some()
             });
             if cause(before) != cause(group) || came_or_went || of_topics || led_anew {
-                // An entry may hold several causes, each with a rise that answers it at once. One more may follow where the
-                // group is not at rest yet.
+                // An entry may hold several causes, each with a rise that answers it at once. One
+                // more may follow where the group is not at rest yet.
                 let at_rest = matches!(group.state.as_str(), "Stable" | "Empty");
                 quiet.insert(name, (group, group.generation - i64::from(at_rest)));
                 continue;

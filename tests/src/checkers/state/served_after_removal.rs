@@ -1,5 +1,6 @@
-//! **accepted-after-removal** (G14) on states: a node serves a request only of a member that is in the group by what
-//! the node has applied, and what it has applied is never behind an earlier removal that it knows of.
+//! **accepted-after-removal** (G14) on states: a node serves a request only of a member that is in
+//! the group by what the node has applied, and what it has applied is never behind an earlier
+//! removal that it knows of.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! **stale-leader** (G17) on states: no answer is decided in an older term after one of a newer term was given.
+//! **stale-leader** (G17) on states: no answer is decided in an older term after one of a newer
+//! term was given.
 
 use super::{StateChecker, StateTrace, violation};
 use crate::checkers::Verdict;

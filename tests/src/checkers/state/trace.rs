@@ -110,7 +110,8 @@ pub struct GroupState {
     pub generation: i64,
     /// Whether partitions move cooperatively.
     pub cooperative: bool,
-    /// Whether being stable means that everything is handed out (not where a client computes the assignment).
+    /// Whether being stable means that everything is handed out (not where a client computes the
+    /// assignment).
     pub hands_out_all: bool,
     /// Its members by id.
     pub members: BTreeMap<String, MemberState>,

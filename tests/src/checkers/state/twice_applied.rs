@@ -1,4 +1,5 @@
-//! **twice-applied** (G23) on states: requests of one origin change the state once, however often they are retried.
+//! **twice-applied** (G23) on states: requests of one origin change the state once, however often
+//! they are retried.
 
 use std::collections::BTreeMap;
 

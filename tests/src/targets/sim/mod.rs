@@ -1,9 +1,11 @@
 //! The target of the simulator: all nodes in one thread, in virtual time, from one seed.
 //!
-//! Runs the production code of the node ([`cohort::listeners::maelstrom::stdio::run`]) for each node inside a simulated machine of its own
-//! ([`Host`]), on one tokio runtime whose clock stands still while anybody has something to do. Transport, clock,
-//! randomness and process life are the run's and the hosts', and where nodes restart, their disks ([`Disk`]) and how often they take
-//! snapshots; everything else is what the binary runs. The same case gives the same history, to the byte. Owns the machines and the driving; knows nothing of what lines mean.
+//! Runs the production code of the node ([`cohort::listeners::maelstrom::stdio::run`]) for each
+//! node inside a simulated machine of its own ([`Host`]), on one tokio runtime whose clock stands
+//! still while anybody has something to do. Transport, clock, randomness and process life are the
+//! run's and the hosts', and where nodes restart, their disks ([`Disk`]) and how often they take
+//! snapshots; everything else is what the binary runs. The same case gives the same history, to the
+//! byte. Owns the machines and the driving; knows nothing of what lines mean.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,9 +33,11 @@ mod watch;
 const INPUT_LINES: usize = 1 << 18;
 /// Nodes' wall clocks begin here, in ms since 1970: any time will do, as long as it is the same.
 const EPOCH_MS: u64 = 1_700_000_000_000;
-/// A node's disk syncs in one of these times, where nodes come back: at once, or so late that a crash takes something.
+/// A node's disk syncs in one of these times, where nodes come back: at once, or so late that a
+/// crash takes something.
 const SYNC_MS: [u64; 4] = [0, 3, 10, 40];
-/// Where nodes come back they take a snapshot after at most so many entries, so that they begin with one.
+/// Where nodes come back they take a snapshot after at most so many entries, so that they begin
+/// with one.
 const SNAPSHOT_ENTRIES: [u64; 3] = [20, 200, 5_000];
 /// More events than this without time passing mean that the simulation turns on the spot.
 const MOST_EVENTS_AT_ONCE: u32 = 2_000_000;
@@ -56,7 +60,8 @@ pub struct Passed {
     pub from_node: Vec<Vec<u8>>,
 }
 
-/// Breaks the system on purpose, between clients and nodes, to show that the checkers notice. A run has none.
+/// Breaks the system on purpose, between clients and nodes, to show that the checkers notice. A run
+/// has none.
 pub trait Interceptor: std::fmt::Debug {
     /// Decides what becomes of a line.
     fn pass(&mut self, way: Way, line: Vec<u8>) -> Passed;
@@ -70,7 +75,8 @@ enum Event {
 
 struct Machine {
     host: Host,
-    /// What outlives the node's process, where anything does, and how many entries it takes before a snapshot.
+    /// What outlives the node's process, where anything does, and how many entries it takes before
+    /// a snapshot.
     disk: Option<(Disk, u64)>,
     /// `None` once its input is closed.
     input: Option<mpsc::Sender<Vec<u8>>>,

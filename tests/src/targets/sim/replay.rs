@@ -1,8 +1,9 @@
-//! What the log of a simulation means: it is applied once more, to a fresh state machine, after the run.
+//! What the log of a simulation means: it is applied once more, to a fresh state machine, after the
+//! run.
 //!
-//! Works out from the log alone what checkers of states want to know (groups, members, commits, effects), looks at the invariants
-//! of the state machine after every entry, and hashes the state where the nodes did. Owns no property: see
-//! [`crate::checkers::state`].
+//! Works out from the log alone what checkers of states want to know (groups, members, commits,
+//! effects), looks at the invariants of the state machine after every entry, and hashes the state
+//! where the nodes did. Owns no property: see [`crate::checkers::state`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -311,7 +312,8 @@ fn name_of(request_id: &RequestId) -> String {
     )
 }
 
-/// Whether a group may look different after an event to those who look at members and what they own.
+/// Whether a group may look different after an event to those who look at members and what they
+/// own.
 fn changes_shape(event: &GroupEvent) -> bool {
     event.touches() != Touched::Nothing || matches!(event, GroupEvent::RebalanceCompleted { .. })
 }
@@ -348,7 +350,8 @@ fn describe(state: &State, index: u64, id: &GroupId, group: &Group) -> GroupStat
         }
         Membership::Polling(thin) => {
             for (id, of) in &thin.members {
-                // While nothing moves nobody else can read what a member shall read, though it may not know of it yet.
+                // While nothing moves nobody else can read what a member shall read, though it may
+                // not know of it yet.
                 let assignment =
                     if thin.rebalance.is_none() { of.target.clone() } else { of.assignment() };
                 let mut names = of.topics.iter().map(ToString::to_string);

@@ -1,7 +1,8 @@
 //! What the nodes of a simulation do, written down while they do it.
 //!
-//! Owns the notes; what they mean for the state is worked out once, after the run, by [`super::replay`]. Nothing in here
-//! changes what nodes do, so that a run with a watch and one without are the same run.
+//! Owns the notes; what they mean for the state is worked out once, after the run, by
+//! [`super::replay`]. Nothing in here changes what nodes do, so that a run with a watch and one
+//! without are the same run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -42,13 +43,14 @@ pub(super) struct Notes {
     pub entries: BTreeMap<u64, Entry>,
     /// The states of each node's incarnations.
     incarnations: BTreeMap<usize, Vec<StateMachine>>,
-    /// When each request that is not decided came to a leader, by the leader's place and the request.
+    /// When each request that is not decided came to a leader, by the leader's place and the
+    /// request.
     taken: BTreeMap<(usize, RequestId), Micros>,
 }
 
 impl Notes {
-    /// Hashes the state in which an incarnation ended: the last entry that it applied, or the snapshot that it installed, may be none
-    /// that is hashed.
+    /// Hashes the state in which an incarnation ended: the last entry that it applied, or the
+    /// snapshot that it installed, may be none that is hashed.
     fn last_state(&mut self, node: &str, incarnation: u32, machine: &StateMachine) {
         let Some(index) = machine.applied().map(|id| id.index()) else { return };
         let state = Some(machine.read(hash));
@@ -176,7 +178,8 @@ impl Observer for OneIncarnation {
 
     fn took(&self, request_id: &RequestId) {
         let now_us = self.watch.now_us();
-        // A join that waits is taken in again when it is asked for again: it has been here since the first time.
+        // A join that waits is taken in again when it is asked for again: it has been here since
+        // the first time.
         self.watch.lock().taken.entry((self.node, *request_id)).or_insert(now_us);
     }
 

@@ -1,4 +1,5 @@
-//! Reads the fields of one body. What is wrong with a field is said by its name, its value and what was expected.
+//! Reads the fields of one body. What is wrong with a field is said by its name, its value and what
+//! was expected.
 
 use std::borrow::Cow;
 use std::str::FromStr;

@@ -1,8 +1,8 @@
-//! From a body's fields to a request: names, types, ranges, defaults. Everything that is wrong with a
-//! request on its own is found here, and named.
+//! From a body's fields to a request: names, types, ranges, defaults. Everything that is wrong with
+//! a request on its own is found here, and named.
 //!
-//! [`decode`] is the table of all requests. Each domain reads its own in a file of its own, with the fields' reader
-//! (`body`).
+//! [`decode`] is the table of all requests. Each domain reads its own in a file of its own, with
+//! the fields' reader (`body`).
 
 mod body;
 mod computed;
