@@ -8,6 +8,7 @@
 //! free of hooks.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
@@ -57,7 +58,7 @@ pub enum Flaw {
     JoinedTwice,
     /// In the first rounds that a node leads, polls begin one message too late.
     PollSkips,
-    /// A disk says that it has synced what it has only been told to write.
+    /// A disk says that it has synced what it holds in a cache, and a crash loses that.
     AcknowledgedBeforeSync,
     /// A node that comes back has forgotten whom it voted for.
     VoteForgotten,
@@ -119,6 +120,10 @@ impl FromStr for Flaw {
         })
     }
 }
+
+/// How many of the newest writes a disk with [`Flaw::AcknowledgedBeforeSync`] holds in its cache. A
+/// crash loses them.
+const CACHED_WRITES: usize = 8;
 
 /// What is attached to a machine whose node has a flaw.
 struct Planted {
@@ -352,7 +357,11 @@ pub(super) fn unreliable_write(write: DiskWrite, waiter: Waiter) -> Option<(Disk
     }
     if has(Flaw::AcknowledgedBeforeSync) {
         waiter.complete(Ok(()));
-        return Some((write, Waiter::Nobody));
+        let mut cached = recall::<VecDeque<DiskWrite>>().unwrap_or_default();
+        cached.push_back(write);
+        let oldest = if cached.len() > CACHED_WRITES { cached.pop_front() } else { None };
+        remember(cached);
+        return Some((oldest?, Waiter::Nobody));
     }
     Some((write, waiter))
 }

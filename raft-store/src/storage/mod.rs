@@ -11,7 +11,7 @@ pub use disk::Disk;
 use crate::limits::INCARNATION_BITS;
 use crate::raft::{MemoryLog, StateMachine};
 
-/// See the [module](self).
+/// What a node starts with: its log, its state, and where it keeps what it must not forget.
 #[derive(Debug, Default)]
 pub struct Storage {
     /// The log and the vote.
