@@ -1,117 +1,15 @@
-//! Arguments become a validated configuration. Nothing else reads them.
+//! The configuration of a node: the command line ([`args`]), checked, and what of it is Raft's
+//! ([`raft`]). Nothing else reads arguments.
 
 use std::time::Duration;
 
 use clap::Parser;
 use state_machine::command::GroupLimits;
 
+mod args;
 pub(crate) mod raft;
 
-/// The command line as typed.
-#[derive(Debug, Clone, Parser)]
-#[command(
-    name = "cohort",
-    version = crate::flaws::VERSION,
-    about = "Kafka-style consumer groups, partition logs and committed offsets under Raft.\n\
-             Without arguments: a Maelstrom node, JSON lines on standard input and output, logs on standard error."
-)]
-pub struct Args {
-    /// What to log on standard error: error, warn, info, debug, trace, or a filter as of RUST_LOG
-    #[arg(long, value_name = "LEVEL")]
-    log: Option<String>,
-
-    /// Answer a request at the latest this many ms after it came in. Set it below what clients
-    /// wait: Maelstrom's wait 5,000, those of `lin-kv` 1,000 or ten times the latency
-    #[arg(long, value_name = "MS", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(100..=600_000))]
-    request_timeout: u32,
-
-    /// Least time between heartbeats of the Raft leader, in ms. Over round trips longer than two
-    /// thirds of it, this and all time-outs between nodes grow with what is measured
-    #[arg(long, value_name = "MS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(10..=10_000))]
-    heartbeat: u32,
-
-    /// Least time without a leader before a node stands for election, in ms; grows as --heartbeat
-    /// does
-    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(20..=60_000))]
-    election_min: u32,
-
-    /// Most time without a leader before a node stands for election, in ms; also the leader's
-    /// lease; grows as --heartbeat does
-    #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(30..=60_000))]
-    election_max: u32,
-
-    /// How long the leader waits for a follower to acknowledge entries before it sends them again,
-    /// in ms; grows as --heartbeat does
-    #[arg(long, value_name = "MS", default_value_t = 400, value_parser = clap::value_parser!(u32).range(10..=60_000))]
-    append_timeout: u32,
-
-    /// How long the leader waits for a follower to acknowledge a chunk of a snapshot, in ms; grows
-    /// as --heartbeat does
-    #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(10..=60_000))]
-    snapshot_timeout: u32,
-
-    /// How long a follower waits for the answer to a request that it passed on before it sends it
-    /// again, in ms; grows as --heartbeat does
-    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=60_000))]
-    forward_timeout: u32,
-
-    /// Send nothing to peers until a client or a peer has spoken, or this many ms have passed
-    #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(0..=600_000))]
-    quiet: u32,
-
-    /// Partitions of a topic that `send` makes
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    default_partitions: u32,
-
-    /// Least session time-out that a member may ask for, in ms
-    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    session_timeout_min: u32,
-
-    /// Greatest session time-out that a member may ask for, in ms
-    #[arg(long, value_name = "MS", default_value_t = 1_800_000, value_parser = clap::value_parser!(u32).range(1..))]
-    session_timeout_max: u32,
-
-    /// Least rebalance time-out that a member may ask for, in ms
-    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    rebalance_timeout_min: u32,
-
-    /// Greatest rebalance time-out that a member may ask for, in ms
-    #[arg(long, value_name = "MS", default_value_t = 3_600_000, value_parser = clap::value_parser!(u32).range(1..))]
-    rebalance_timeout_max: u32,
-
-    /// How many members a group may have
-    #[arg(long, value_name = "N", default_value_t = i32::MAX as u32, value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX)))]
-    group_max_size: u32,
-
-    /// How long the first rebalance of an empty classic group waits for more members, in ms
-    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=3_600_000))]
-    group_initial_rebalance_delay: u32,
-
-    /// How long committed offsets of a group without members are kept, in minutes
-    #[arg(long = "offsets.retention", visible_alias = "offsets-retention", value_name = "MINUTES", default_value_t = 10_080, value_parser = clap::value_parser!(u32).range(1..))]
-    offsets_retention: u32,
-
-    /// How often the age of offsets is checked, in ms
-    #[arg(long, value_name = "MS", default_value_t = 600_000, value_parser = clap::value_parser!(u32).range(100..))]
-    offsets_retention_check: u32,
-
-    /// Take a snapshot when the Raft log has grown by this many entries
-    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(10..))]
-    snapshot_entries: u64,
-
-    /// Take a snapshot at the latest when the Raft log has grown to this many MiB
-    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    snapshot_mib: u32,
-
-    /// Longest line of input, in bytes; longer ones are skipped without being held
-    #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024 * 1024, value_parser = clap::value_parser!(u32).range(1_024..))]
-    max_line: u32,
-
-    /// Requests under way may take this many MiB; more are refused (code 11), or not read where
-    /// there are no peers
-    #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    max_open: u32,
-}
+use args::Args;
 
 /// Bounds of a time-out that members choose, in ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,39 +27,39 @@ pub struct Config {
     pub log: Option<String>,
     /// A request is answered at the latest this long after it came in.
     pub request_timeout: Duration,
-    /// Between heartbeats of the Raft leader.
+    /// Between heartbeats of the Raft leader, at a pace of 1.
     pub heartbeat: Duration,
     /// Least time without a leader before an election.
     pub election_min: Duration,
     /// Most time without a leader before an election.
     pub election_max: Duration,
-    /// For a follower to acknowledge entries.
+    /// So long the leader waits for a follower to acknowledge entries, at a pace of 1.
     pub append_timeout: Duration,
-    /// For a follower to acknowledge a piece of a snapshot.
+    /// So long the leader waits for a follower to acknowledge a chunk of a snapshot, at a pace of 1.
     pub snapshot_timeout: Duration,
-    /// For the leader to answer what was passed on to it.
+    /// So long a follower waits for the leader to answer a forward, at a pace of 1.
     pub forward_timeout: Duration,
-    /// Of silence towards peers after `init`.
+    /// So long after `init` a node is silent towards peers, unless somebody speaks to it.
     pub quiet: Duration,
-    /// Of a topic that `send` makes.
+    /// Partitions of a topic that `send` makes.
     pub default_partitions: u32,
-    /// Of session time-outs.
+    /// Bounds of session time-outs.
     pub session_timeout: Bounds,
-    /// Of rebalance time-outs.
+    /// Bounds of rebalance time-outs.
     pub rebalance_timeout: Bounds,
-    /// Of groups.
+    /// Limits of groups.
     pub group_limits: GroupLimits,
-    /// Of offsets of groups without members.
+    /// So long the offsets of a group without members are kept.
     pub offsets_retention: Duration,
-    /// Between checks of their age.
+    /// Between checks of the age of offsets.
     pub offsets_retention_check: Duration,
     /// A snapshot is taken after so many entries.
     pub snapshot_entries: u64,
     /// A snapshot is taken when the log has so many bytes.
     pub snapshot_bytes: usize,
-    /// Of a line of input, in bytes.
+    /// The longest line of input, in bytes.
     pub max_line: usize,
-    /// Of requests under way, in bytes.
+    /// The most that requests in flight may take, in bytes.
     pub max_open: usize,
 }
 

@@ -68,7 +68,7 @@ impl<O, R> Ordered<O, R> {
     }
 
     /// The next reply to send, if one is ready and at its turn.
-    pub fn next(&mut self) -> Option<(O, R)> {
+    pub fn pop(&mut self) -> Option<(O, R)> {
         if let Some(ready) = self.ready.pop_front() {
             return Some(ready);
         }
@@ -95,7 +95,7 @@ mod tests {
     use super::Ordered;
 
     fn all(ordered: &mut Ordered<char, u32>) -> Vec<(char, u32)> {
-        std::iter::from_fn(|| ordered.next()).collect()
+        std::iter::from_fn(|| ordered.pop()).collect()
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl Replies {
 
     fn print_ready(&mut self, key: u64, printer: &mut Printer) {
         let Some(queue) = self.queues.get_mut(&key) else { return };
-        while let Some(((caller, _), encoded)) = queue.ordered.next() {
+        while let Some(((caller, _), encoded)) = queue.ordered.pop() {
             printer.print(None, &caller, &encoded);
         }
         if queue.ordered.is_empty()

@@ -9,7 +9,7 @@ use state_machine::values::Records;
 use super::super::json;
 use super::super::records::Encoder;
 use super::body::{Body, check_size, partition_number};
-use super::{Decoded, ReplyShape, Result, command, query, shape};
+use super::{Decoded, ReplyShape, Result, command, shape};
 use crate::config::Config;
 use crate::service::api::Request;
 
