@@ -2,8 +2,6 @@
 
 use clap::Parser;
 
-use crate::flaws;
-
 /// The command line as typed.
 #[derive(Debug, Clone, Parser)]
 #[command(
