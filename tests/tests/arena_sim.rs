@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use arena::run::case::Case;
 use arena::targets::sim::Sim;
 use arena::workloads::Kind;
 use cohort::config::Config;
+
+#[path = "support/cases.rs"]
+mod cases;
 
 /// Seeds that are run; `ARENA_SEEDS` asks for more.
 const SEEDS: u64 = 300;
@@ -109,41 +110,8 @@ fn a_seed_gives_the_same_output_in_two_processes() {
     }
 }
 
-/// What is wrong with a case, if anything is, and how to repeat it.
-fn problem(case: &Case, target: &mut Sim) -> Option<String> {
-    let problem = match case.perform(target, case.draw_schedule(), &mut |_, _| {}) {
-        Err(e) => e.to_string(),
-        Ok(finished) => {
-            let judgement = finished.judgement;
-            finished.outcome.failure.or((judgement.exit_code() != 0).then(|| judgement.summary()))?
-        }
-    };
-    Some(format!("seed {}: {problem}\n  repeat with {}", case.seed, case.repeat()))
-}
-
 #[test]
-fn drawn_cases_are_valid() {
-    let seeds = std::env::var("ARENA_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(SEEDS);
-    let next = AtomicU64::new(1);
-    let failed = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed > seeds {
-                        return;
-                    }
-                    let case = Case::swarm(seed, &Sim::new(seed, Config::default()), &Kind::ALL);
-                    let mut target = case.simulator().expect("a simulator");
-                    if let Some(account) = problem(&case, &mut target) {
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(account);
-                    }
-                }
-            });
-        }
-    });
-    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    assert!(failed.is_empty(), "{} of {seeds} seeds failed:\n{}", failed.len(), failed.join("\n"));
+fn random_cases_are_valid() {
+    let case = |seed| Case::swarm(seed, &Sim::new(seed, Config::default()), &Kind::ALL);
+    cases::all_are_valid(SEEDS, case, |_| {});
 }

@@ -81,7 +81,7 @@ fn an_unanswered_deletion_may_not_have_happened() {
     };
     let still_there = |at| fetched(unsure(), &["old"], (at, at + 10)).end();
     lawful(&still_there(40));
-    lawful(&still_there(60_000));
+    lawful(&still_there(12_000));
     lawful(&fetched(unsure(), &[], (40, 50)).end());
     // There was nothing to delete: then it had happened.
     let refused = || {

@@ -10,6 +10,9 @@ use arena::run::case::Case;
 use arena::targets::{Target, TargetError};
 use arena::workloads::Kind;
 
+#[path = "support/cases.rs"]
+mod cases;
+
 /// What the simulator could not do yet when a seed found something: a case is drawn from what its
 /// target can do.
 struct Without(&'static [Nemesis]);
@@ -80,26 +83,13 @@ const FOUND: &[(u64, &str, &Without)] = &[
     (12_287, STALE_COUNT, &BEFORE_RESTARTS),
 ];
 
-/// What is wrong with a case, and how to repeat it.
-fn problem(case: &Case) -> Option<String> {
-    let mut target = case.simulator().expect("a simulator");
-    let problem = match case.perform(&mut target, case.draw_schedule(), &mut |_, _| {}) {
-        Err(e) => e.to_string(),
-        Ok(finished) => {
-            let judgement = finished.judgement;
-            finished.outcome.failure.or((judgement.exit_code() != 0).then(|| judgement.summary()))?
-        }
-    };
-    Some(format!("{problem}\n  repeat with {}", case.repeat()))
-}
-
 #[test]
 fn what_was_found_once_does_not_come_back() {
     let mut failed = Vec::new();
     for (seed, found, then) in FOUND {
         let case = Case { args: Vec::new(), ..Case::swarm_nearby(*seed, *then, &Kind::ALL) };
-        if let Some(problem) = problem(&case) {
-            failed.push(format!("seed {seed}, which once found that {found}: {problem}"));
+        if let Err(problem) = cases::valid(&case) {
+            failed.push(format!("a case that once found that {found}: {problem}"));
         }
     }
     assert!(
@@ -124,5 +114,5 @@ fn restarted(seed: u64) -> Case {
 /// one. It looks the topics up now before it assigns.
 #[test]
 fn seed_193_a_leader_assigns_what_there_is_and_not_what_it_remembers() {
-    assert_eq!(problem(&restarted(193)), None);
+    cases::valid(&restarted(193)).expect("it is valid");
 }

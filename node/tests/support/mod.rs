@@ -432,3 +432,9 @@ pub fn peak_mib(pid: u32) -> u64 {
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number of kB");
     kib / 1024
 }
+
+/// How often a group has rebalanced.
+pub fn rebalances(node: &mut Node, group: &str) -> u64 {
+    let reply = node.call("asker", &format!(r#"describe_group {{"group": "{group}"}}"#));
+    reply["rebalances"].as_u64().unwrap_or_else(|| panic!("{reply}"))
+}

@@ -227,115 +227,9 @@ impl Walk {
 }
 
 impl Turn {
-    /// The request's body from its type on, and the end of the line.
-    fn ask(&self, client: u64, out: &mut Vec<u8>) {
-        let mut put = |text: &str, number: u64| put(out, text, number);
-        let Self { msg_id, from, value, .. } = *self;
-        let end: &[u8] = match self.op {
-            Op::Echo => {
-                put(r#"echo","msg_id":"#, msg_id);
-                put(r#","echo":"#, value);
-                b"}}\n"
-            }
-            Op::Send => {
-                put(r#"send","msg_id":"#, msg_id);
-                put(r#","key":"k"#, client);
-                put(r#"","msg":"#, value);
-                b"}}\n"
-            }
-            Op::Poll => {
-                put(r#"poll","msg_id":"#, msg_id);
-                put(r#","offsets":{"k"#, client);
-                put(r#"":"#, from);
-                b"}}}\n"
-            }
-            Op::CommitOffsets => {
-                put(r#"commit_offsets","msg_id":"#, msg_id);
-                put(r#","offsets":{"k"#, client);
-                put(r#"":"#, value);
-                b"}}}\n"
-            }
-            Op::ListCommittedOffsets => {
-                put(r#"list_committed_offsets","msg_id":"#, msg_id);
-                put(r#","keys":["k"#, client);
-                b"\"]}}\n"
-            }
-            Op::CommitOffset => {
-                put(r#"commit_offset","msg_id":"#, msg_id);
-                put(r#","group":"g"#, client);
-                put(r#"","topic":"orders","partition":"#, from);
-                put(r#","offset":"#, value);
-                b"}}\n"
-            }
-            Op::FetchOffset => {
-                put(r#"fetch_offset","msg_id":"#, msg_id);
-                put(r#","group":"g"#, client);
-                put(r#"","topic":"orders","partition":"#, from);
-                b"}}\n"
-            }
-            Op::Read => {
-                put(r#"read","msg_id":"#, msg_id);
-                put(r#","key":"#, client);
-                b"}}\n"
-            }
-            Op::Write => {
-                put(r#"write","msg_id":"#, msg_id);
-                put(r#","key":"#, client);
-                put(r#","value":"#, value);
-                b"}}\n"
-            }
-            Op::Cas => {
-                put(r#"cas","msg_id":"#, msg_id);
-                put(r#","key":"#, client);
-                put(r#","from":"#, from);
-                put(r#","to":"#, value);
-                b"}}\n"
-            }
-            Op::CreateTopic => {
-                put(r#"create_topic","msg_id":"#, msg_id);
-                put(r#","topic":"t"#, client);
-                put(r#"","partitions":"#, value);
-                b"}}\n"
-            }
-            Op::SendToTopic => {
-                put(r#"send","msg_id":"#, msg_id);
-                put(r#","topic":"t"#, client);
-                put(r#"","message":"#, value);
-                b"}}\n"
-            }
-            Op::Fetch => {
-                put(r#"fetch","msg_id":"#, msg_id);
-                put(r#","topic":"t"#, client);
-                put(r#"","partition":0,"offset":"#, from);
-                b"}}\n"
-            }
-            Op::Subscribe => {
-                put(r#"subscribe","msg_id":"#, msg_id);
-                put(r#","group":"g"#, client);
-                put(r#"","topics":["t"#, client);
-                put(r#""],"consumer":"c"#, client);
-                b"\"}}\n"
-            }
-            Op::PollGroup | Op::Heartbeat | Op::Unsubscribe => {
-                let kind = match self.op {
-                    Op::PollGroup => r#"poll","msg_id":"#,
-                    Op::Heartbeat => r#"heartbeat","msg_id":"#,
-                    _ => r#"unsubscribe","msg_id":"#,
-                };
-                put(kind, msg_id);
-                put(r#","group":"g"#, client);
-                put(r#"","consumer":"c"#, client);
-                b"\"}}\n"
-            }
-        };
-        out.extend_from_slice(end);
-    }
-
-    /// The answer's body from its type on, up to the number that the node gives it, or to the first
-    /// thing in it that only the node can know: a time.
-    fn answer(&self, client: u64, out: &mut Vec<u8>) {
-        let Self { msg_id, from, value, generation, .. } = *self;
-        let kind = match self.op {
+    /// The type of the request.
+    fn kind(&self) -> &'static str {
+        match self.op {
             Op::Echo => "echo",
             Op::Send | Op::SendToTopic => "send",
             Op::Poll | Op::PollGroup => "poll",
@@ -351,8 +245,100 @@ impl Turn {
             Op::Subscribe => "subscribe",
             Op::Heartbeat => "heartbeat",
             Op::Unsubscribe => "unsubscribe",
+        }
+    }
+
+    /// The request's body from its type on, and the end of the line.
+    fn ask(&self, client: u64, out: &mut Vec<u8>) {
+        let Self { msg_id, from, value, .. } = *self;
+        out.extend_from_slice(self.kind().as_bytes());
+        put(out, r#"","msg_id":"#, msg_id);
+        let mut put = |text: &str, number: u64| put(out, text, number);
+        let end: &[u8] = match self.op {
+            Op::Echo => {
+                put(r#","echo":"#, value);
+                b"}}\n"
+            }
+            Op::Send => {
+                put(r#","key":"k"#, client);
+                put(r#"","msg":"#, value);
+                b"}}\n"
+            }
+            Op::Poll => {
+                put(r#","offsets":{"k"#, client);
+                put(r#"":"#, from);
+                b"}}}\n"
+            }
+            Op::CommitOffsets => {
+                put(r#","offsets":{"k"#, client);
+                put(r#"":"#, value);
+                b"}}}\n"
+            }
+            Op::ListCommittedOffsets => {
+                put(r#","keys":["k"#, client);
+                b"\"]}}\n"
+            }
+            Op::CommitOffset => {
+                put(r#","group":"g"#, client);
+                put(r#"","topic":"orders","partition":"#, from);
+                put(r#","offset":"#, value);
+                b"}}\n"
+            }
+            Op::FetchOffset => {
+                put(r#","group":"g"#, client);
+                put(r#"","topic":"orders","partition":"#, from);
+                b"}}\n"
+            }
+            Op::Read => {
+                put(r#","key":"#, client);
+                b"}}\n"
+            }
+            Op::Write => {
+                put(r#","key":"#, client);
+                put(r#","value":"#, value);
+                b"}}\n"
+            }
+            Op::Cas => {
+                put(r#","key":"#, client);
+                put(r#","from":"#, from);
+                put(r#","to":"#, value);
+                b"}}\n"
+            }
+            Op::CreateTopic => {
+                put(r#","topic":"t"#, client);
+                put(r#"","partitions":"#, value);
+                b"}}\n"
+            }
+            Op::SendToTopic => {
+                put(r#","topic":"t"#, client);
+                put(r#"","message":"#, value);
+                b"}}\n"
+            }
+            Op::Fetch => {
+                put(r#","topic":"t"#, client);
+                put(r#"","partition":0,"offset":"#, from);
+                b"}}\n"
+            }
+            Op::Subscribe => {
+                put(r#","group":"g"#, client);
+                put(r#"","topics":["t"#, client);
+                put(r#""],"consumer":"c"#, client);
+                b"\"}}\n"
+            }
+            Op::PollGroup | Op::Heartbeat | Op::Unsubscribe => {
+                put(r#","group":"g"#, client);
+                put(r#"","consumer":"c"#, client);
+                b"\"}}\n"
+            }
         };
-        out.extend_from_slice(kind.as_bytes());
+        out.extend_from_slice(end);
+    }
+
+    /// The answer's body from its type on, up to the number that the node gives it, or to the first
+    /// thing in it that only the node can know: a time.
+    fn answer(&self, client: u64, out: &mut Vec<u8>) {
+        let Self { msg_id, from, value, generation, .. } = *self;
+        out.extend_from_slice(self.kind().as_bytes());
         put(out, r#"_ok","in_reply_to":"#, msg_id);
         match self.op {
             Op::Echo => put(out, r#","echo":"#, value),

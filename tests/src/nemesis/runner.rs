@@ -228,33 +228,13 @@ fn apply(
     world: &mut World<'_>,
     effects: &mut Vec<Effect>,
 ) -> Option<(String, Undo)> {
-    let percent = |ppm: u32| f64::from(ppm) / 10_000.0;
     Some(match what {
-        What::Partition { shape } => {
-            let (detail, links) = links_of(shape, world)?;
-            (detail, cut(links, world))
-        }
-        What::OneWay { from, to } => {
-            let links = from.iter().flat_map(|from| to.iter().map(|to| (*from, *to))).collect();
-            (format!("lines from {} to {} are lost", names(from), names(to)), cut(links, world))
-        }
-        What::Latency { mean_us, constant } => {
-            (world.net.latency_us, world.net.constant) = (*mean_us, *constant);
-            let exactly = if *constant { "exactly " } else { "" };
-            (format!("{exactly}{} ms between nodes", mean_us / 1000), Undo::Latency)
-        }
-        What::Loss { ppm } => {
-            world.net.loss_ppm = *ppm;
-            (format!("{}% of lines between nodes", percent(*ppm)), Undo::Loss)
-        }
-        What::Duplicate { ppm } => {
-            world.net.duplicate_ppm = *ppm;
-            (format!("{}% of lines between nodes", percent(*ppm)), Undo::Duplicate)
-        }
-        What::Reorder { ppm } => {
-            world.net.reorder_ppm = *ppm;
-            (format!("{}% of lines between nodes are held back", percent(*ppm)), Undo::Reorder)
-        }
+        What::Partition { .. }
+        | What::OneWay { .. }
+        | What::Latency { .. }
+        | What::Loss { .. }
+        | What::Duplicate { .. }
+        | What::Reorder { .. } => return apply_to_network(what, world),
         What::Pause { who } => {
             let node = running(*who, world)?;
             world.nodes.pause(node, now_us, world.actions);
@@ -306,6 +286,39 @@ fn apply(
             (format!("{} clients {how}: {slots:?}", slots.len()), Undo::Nothing)
         }
         What::Late { .. } => return None,
+    })
+}
+
+/// The same for a fault of the network.
+fn apply_to_network(what: &What, world: &mut World<'_>) -> Option<(String, Undo)> {
+    let percent = |ppm: u32| f64::from(ppm) / 10_000.0;
+    Some(match what {
+        What::Partition { shape } => {
+            let (detail, links) = links_of(shape, world)?;
+            (detail, cut(links, world))
+        }
+        What::OneWay { from, to } => {
+            let links = from.iter().flat_map(|from| to.iter().map(|to| (*from, *to))).collect();
+            (format!("lines from {} to {} are lost", names(from), names(to)), cut(links, world))
+        }
+        What::Latency { mean_us, constant } => {
+            (world.net.latency_us, world.net.constant) = (*mean_us, *constant);
+            let exactly = if *constant { "exactly " } else { "" };
+            (format!("{exactly}{} ms between nodes", mean_us / 1000), Undo::Latency)
+        }
+        What::Loss { ppm } => {
+            world.net.loss_ppm = *ppm;
+            (format!("{}% of lines between nodes", percent(*ppm)), Undo::Loss)
+        }
+        What::Duplicate { ppm } => {
+            world.net.duplicate_ppm = *ppm;
+            (format!("{}% of lines between nodes", percent(*ppm)), Undo::Duplicate)
+        }
+        What::Reorder { ppm } => {
+            world.net.reorder_ppm = *ppm;
+            (format!("{}% of lines between nodes are held back", percent(*ppm)), Undo::Reorder)
+        }
+        _ => return None,
     })
 }
 

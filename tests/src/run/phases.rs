@@ -93,43 +93,9 @@ impl Run {
                     self.enter(Phase::WarmUp);
                 }
             }
-            Phase::WarmUp => {
-                let serving = self.watch.all_served();
-                if serving && elapsed_us >= 1_000_000 {
-                    self.tell("every node serves; faults begin".to_owned());
-                    self.runner.begin(self.now_us);
-                    self.enter(Phase::Faults);
-                } else if elapsed_us >= WARM_UP_US + more_us {
-                    for node in self.watch.not_served() {
-                        let account = format!(
-                            "answered nothing with ok in the first {} s, without any fault",
-                            (WARM_UP_US + more_us) / 1_000_000
-                        );
-                        self.breach(node, "no-service", &account);
-                    }
-                    self.close();
-                }
-            }
+            Phase::WarmUp => self.warm_up(elapsed_us, more_us),
             Phase::Faults if elapsed_us >= self.setup.faults_us => self.heal(),
-            Phase::Recover => {
-                let late = elapsed_us >= self.setup.recover_us;
-                if late {
-                    for node in self.watch.not_recovered() {
-                        let account = format!(
-                            "did not serve within {:.1} s of the end of all faults",
-                            elapsed_us as f64 / 1e6
-                        );
-                        self.breach(node, "no-recovery", &account);
-                    }
-                }
-                let here =
-                    (0..self.names.len()).all(|node| self.nodes.state(node) != State::Starting);
-                if here
-                    && (late || elapsed_us >= 1_000_000 && self.watch.not_recovered().is_empty())
-                {
-                    self.drain();
-                }
-            }
+            Phase::Recover => self.recover(elapsed_us),
             Phase::Drain => {
                 let done = self.workload.drained() && self.idle();
                 if !done && elapsed_us < DRAIN_US + more_us {
@@ -154,26 +120,62 @@ impl Run {
                 self.record_states(late);
                 self.close();
             }
-            Phase::Close => {
-                let lingering: Vec<usize> = (0..self.names.len())
-                    .filter(|node| self.nodes.state(*node) == State::Closing)
-                    .collect();
-                let late = elapsed_us >= EXIT_US;
-                if late {
-                    for node in &lingering {
-                        self.breach(
-                            *node,
-                            "no-exit",
-                            "was still there 4 s after the end of its input",
-                        );
-                    }
-                }
-                if late || lingering.is_empty() {
-                    self.actions.push(Action::Done);
-                    self.enter(Phase::Over);
-                }
-            }
+            Phase::Close => self.end(elapsed_us),
             Phase::Faults | Phase::Over => {}
+        }
+    }
+
+    /// Faults begin when every node has served.
+    fn warm_up(&mut self, elapsed_us: Micros, more_us: Micros) {
+        let serving = self.watch.all_served();
+        if serving && elapsed_us >= 1_000_000 {
+            self.tell("every node serves; faults begin".to_owned());
+            self.runner.begin(self.now_us);
+            self.enter(Phase::Faults);
+        } else if elapsed_us >= WARM_UP_US + more_us {
+            for node in self.watch.not_served() {
+                let account = format!(
+                    "answered nothing with ok in the first {} s, without any fault",
+                    (WARM_UP_US + more_us) / 1_000_000
+                );
+                self.breach(node, "no-service", &account);
+            }
+            self.close();
+        }
+    }
+
+    /// The final reads begin when every node serves again, or should.
+    fn recover(&mut self, elapsed_us: Micros) {
+        let late = elapsed_us >= self.setup.recover_us;
+        if late {
+            for node in self.watch.not_recovered() {
+                let account = format!(
+                    "did not serve within {:.1} s of the end of all faults",
+                    elapsed_us as f64 / 1e6
+                );
+                self.breach(node, "no-recovery", &account);
+            }
+        }
+        let here = (0..self.names.len()).all(|node| self.nodes.state(node) != State::Starting);
+        if here && (late || elapsed_us >= 1_000_000 && self.watch.not_recovered().is_empty()) {
+            self.drain();
+        }
+    }
+
+    /// The run is over when every node has ended, or should have.
+    fn end(&mut self, elapsed_us: Micros) {
+        let lingering: Vec<usize> = (0..self.names.len())
+            .filter(|node| self.nodes.state(*node) == State::Closing)
+            .collect();
+        let late = elapsed_us >= EXIT_US;
+        if late {
+            for node in &lingering {
+                self.breach(*node, "no-exit", "was still there 4 s after the end of its input");
+            }
+        }
+        if late || lingering.is_empty() {
+            self.actions.push(Action::Done);
+            self.enter(Phase::Over);
         }
     }
 

@@ -355,3 +355,22 @@ pub fn lawful(history: &History) {
         assert!(!verdict.is_violated(), "{name}: {verdict:?}");
     }
 }
+
+/// Two eager consumers that share two partitions in generation 2.
+pub fn two() -> HistoryBuilder {
+    history_of("groups")
+        .config(json!({ "partitions": { "t": 2 } }))
+        .thin("a", "subscribe", (0, 10), 1, &[0, 1])
+        .thin("b", "subscribe", (20, 30), 1, &[])
+        .thin("a", "poll", (40, 50), 1, &[])
+        .thin("b", "poll", (60, 70), 2, &[1])
+        .thin("a", "poll", (80, 90), 2, &[0])
+}
+
+pub fn member(consumer: &str) -> Value {
+    json!({ "group": "g", "consumer": consumer })
+}
+
+pub fn told(generation: i64, partitions: &[i64]) -> Value {
+    json!({ "generation": generation, "state": "Stable", "assignment": { "t": partitions } })
+}

@@ -192,6 +192,33 @@ pub struct Logs<'h> {
     texts: Vec<String>,
 }
 
+/// A read that named its position and returned records.
+#[derive(Debug, Clone, Copy)]
+pub struct PlacedRead<'l, 'h> {
+    /// The log.
+    pub id: &'l LogId,
+    /// Its contents.
+    pub log: &'l Log<'h>,
+    /// The read.
+    pub read: &'l Read<'h>,
+    /// The offset asked for.
+    pub from: i64,
+    /// The lowest offset returned.
+    pub first: i64,
+}
+
+impl<'h> Logs<'h> {
+    /// All reads that named their position and returned records.
+    pub fn placed_reads(&self) -> impl Iterator<Item = PlacedRead<'_, 'h>> {
+        self.logs.iter().flat_map(|(id, log)| {
+            log.reads.iter().filter_map(move |read| {
+                let first = read.records.iter().map(|record| record.0).min()?;
+                Some(PlacedRead { id, log, read, from: read.from?, first })
+            })
+        })
+    }
+}
+
 /// Gives equal texts the same number.
 #[derive(Default)]
 struct Interner {

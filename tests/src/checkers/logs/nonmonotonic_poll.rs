@@ -6,7 +6,7 @@
 //! got, unless its position went back to the committed offset.
 
 use super::positions::thin_reads;
-use super::{Logs, NO_LOGS};
+use super::{Logs, NO_LOGS, PlacedRead};
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::History;
 
@@ -22,23 +22,13 @@ impl Checker for NonmonotonicPoll {
     fn check(&self, history: &History) -> Verdict {
         let logs = Logs::of(history);
         let (mut judged, mut violations) = (0, Vec::new());
-        for (id, log) in &logs.logs {
-            for read in &log.reads {
-                let (Some(from), Some(first)) =
-                    (read.from, read.records.iter().map(|record| record.0).min())
-                else {
-                    continue;
-                };
-                judged += 1;
-                if first < from {
-                    violations.push(Violation::new(
-                        format!(
-                            "{id}: {} asked for offset {from} and got {first}",
-                            read.op.process
-                        ),
-                        [read.op.id],
-                    ));
-                }
+        for PlacedRead { id, read, from, first, .. } in logs.placed_reads() {
+            judged += 1;
+            if first < from {
+                violations.push(Violation::new(
+                    format!("{id}: {} asked for offset {from} and got {first}", read.op.process),
+                    [read.op.id],
+                ));
             }
         }
         for read in thin_reads(history, &logs) {

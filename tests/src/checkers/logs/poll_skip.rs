@@ -7,7 +7,7 @@
 //! poll of it may have taken records, nothing follows.
 
 use super::positions::thin_reads;
-use super::{Logs, NO_LOGS};
+use super::{Logs, NO_LOGS, PlacedRead};
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::History;
 
@@ -23,24 +23,17 @@ impl Checker for PollSkip {
     fn check(&self, history: &History) -> Verdict {
         let logs = Logs::of(history);
         let (mut judged, mut violations) = (0, Vec::new());
-        for (id, log) in &logs.logs {
-            for read in &log.reads {
-                let (Some(from), Some(first)) =
-                    (read.from, read.records.iter().map(|record| record.0).min())
-                else {
-                    continue;
-                };
-                judged += 1;
-                if let Some(left_out) = log.known_between(from, first) {
-                    let shown = log.seen[&left_out].values().next().copied();
-                    violations.push(Violation::new(
-                        format!(
-                            "{id}: {} asked for offset {from} and got {first}; the record at {left_out} was left out",
-                            read.op.process
-                        ),
-                        shown.into_iter().chain([read.op.id]),
-                    ));
-                }
+        for PlacedRead { id, log, read, from, first } in logs.placed_reads() {
+            judged += 1;
+            if let Some(left_out) = log.known_between(from, first) {
+                let shown = log.seen[&left_out].values().next().copied();
+                violations.push(Violation::new(
+                    format!(
+                        "{id}: {} asked for offset {from} and got {first}; the record at {left_out} was left out",
+                        read.op.process
+                    ),
+                    shown.into_iter().chain([read.op.id]),
+                ));
             }
         }
         for read in thin_reads(history, &logs) {
