@@ -81,7 +81,7 @@ impl Replay {
 
     /// `logged` is what the log says; `given` what the nodes applied.
     fn batch(&mut self, index: u64, term: u64, logged: &Batch, given: &Batch) {
-        let before = self.state.clone();
+        let mut before = self.state.clone();
         self.state.begin(given);
         let leader = self
             .leaders
@@ -120,6 +120,18 @@ impl Replay {
                     _ => {}
                 }
             }
+            let ends = |event: &Event| {
+                matches!(
+                    event,
+                    Event::Topic(TopicEvent::Deleted { .. })
+                        | Event::Group { event: GroupEvent::Removed, .. }
+                )
+            };
+            if events.iter().any(ends) {
+                // What comes again by the same entry begins anew, and is not compared with what was before.
+                self.look_at_step(index, &before);
+                before = self.state.clone();
+            }
             self.commit(index, said, &outcome, &events, generation);
         }
         self.look_at_invariants(index, &before);
@@ -139,6 +151,12 @@ impl Replay {
             members,
             ..gone
         }));
+    }
+
+    fn look_at_step(&mut self, index: u64, before: &State) {
+        let found = invariants::check_step(before, &self.state).into_iter();
+        let found = found.map(|violation| Breach { index, account: violation.to_string() });
+        self.trace.breaches.extend(found);
     }
 
     fn look_at_invariants(&mut self, index: u64, before: &State) {
