@@ -177,7 +177,7 @@ impl Bench<'_> {
                 peak.push(run.memory_mib);
             }
             let held = Spread::of(peak.iter().copied());
-            let [rest, each] = [rest, each].map(|figure| Spread::of(figure.into_iter()));
+            let [rest, each] = [rest, each].map(Spread::of);
             let small: Reach<'_> = Some(("≤ 10", |mib| mib <= 10.0));
             table.push_alone(&format!("MiB at rest, {whom}"), rest, small, held);
             let small: Reach<'_> = (nodes == 1).then_some(("≤ 150", |bytes| bytes <= 150.0));

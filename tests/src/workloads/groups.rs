@@ -241,10 +241,8 @@ impl Workload for Groups {
         if let Some(step) = self.topics.before_all(slot, cx, settled, groups) {
             return step;
         }
-        if cx.draining {
-            if self.drained() {
-                return Step::Await;
-            }
+        if cx.draining && self.drained() {
+            return Step::Await;
         }
         if let Some(consumer) = &mut self.consumers[slot] {
             if let Life::Away(until_us) = consumer.life {
