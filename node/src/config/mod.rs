@@ -35,7 +35,8 @@ pub struct Config {
     pub election_max: Duration,
     /// So long the leader waits for a follower to acknowledge entries, at a pace of 1.
     pub append_timeout: Duration,
-    /// So long the leader waits for a follower to acknowledge a chunk of a snapshot, at a pace of 1.
+    /// So long the leader waits for a follower to acknowledge a chunk of a snapshot, at a pace of
+    /// 1.
     pub snapshot_timeout: Duration,
     /// So long a follower waits for the leader to answer a forward, at a pace of 1.
     pub forward_timeout: Duration,

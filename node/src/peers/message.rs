@@ -13,19 +13,19 @@ use state_machine::reply::Outcome;
 
 use crate::service::api::{Request, RequestNumber};
 
-/// One message from node to node. An answer of either kind names the life of the node that asked:
-/// its next life numbers its questions and requests from the beginning again, and must not take it
-/// for its own.
+/// One message from node to node. An answer of either kind names the incarnation of the node that
+/// asked: its next one numbers its questions and requests from the beginning again, and must not
+/// take it for its own.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Message {
     /// A request of Raft's, answered under its number.
     Request(u64, RpcRequest),
-    /// To that life, the answer to the question of that number; `Err` where the node could not
-    /// answer.
+    /// To that incarnation, the answer to the question of that number; `Err` where the node could
+    /// not answer.
     Response(u64, u64, Result<RpcResponse, String>),
     /// Requests of the sender's clients, for the leader.
     Forward(Forward),
-    /// To that life, what became of such requests.
+    /// To that incarnation, what became of such requests.
     ForwardReplies(u64, Vec<(RequestNumber, ForwardReply)>),
 }
 

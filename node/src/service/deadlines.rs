@@ -209,14 +209,14 @@ struct Timers {
     timers: Vec<Timer>,
     unused: Vec<Slot>,
     /// When to look at a timer, which, and for which of its incarnations. A timer that incarnations
-    /// has one entry of its life, at its time or earlier; others are passed over.
+    /// has one entry of its latest arming, at its time or earlier; others are passed over.
     queue: BinaryHeap<Reverse<(u64, Slot, u64)>>,
 }
 
 #[derive(Debug)]
 struct Timer {
     /// Counts what the slot was used for.
-    life: u64,
+    armings: u64,
     /// What runs out; `None`: not in use.
     armed: Option<(GroupId, Deadline)>,
     length_ms: u64,
@@ -251,28 +251,29 @@ impl Timers {
 
     fn arm(&mut self, group: GroupId, deadline: Deadline, length_ms: u64, now_ms: u64) -> Slot {
         let slot = self.unused.pop().unwrap_or_else(|| {
-            self.timers.push(Timer { life: 0, armed: None, length_ms: 0, due_ms: 0 });
+            self.timers.push(Timer { armings: 0, armed: None, length_ms: 0, due_ms: 0 });
             Slot::try_from(self.timers.len() - 1).expect("fewer than four billion timers")
         });
         let timer = &mut self.timers[slot as usize];
-        timer.life += 1;
+        timer.armings += 1;
         timer.armed = Some((group, deadline));
         timer.length_ms = length_ms;
         timer.due_ms = now_ms + length_ms;
-        self.queue.push(Reverse((timer.due_ms, slot, timer.life)));
+        self.queue.push(Reverse((timer.due_ms, slot, timer.armings)));
         slot
     }
 
     fn drop(&mut self, slot: Slot) {
         let timer = &mut self.timers[slot as usize];
-        timer.life += 1;
+        timer.armings += 1;
         timer.armed = None;
         self.unused.push(slot);
         // Entries of past incarnations go when they come up. Where many are dropped long before
         // that, they go now.
         if self.queue.len() > 64 && self.queue.len() > 4 * (self.timers.len() - self.unused.len()) {
             let timers = &self.timers;
-            self.queue.retain(|Reverse((_, slot, life))| timers[*slot as usize].life == *life);
+            self.queue
+                .retain(|Reverse((_, slot, armings))| timers[*slot as usize].armings == *armings);
         }
     }
 
@@ -283,20 +284,22 @@ impl Timers {
 
     fn expired(&mut self, now_ms: u64) -> Vec<(GroupId, Deadline)> {
         let mut found = Vec::new();
-        while let Some(Reverse((at_ms, slot, life))) = self.queue.peek().copied() {
+        while let Some(Reverse((at_ms, slot, armings))) = self.queue.peek().copied() {
             if at_ms > now_ms {
                 break;
             }
             self.queue.pop();
             let timer = &self.timers[slot as usize];
-            let Some(armed) = timer.armed.as_ref().filter(|_| timer.life == life) else { continue };
+            let Some(armed) = timer.armed.as_ref().filter(|_| timer.armings == armings) else {
+                continue;
+            };
             let again_ms = if timer.due_ms > now_ms {
                 timer.due_ms
             } else {
                 found.push((timer.due_ms, armed.clone()));
                 now_ms + RETRY_MS
             };
-            self.queue.push(Reverse((again_ms, slot, life)));
+            self.queue.push(Reverse((again_ms, slot, armings)));
         }
         found.sort();
         found.into_iter().map(|(_, armed)| armed).collect()

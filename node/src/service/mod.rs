@@ -103,7 +103,7 @@ pub struct Service {
     /// How many rounds this incarnation has proposed.
     rounds: u64,
     next_housekeeping: Instant,
-    /// In its first life, until then: when this node may stand for election of itself.
+    /// In its first incarnation, until then: when this node may stand for election of itself.
     stands_from: Option<PacedInstant>,
     /// How many bytes the log had when it was looked at last.
     log_seen: usize,
@@ -194,9 +194,9 @@ impl Service {
 
     async fn start(&mut self) -> Result<(), String> {
         let members: BTreeMap<NodeId, ()> = self.nodes.iter().map(|id| (*id, ())).collect();
-        let first_life = !self.alone() && self.log.begin(self.me, members.clone());
+        let first_incarnation = !self.alone() && self.log.begin(self.me, members.clone());
         let mut raft_config = raft_config(&self.config);
-        raft_config.enable_elect = !first_life;
+        raft_config.enable_elect = !first_incarnation;
         let raft_config = raft_config.validate().map_err(|e| e.to_string())?;
         let network = Network(self.peers.clone());
         let (log, machine) = (self.log.clone(), self.machine.clone());
@@ -210,7 +210,7 @@ impl Service {
             }
         }
         self.peers.probe();
-        if first_life {
+        if first_incarnation {
             if self.nodes.first() == Some(&self.me) {
                 raft.trigger().elect(false).await.map_err(|fatal| fatal.to_string())?;
             }

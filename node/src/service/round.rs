@@ -17,7 +17,7 @@ use crate::{flaws, limits};
 pub enum ReplyTo {
     /// This node's own clients'.
     Own(RequestNumber),
-    /// A peer's clients', in that life of the peer.
+    /// A peer's clients', in that incarnation of the peer.
     Peer(NodeId, u64, RequestNumber),
     /// Nobody's: the coordinator's own doing.
     Internal,

@@ -112,7 +112,7 @@ impl Host {
     pub fn new(seed: u64, epoch_ms: u64) -> Self {
         let inner = Inner {
             set_at: TokioInstant::now(),
-            // Not 0, so that what is reckoned back from now stays above it.
+            // Not 0, so that what is computed back from now stays above it.
             set_local: 1_000_000_000,
             rate: REAL_TIME,
             epoch_ms,
@@ -206,8 +206,8 @@ impl Host {
     pub fn revive(&self) {
         let mut inner = self.lock();
         (inner.dead, inner.stopped) = (false, None);
-        // What the node's last life had measured is lost with it; its clock has gone on all the
-        // same.
+        // What the node's last incarnation had measured is lost with it; its clock has gone on all
+        // the same.
         let now = inner.local_nanos();
         inner.paced.set(now, paced::Pace::NORMAL);
     }

@@ -107,7 +107,7 @@ pub enum Lane {
 pub struct RequestId {
     /// The node that took the request in from its client.
     pub node: NodeId,
-    /// One life of that node's process: drawn at random when it starts.
+    /// One incarnation of that node: drawn at random when it starts.
     pub incarnation: u64,
     pub lane: Lane,
     /// The request's number in its lane, from 1.

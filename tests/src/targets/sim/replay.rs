@@ -128,7 +128,8 @@ impl Replay {
                 )
             };
             if events.iter().any(ends) {
-                // What comes again by the same entry begins anew, and is not compared with what was before.
+                // What comes again by the same entry begins anew, and is not compared with what was
+                // before.
                 self.look_at_step(index, &before);
                 before = self.state.clone();
             }
