@@ -11,7 +11,7 @@ use cohort::config::Config;
 use raft_store::flaws::Flaw;
 
 /// Cases within which a flaw has to be found.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 250;
 
 /// Runs random cases until one of the named checkers finds the flaw, and tells how many it took.
 #[track_caller]
