@@ -1,5 +1,5 @@
-//! The configuration of a node: the command line ([`args`]), checked, and what of it is Raft's
-//! ([`raft`]). Nothing else reads arguments.
+//! The configuration of a node: the command line (`args`), checked, and what of it is Raft's
+//! (`raft`). Nothing else reads arguments.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@
 //! - **A leader tells** its round trip with every append, and at once when it has risen. Its
 //!   followers take it over, so no follower waits less than its leader's heartbeats take. What they
 //!   had measured is forgotten.
-//! - **Before anything is known**, a round trip is taken to be [2 s](UNKNOWN) long, so that a first
+//! - **Before anything is known**, a round trip is taken to be 2 s long, so that a first
 //!   election works over slow links; a probe at the start tells soon (see
 //!   [`Peers::probe`](super::rpc::Peers::probe)).
 //! - **Elections that fail** one after the other slow the clock further, up to twice. When exactly

@@ -5,7 +5,7 @@
 //! time. A late response finds no one waiting and is dropped, but for the time that it took
 //! ([`RoundTrips`]). All time-outs here are times of Raft's clock, so they follow the round trips
 //! that were measured; what is configured is the least. How snapshots travel is in
-//! [`snapshots`](super::snapshots).
+//! [`snapshots`].
 //!
 //! The module does not answer requests: what a peer asks goes to the service, which knows Raft.
 

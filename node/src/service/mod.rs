@@ -1,9 +1,9 @@
 //! What a node does with requests: read, propose, or forward. The only caller of openraft.
 //!
 //! The service is a task of its own ([`Service::run`]); listeners reach it by a [`Handle`]. It owns
-//! the requests of its own clients ([`requests`]). While the node leads, it has a [`Leader`], which
+//! the requests of its own clients (`requests`). While the node leads, it has a `Leader`, which
 //! owns the rounds and what followers forward; while another node leads, it forwards
-//! ([`follower`]). It knows no wire format and prints nothing.
+//! (`follower`). It knows no wire format and prints nothing.
 //!
 //! **Rounds.** A *round* is one batch of requests (a group commit). A leader has one round under
 //! way. What comes meanwhile waits and goes with the next, so batches grow with the load, and the
@@ -15,7 +15,7 @@
 //! **At most once.** Every command carries its request id: the node that took it in, that node's
 //! incarnation, and a number. A node that does not hear the outcome asks again, the same or the
 //! next leader, under the same id. Three places number a request, each for its own reason:
-//! [`in_flight`] at the node that took it in (deadlines and retries), [`forwarded`] at the leader
+//! `in_flight` at the node that took it in (deadlines and retries), `forwarded` at the leader
 //! (order, and one execution a try), and the dedup table of the replicated state (what was applied
 //! already).
 
