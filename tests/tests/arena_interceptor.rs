@@ -400,6 +400,36 @@ fn a_member_is_served_after_it_was_thrown_out() {
 }
 
 #[test]
+fn a_group_is_deleted_though_it_has_members() {
+    found(
+        "deleted with members",
+        Groups,
+        |_, way, message| {
+            let refused = way == Way::Reply && message["body"]["error"] == "NON_EMPTY_GROUP";
+            (refused && message["asked"]["type"] == "delete_group").then(|| {
+                let id = message["body"]["in_reply_to"].clone();
+                message["body"] = json!({ "type": "delete_group_ok", "in_reply_to": id });
+                Broken::Changed
+            })
+        },
+        &["early-eviction"],
+    );
+}
+
+#[test]
+fn a_deleted_topic_keeps_its_records() {
+    found(
+        "records outlive their topic",
+        Classic,
+        |_, way, message| {
+            let deleted = way == Way::Request && is(message, "delete_topic");
+            deleted.then(|| Broken::Answered(json!({ "type": "delete_topic_ok" })))
+        },
+        &["phantom-record"],
+    );
+}
+
+#[test]
 fn who_changes_nothing_is_not_found() {
     for (seed, workload) in (1..).zip(Kind::ALL) {
         let planted =

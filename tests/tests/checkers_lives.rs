@@ -152,6 +152,11 @@ fn two() -> Play {
         .thin("a", "poll", (80, 90), 2, &[0])
 }
 
+/// Both leave.
+fn left(play: Play) -> Play {
+    play.thin("a", "unsubscribe", (92, 95), 2, &[]).thin("b", "unsubscribe", (96, 99), 2, &[])
+}
+
 fn anew() -> Play {
     created(deleted(two(), (100, 110)), 2, (120, 130))
 }
@@ -193,15 +198,12 @@ fn g4_a_deleted_topic_leaves_within_a_generation() {
 
 #[test]
 fn g4_a_deleted_group_begins_anew() {
-    let left = || {
-        two().thin("a", "unsubscribe", (95, 99), 2, &[]).thin("b", "unsubscribe", (95, 99), 2, &[])
-    };
-    let again = || ended(left(), (100, 110)).thin("a", "subscribe", (120, 130), 1, &[0, 1]);
+    let again = || ended(left(two()), (100, 110)).thin("a", "subscribe", (120, 130), 1, &[0, 1]);
     passes("generation-reuse", &again().end());
     lawful(&again().end());
     catches(
         "generation-reuse",
-        &left().thin("a", "subscribe", (120, 130), 1, &[0, 1]).end(),
+        &left(two()).thin("a", "subscribe", (120, 130), 1, &[0, 1]).end(),
         &["group g:"],
     );
     let falls =
@@ -229,10 +231,9 @@ fn g5_g6_g8_a_topic_that_came_again_is_covered() {
 
 #[test]
 fn g14_a_member_that_left_is_out_in_every_life() {
-    let again = ended(two(), (100, 110)).thin("a", "subscribe", (120, 130), 1, &[0, 1]);
-    let left = || ended(two(), (100, 110)).thin("a", "subscribe", (120, 130), 1, &[0, 1]);
-    lawful(&again.thin("a", "poll", (140, 150), 1, &[0, 1]).end());
-    let served = left().thin("a", "unsubscribe", (140, 150), 1, &[]).thin(
+    let again = || ended(left(two()), (100, 110)).thin("a", "subscribe", (120, 130), 1, &[0, 1]);
+    lawful(&again().thin("a", "poll", (140, 150), 1, &[0, 1]).end());
+    let served = again().thin("a", "unsubscribe", (140, 150), 1, &[]).thin(
         "a",
         "poll",
         (160, 170),
@@ -241,9 +242,35 @@ fn g14_a_member_that_left_is_out_in_every_life() {
     );
     catches("accepted-after-removal", &served.end(), &["group g#2:", "poll by a"]);
     // It subscribes again while the group is being deleted: which came first nobody knows.
-    let meanwhile =
-        two().thin("a", "unsubscribe", (95, 99), 2, &[]).thin("a", "subscribe", (105, 120), 1, &[]);
+    let meanwhile = left(two()).thin("a", "subscribe", (105, 120), 1, &[]);
     lawful(&ended(meanwhile, (100, 110)).thin("a", "poll", (140, 150), 1, &[0, 1]).end());
+}
+
+#[test]
+fn g15_a_group_is_deleted_only_when_nobody_is_in_it() {
+    let of_group = || json!({ "group": "g" });
+    catches("early-eviction", &ended(two(), (100, 110)).end(), &["b was out", "delete_group"]);
+    let none =
+        two().fail("admin", "delete_group", of_group(), (100, 110), 20, "GROUP_ID_NOT_FOUND");
+    catches("early-eviction", &none.end(), &["b was out", "delete_group"]);
+    let refused =
+        two().fail("admin", "delete_group", of_group(), (100, 110), 22, "NON_EMPTY_GROUP");
+    lawful(&refused.end());
+    // Their sessions were over, or may have been; or they left, or may have.
+    passes("early-eviction", &ended(two(), (2_000, 2_010)).end());
+    passes("early-eviction", &ended(two(), (500, 2_010)).end());
+    lawful(&ended(left(two()), (100, 110)).end());
+    let leaves = |play: Play, who: &str| {
+        play.info(who, "unsubscribe", json!({ "group": "g", "consumer": who }), (95, 99))
+    };
+    lawful(&ended(leaves(leaves(two(), "a"), "b"), (100, 110)).end());
+    // One may not have left.
+    catches("early-eviction", &ended(leaves(two(), "b"), (100, 110)).end(), &["a was out"]);
+    // Nor does an unanswered deletion show anything.
+    lawful(&two().info("admin", "delete_group", of_group(), (100, 110)).end());
+    // The next life has its own members.
+    let again = || ended(left(two()), (100, 110)).thin("a", "subscribe", (120, 130), 1, &[0, 1]);
+    catches("early-eviction", &ended(again(), (140, 150)).end(), &["group g#2:", "a was out"]);
 }
 
 /// `a` reads and commits the only record of `t`, which is deleted and made again with two records.

@@ -6,9 +6,15 @@
 //! from then, and did not leave, it was evicted early. A new leader must give a full session, so
 //! changes of leader are no excuse; skewed clocks are. In the simulator [`crate::checkers::state`]
 //! judges by the coordinator's own clock.
+//!
+//! Three answers show that a member is out: it is told so itself, a description lacks it, or its
+//! group is gone. A group is deleted only when it has no members. So an acknowledged
+//! `delete_group`, and one that is refused because there is no such group, show that at some
+//! instant of it every member was out.
 
 use super::view::{Group, Groups};
 use crate::checkers::clock::{at, late_until, skewed, span};
+use crate::checkers::offsets::group as named;
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::{History, Micros, Op, Outcome};
 
@@ -44,7 +50,8 @@ impl Checker for EarlyEviction {
                     .filter(|op| op.error.as_deref() == Some("UNKNOWN_MEMBER_ID"));
                 let missing =
                     group.descriptions.iter().filter(|d| d.members.iter().all(|m| m.id != *member));
-                for reveal in told.chain(missing.map(|description| description.op)) {
+                let missing = missing.map(|description| description.op);
+                for reveal in told.chain(missing).chain(gone(history, group)) {
                     let Some(life) = Life::before(history, group, requests, reveal) else {
                         continue;
                     };
@@ -72,6 +79,14 @@ impl Checker for EarlyEviction {
             "no member was found out of its group after an accepted request",
         )
     }
+}
+
+/// Answers that show that a group had no member.
+fn gone<'h>(history: &'h History, group: &Group<'_>) -> impl Iterator<Item = &'h Op> {
+    let of_group = |op: &&Op| op.f == "delete_group" && named(&op.args) == Some(group.name);
+    let none =
+        |op: &&Op| op.outcome == Outcome::Ok || op.error.as_deref() == Some("GROUP_ID_NOT_FOUND");
+    history.ops.iter().filter(of_group).filter(none)
 }
 
 /// The requests from which a member's time-outs run, at least.
