@@ -7,8 +7,10 @@ use arena::history::Micros;
 use arena::nemesis::Nemesis;
 use arena::run::Run;
 use arena::run::case::Case;
+use arena::targets::sim::Sim;
 use arena::targets::{Target, TargetError};
 use arena::workloads::Kind;
+use cohort::config::Config;
 
 #[path = "support/cases.rs"]
 mod cases;
@@ -115,4 +117,13 @@ fn restarted(seed: u64) -> Case {
 #[test]
 fn seed_193_a_leader_assigns_what_there_is_and_not_what_it_remembers() {
     cases::valid(&restarted(193)).expect("it is valid");
+}
+
+/// A topic was owed after a deletion that nobody answered, and was there all the same, with fewer
+/// partitions than it would have been made with. The arena's workload was at fault: it waited for
+/// owners of partitions that there were not. It looks the topics up now.
+#[test]
+fn seed_500832_a_topic_that_was_not_deleted_has_the_partitions_that_it_had() {
+    let any = Sim::new(500_832, Config::default());
+    cases::valid(&Case::swarm(500_832, &any, &[Kind::Classic])).expect("it is valid");
 }
