@@ -44,6 +44,7 @@ pub use group::{Group, Member, Topic, TopicId, TopicPartition};
 pub use range::{Range, RangeServer};
 pub use round_robin::RoundRobin;
 pub use sticky::Sticky;
+pub use sticky::loads::{Loads, name_order};
 pub use uniform::UniformServer;
 
 /// A rule that decides who reads what.

@@ -10,6 +10,7 @@
 use raft_store::{Proposal, StateMachine};
 use state_machine::command::Query;
 
+use crate::service::api::RequestNumber;
 use crate::service::round::End;
 
 #[cfg(feature = "flaws")]
@@ -37,6 +38,33 @@ pub(crate) fn round_end(machine: &StateMachine, proposal: Option<&Proposal>, end
         _ = (machine, proposal);
         end
     }
+}
+
+/// After which command of its client a read is not executed any more.
+#[inline]
+pub(crate) fn overtaken_by(later: Option<RequestNumber>) -> Option<RequestNumber> {
+    #[cfg(feature = "flaws")]
+    return planted::overtaken_by(later);
+    #[cfg(not(feature = "flaws"))]
+    later
+}
+
+/// How many bytes of what a follower's reads found are remembered.
+#[inline]
+pub(crate) fn remembered_reads(bytes: usize) -> usize {
+    #[cfg(feature = "flaws")]
+    return planted::remembered_reads(bytes);
+    #[cfg(not(feature = "flaws"))]
+    bytes
+}
+
+/// Whether a leader goes on sending, where it is known whether a quorum answers it.
+#[inline]
+pub(crate) fn is_heard(heard: bool) -> bool {
+    #[cfg(feature = "flaws")]
+    return planted::is_heard(heard);
+    #[cfg(not(feature = "flaws"))]
+    heard
 }
 
 /// From where a query reads, in a node that has proposed this many rounds.

@@ -9,5 +9,6 @@ mod flaws;
 pub mod limits;
 pub mod listeners;
 pub mod peers;
+pub mod serve;
 pub mod service;
 mod slots;

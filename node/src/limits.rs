@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use state_machine::topics::budget::{MAX_RECORD_TEXT, MAX_REPLY_TEXT};
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -28,8 +30,9 @@ pub const PEER_MESSAGE: usize = (PRINTED_LINE - ENVELOPE) / 4 * 3;
 /// spare.
 pub const REQUEST: usize = 11 * 256 * KIB;
 
-/// One message of a `send` has at most this many bytes, as in Kafka (`message.max.bytes`).
-pub const RECORD: usize = MIB;
+/// The message of a `send` and its key have at most this many bytes each, as JSON, as in Kafka
+/// (`message.max.bytes`).
+pub const RECORD: usize = MAX_RECORD_TEXT;
 
 /// A commit's metadata has at most this many characters, as in Kafka (`offset.metadata.max.bytes`).
 pub const COMMIT_METADATA: usize = 4_096;
@@ -59,11 +62,69 @@ pub const KEPT_OUTPUT: usize = 64 * KIB;
 /// Records that came in stand side by side in blocks of so many bytes.
 pub const RECORD_BLOCK: usize = 64 * KIB;
 
+// --- The Kafka listener ---
+
+/// So many connections are open at most. Later ones are closed at once.
+pub const KAFKA_CONNECTIONS: usize = 10_000;
+
+/// So many requests of a connection are under way at most. Then its input waits.
+pub const KAFKA_PIPELINE: usize = 16;
+
+/// A connection that has said nothing for so long, and is owed nothing, is closed (Kafka's
+/// `connections.max.idle.ms`). Java's clients close theirs a minute earlier.
+pub const KAFKA_IDLE: Duration = Duration::from_secs(600);
+
+/// While nobody leads, requests that need to know who does wait so long.
+pub const KAFKA_LEADER_WAIT: Duration = Duration::from_secs(5);
+
+/// After a connection could not be taken, such as for want of file descriptors.
+pub const KAFKA_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Room to read into that a connection has at least.
+pub const KAFKA_READ: usize = 16 * KIB;
+
+/// Room to read into that a connection has at most at a time, whatever its frame announces.
+pub const KAFKA_READ_MOST: usize = MIB;
+
+/// A fetch waits for records so long at most, whatever it asks for.
+pub const KAFKA_FETCH_WAIT: Duration = Duration::from_secs(300);
+
+/// A fetch is answered with so many bytes at most, but always with one batch.
+pub const KAFKA_FETCH_BYTES: u32 = 16 * 1024 * 1024;
+
+/// Requests that have come and are not taken yet take so many bytes at most, of all connections.
+/// Whose bytes go beyond that is closed.
+pub const KAFKA_INPUT: usize = 256 * MIB;
+
+/// While replies that clients do not take have so many bytes, fetches are answered with a batch
+/// each.
+pub const KAFKA_REPLIES: usize = 256 * MIB;
+
+/// Names of groups, members and instances have at most this many bytes.
+pub const KAFKA_NAME: usize = 1_024;
+
+/// A batch of records has at most this many bytes if nothing else is said (Kafka's
+/// `message.max.bytes`).
+pub const KAFKA_BATCH: usize = MIB + 12;
+
+/// No flag makes batches larger than this: each has to fit one entry of the log.
+pub const KAFKA_BATCH_MOST: usize = 2 * MIB;
+
+/// A request of Kafka's clients is answered at the latest so long after it came in. They wait 30 s.
+pub const KAFKA_REQUEST: Duration = Duration::from_secs(20);
+
+/// A partition forgets an idempotent producer that has sent it nothing for so long (Kafka's
+/// `producer.id.expiration.ms`).
+pub const PRODUCER_SILENCE_MS: u64 = 24 * 3_600 * 1_000;
+
 // --- Between nodes ---
 
 /// One message to the leader carries at most about so many bytes of requests, but always one
 /// request.
 pub const FORWARD: usize = MIB;
+
+/// What reads found is remembered for a follower whose answers get lost: so many bytes a follower.
+pub const REMEMBERED_READS: usize = MIB;
 
 /// One message to a follower carries at most about so many bytes of replies, but always one reply.
 pub const FORWARD_REPLIES: usize = MIB;
@@ -87,11 +148,19 @@ pub const ROUND_REQUESTS: usize = 8_192;
 /// one message.
 pub const ROUND: usize = MIB;
 
+/// A round carries at most about so much work, in looks at single members, partitions or groups
+/// (`state_machine::effort`), but always one request: some ten milliseconds. Meanwhile nobody is
+/// answered.
+pub const ROUND_LOOKS: u64 = 50_000;
+
 /// A leader that may not propose yet, or cannot reach a quorum, tries again after this.
 pub const ROUND_RETRY: Duration = Duration::from_millis(10);
 
 /// So many places of an empty queue are kept. A burst should not pin its size for good.
 pub const KEPT_PLACES: usize = 1_024;
+
+/// A segment of a partition's log has at most so many bytes (Kafka's `segment.bytes` is 1 GiB).
+pub const SEGMENT: u32 = 64 * MIB as u32;
 
 /// A Raft log of fewer bytes makes no snapshot, however cheap one is.
 pub const LEAST_LOG: usize = 2 * MIB;
@@ -118,6 +187,8 @@ pub const FORWARD_PATIENCE: u32 = 4;
 
 const _: () = assert!(PEER_MESSAGE / 3 * 4 + ENVELOPE <= PRINTED_LINE, "a message fits a line");
 const _: () = assert!(REQUEST + ENVELOPE <= PEER_MESSAGE, "a request fits a message");
+const _: () = assert!(REQUEST < SEGMENT as usize, "a segment takes many requests");
+const _: () = assert!(MAX_REPLY_TEXT + ENVELOPE <= PRINTED_LINE, "what a poll gives fits a line");
 const _: () = assert!(RECORD < REQUEST, "a record fits a request");
 const _: () = assert!(SNAPSHOT_CHUNK + ENVELOPE <= PEER_MESSAGE, "a chunk fits a message");
 const _: () =

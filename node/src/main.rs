@@ -1,14 +1,22 @@
 //! The binary: arguments, logs, standard input and output.
 
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
 
-use cohort::config::Config;
+use cohort::config::serve::Serve;
+use cohort::config::{Config, Inspect};
 use cohort::limits;
 use cohort::listeners::maelstrom::outbox::Outbox;
-use cohort::listeners::maelstrom::stdio;
-use raft_store::Storage;
+use cohort::listeners::maelstrom::stdio::{self, Chunk, NodeError};
+use cohort::serve::{ServeError, open_storage};
+use raft_store::{Inspected, OpenError};
+use runtime::Instant;
+use runtime::files::Files;
+use runtime::files::os::OsFiles;
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
@@ -16,6 +24,10 @@ use tracing_subscriber::EnvFilter;
 const DEFAULT_LOG: &str = "warn,openraft=error";
 
 fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    if args.nth(1).is_some_and(|command| command == "serve") {
+        return serve(args.collect());
+    }
     let config = match Config::parse_from(std::env::args_os()) {
         Ok(config) => config,
         Err(error) if !error.use_stderr() => {
@@ -24,16 +36,12 @@ fn main() -> ExitCode {
         }
         Err(error) => return wrong_use(&error.to_string()),
     };
+    if let Some(Inspect { dir, groups }) = &config.inspect {
+        return inspect(dir, *groups);
+    }
     if let Err(problem) = log_to_stderr(config.log.as_deref()) {
         return wrong_use(&problem);
     }
-    let (sender, input) = mpsc::channel(limits::INPUT_CHUNKS);
-    thread::spawn(move || read_stdin(&sender));
-    let outbox = Outbox::default();
-    let writer = {
-        let outbox = outbox.clone();
-        thread::spawn(move || outbox.write_to(io::stdout().lock()))
-    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -41,12 +49,26 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(stdio::run(config, Storage::default(), input, outbox));
+    // Before anything is read: a folder that is refused is refused at once.
+    let storage = match runtime.block_on(open_storage(config.data_dir.as_deref(), config.moved)) {
+        Ok(storage) => storage,
+        Err(refused) => return refuse(config.data_dir.as_deref(), &refused),
+    };
+    let data_dir = config.data_dir.clone();
+    let (sender, input) = mpsc::channel(limits::INPUT_CHUNKS);
+    thread::spawn(move || read_stdin(&sender));
+    let outbox = Outbox::default();
+    let writer = {
+        let outbox = outbox.clone();
+        thread::spawn(move || outbox.write_to(io::stdout().lock()))
+    };
+    let ended = runtime.block_on(stdio::run(config, storage, input, outbox));
     // What a blocking task is still at (a snapshot) is of no use any more.
     runtime.shutdown_background();
     let written = writer.join().unwrap_or_else(|_| Err(io::Error::other("the writer panicked")));
     match (ended, written) {
         (Ok(()), Ok(())) => ExitCode::SUCCESS,
+        (Err(NodeError::Folder(refused)), _) => refuse(data_dir.as_deref(), &refused),
         (Err(error), _) => {
             tracing::error!(%error, "the node has stopped");
             ExitCode::FAILURE
@@ -56,6 +78,63 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A broker for Kafka's clients.
+fn serve(args: Vec<OsString>) -> ExitCode {
+    let serve = match Serve::parse_from(args) {
+        Ok(serve) => serve,
+        Err(error) if !error.use_stderr() => {
+            return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        Err(error) => return wrong_use(&error.to_string()),
+    };
+    let print = |text: &str| {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush())
+    };
+    if let Some(text) = &serve.print {
+        return if print(text).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if let Err(problem) = log_to_stderr(serve.config.log.as_deref()) {
+        return wrong_use(&problem);
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "no runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(cohort::serve::run(serve, |ready| print(&ready.line())));
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ServeError::Folder { folder, refused }) => refuse(Some(&folder), &refused),
+        Err(error) => {
+            // Nobody is left to tell if standard error is closed too.
+            let _told = writeln!(io::stderr(), "cohort: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what is in a data folder; exit code 3 where a node would be refused.
+fn inspect(dir: &Path, groups: bool) -> ExitCode {
+    let files: Arc<dyn Files> = Arc::new(OsFiles::new(dir.to_owned()));
+    let Inspected { text, refused } = raft_store::inspect(&files, groups);
+    if io::stdout().write_all(text.as_bytes()).is_err() {
+        return ExitCode::FAILURE;
+    }
+    refused.map_or(ExitCode::SUCCESS, |refused| refuse(Some(dir), &refused))
+}
+
+/// One clear line, and exit code 3: the data folder is refused.
+fn refuse(data_dir: Option<&Path>, refused: &OpenError) -> ExitCode {
+    let folder = data_dir.unwrap_or(Path::new("")).display();
+    // Nobody is left to tell if standard error is closed too.
+    let _told = writeln!(io::stderr(), "cohort: data folder {folder} is refused: {refused}");
+    ExitCode::from(3)
 }
 
 /// One clear line, and exit code 2.
@@ -81,15 +160,16 @@ fn log_to_stderr(level: Option<&str>) -> Result<(), String> {
     Ok(())
 }
 
-fn read_stdin(sender: &mpsc::Sender<Vec<u8>>) {
+fn read_stdin(sender: &mpsc::Sender<Chunk>) {
     let mut stdin = io::stdin().lock();
-    let mut chunk = vec![0; limits::INPUT_CHUNK];
+    let mut buffer = vec![0; limits::INPUT_CHUNK];
     loop {
-        match stdin.read(&mut chunk) {
+        match stdin.read(&mut buffer) {
             Ok(0) => return,
             Ok(len) => {
-                // A copy takes what was read, and most pieces are small.
-                if sender.blocking_send(chunk[..len].to_vec()).is_err() {
+                // A copy takes what was read, and most chunks are small.
+                let chunk = Chunk { bytes: buffer[..len].to_vec(), read_at: Some(Instant::now()) };
+                if sender.blocking_send(chunk).is_err() {
                     return;
                 }
             }

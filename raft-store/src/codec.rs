@@ -12,22 +12,22 @@ use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use state_machine::command::{Batch, Command, Query};
-use state_machine::keyed_logs::command::{KeyedLogCommand, KeyedLogQuery};
+use state_machine::keyed_logs::command::KeyedLogQuery;
 use state_machine::keyed_logs::reply::KeyedLogReply;
 use state_machine::offsets::command::OffsetCommand;
 use state_machine::registers::command::RegisterCommand;
 use state_machine::reply::{Outcome, Reply};
-use state_machine::topics::command::TopicCommand;
 use state_machine::topics::reply::TopicReply;
-use state_machine::values::StoredBatch;
+use state_machine::values::Found;
 use thiserror::Error;
 
 use crate::limits::{
     BATCH_BYTES, COMMAND_BYTES, OUTCOME_BYTES, QUERY_BYTES, QUERY_KEY_BYTES, QUERY_OFFSET_BYTES,
 };
+use crate::records::batch::NoBatch;
 
 /// The version of the form; raised with every change of a replicated type.
-const VERSION: u8 = 2;
+const VERSION: u8 = 6;
 
 /// Why bytes could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -38,6 +38,9 @@ pub enum DecodeError {
     /// Not of the form.
     #[error("malformed: {0}")]
     Malformed(#[from] postcard::Error),
+    /// Records that are not as the state says.
+    #[error("records: {0}")]
+    Records(String),
     /// More than was expected.
     #[error("{0} bytes too many")]
     Trailing(usize),
@@ -75,11 +78,22 @@ impl Flavor for Appended {
 /// # Errors
 /// Where the bytes are of another version, malformed, or too many.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let (value, rest) = decode_first(bytes)?;
+    if rest.is_empty() { Ok(value) } else { Err(DecodeError::Trailing(rest.len())) }
+}
+
+/// Decodes a value and gives what stands behind it.
+pub(crate) fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), DecodeError> {
     let Some((&VERSION, rest)) = bytes.split_first() else {
         return Err(DecodeError::Version(bytes.first().copied()));
     };
-    let (value, rest) = postcard::take_from_bytes(rest)?;
-    if rest.is_empty() { Ok(value) } else { Err(DecodeError::Trailing(rest.len())) }
+    Ok(postcard::take_from_bytes(rest)?)
+}
+
+impl From<NoBatch> for DecodeError {
+    fn from(problem: NoBatch) -> Self {
+        Self::Records(problem.to_string())
+    }
 }
 
 /// About how many bytes a batch takes, without encoding it.
@@ -89,10 +103,11 @@ pub fn approximate_bytes(batch: &Batch) -> usize {
 
 /// About how many bytes a command takes in memory, which is more than in a message.
 pub fn command_bytes(command: &Command) -> usize {
+    if let Some(records) = command.records() {
+        return COMMAND_BYTES + records.bytes.len();
+    }
     COMMAND_BYTES
         + match command {
-            Command::KeyedLog(KeyedLogCommand::Send { records, .. })
-            | Command::Topic(TopicCommand::Produce { records, .. }) => records.bytes.len(),
             Command::Register(RegisterCommand::Write { key, value }) => {
                 key.len() + value.text.len() + value.canonical.len()
             }
@@ -127,17 +142,21 @@ pub fn query_bytes(query: &Query) -> usize {
 
 /// About how many bytes an outcome takes.
 pub fn outcome_bytes(outcome: &Outcome) -> usize {
-    let batches = |batches: &[StoredBatch]| {
-        batches.iter().map(|b| b.bytes.len() + OUTCOME_BYTES).sum::<usize>()
+    let batches = |found: &Found| {
+        found.batches.iter().map(|b| b.bytes.len() + OUTCOME_BYTES).sum::<usize>() + OUTCOME_BYTES
     };
     OUTCOME_BYTES
         + match outcome {
             Ok(
                 Reply::Done
-                | Reply::Topic(TopicReply::Appended { .. })
+                | Reply::Topic(TopicReply::Appended { .. } | TopicReply::Produced { .. })
                 | Reply::KeyedLog(KeyedLogReply::Appended { .. }),
             ) => 0,
-            Ok(Reply::Topic(TopicReply::Fetched { batches: found, .. })) => batches(found),
+            Ok(Reply::Topic(TopicReply::Fetched { found, .. })) => batches(found),
+            Ok(Reply::Topic(TopicReply::Read(parts))) => {
+                let found = |part| OUTCOME_BYTES + batches(part);
+                parts.iter().flatten().map(|part| found(&part.found)).sum()
+            }
             Ok(Reply::KeyedLog(KeyedLogReply::Messages(logs))) => {
                 logs.iter().map(|(key, found)| key.as_str().len() + batches(found)).sum()
             }

@@ -7,23 +7,33 @@
 //!
 //! A file of production calls at most one hook, and calls it in every build.
 
+use std::io;
+
 use state_machine::State;
 
 use crate::raft::replica::Replica;
 use crate::raft::types::{Applied, Proposal};
-use crate::storage::disk::{Waiter, Write};
+use crate::wal::format::{LogId, Record};
 
 #[cfg(feature = "flaws")]
 mod planted;
 #[cfg(feature = "flaws")]
+mod planted_files;
+#[cfg(feature = "flaws")]
 pub use planted::{Flaw, attach, has, preview, recall, remember};
+#[cfg(feature = "flaws")]
+pub use planted_files::files;
 
 /// Applies the batch of a proposal to the replica.
 #[inline]
-pub(crate) fn apply_batch(replica: &mut Replica, proposal: &Proposal, answer: bool) -> Applied {
+pub(crate) fn apply_batch(
+    replica: &mut Replica,
+    proposal: &Proposal,
+    answer: bool,
+) -> io::Result<Applied> {
     #[cfg(feature = "flaws")]
-    if let Some(applied) = planted::apply_another_batch(replica, proposal, answer) {
-        return applied;
+    if let Some(applied) = planted::apply_another_batch(replica, proposal, answer)? {
+        return Ok(applied);
     }
     replica.apply_batch(proposal.round(), &proposal.batch(), answer)
 }
@@ -38,11 +48,42 @@ pub(crate) fn state_of_snapshot(snapshot: &State) -> State {
     snapshot.clone()
 }
 
-/// What a disk is to write, and who waits until that is durable. `None`: nothing is written.
+/// What a group of the write-ahead log says is durable; `durable` is.
 #[inline]
-pub(crate) fn disk_write(write: Write, waiter: Waiter) -> Option<(Write, Waiter)> {
+pub(crate) fn synced(durable: u64) -> u64 {
     #[cfg(feature = "flaws")]
-    return planted::unreliable_write(write, waiter);
+    if planted::has(Flaw::SyncedTooHigh) {
+        return durable + 1;
+    }
+    durable
+}
+
+/// What is written of a vote, or of a truncation.
+#[inline]
+pub(crate) fn records(records: Vec<Record>) -> Vec<Record> {
+    #[cfg(feature = "flaws")]
+    return records.into_iter().filter(|record| !planted::forgets(record)).collect();
     #[cfg(not(feature = "flaws"))]
-    Some((write, waiter))
+    records
+}
+
+/// How many bytes of a segment are here: so many by the state, and so many in its file.
+#[inline]
+pub(crate) fn held(by_state: u64, in_file: impl FnOnce() -> u64) -> u64 {
+    #[cfg(feature = "flaws")]
+    if planted::has(Flaw::LongerSegmentsBelieved) {
+        return in_file();
+    }
+    _ = in_file;
+    by_state
+}
+
+/// What is written before a checkpoint that was taken at this entry: that it is raft-committed.
+#[inline]
+pub(crate) fn before_checkpoint(taken_at: Option<LogId>) -> Vec<Record> {
+    #[cfg(feature = "flaws")]
+    if planted::has(Flaw::PurgedTooEarly) {
+        return taken_at.map(Record::Purged).into_iter().collect();
+    }
+    taken_at.map(Record::Committed).into_iter().collect()
 }

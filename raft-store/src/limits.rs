@@ -2,6 +2,8 @@
 //!
 //! A number stands here once. The relations at the end hold when the crate compiles.
 
+use std::time::Duration;
+
 use state_machine::command::Write;
 
 /// The most bytes of entries that one read for replication gives, unless a single entry has more.
@@ -24,6 +26,9 @@ pub const KEPT_BYTES: usize = 16 * 1024 * 1024;
 /// A node that takes snapshots often has a short log. Its followers then need snapshots, as a
 /// simulation wants them to.
 pub const KEPT_PART: u64 = 5;
+
+/// After this long of applying entries, one behind the other, everything else comes to its turn.
+pub const UNINTERRUPTED: Duration = Duration::from_millis(10);
 
 /// How many bits an incarnation has that is drawn at random. A reader of JSON may keep numbers as
 /// doubles, and a double keeps this many bits of an integer.
@@ -51,6 +56,35 @@ pub const QUERY_OFFSET_BYTES: usize = 8;
 /// About how many bytes an outcome takes, and a batch of records in it, beside keys and records.
 pub const OUTCOME_BYTES: usize = 32;
 
+/// A segment of the write-ahead log has at most this many bytes, unless a single group has more. A
+/// start reads all segments that are needed, so they bound its time.
+pub const WAL_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A new segment is filled with zeros so many bytes at a time. All at once would take a tenth of a
+/// second, at the first start of all times.
+pub const ZEROED_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How many segments are kept to be used again. They can be written to on a full disk.
+pub const SPARE_SEGMENTS: usize = 2;
+
+/// So many files of records are open at a time. A process may usually have 1,024 files open.
+pub const OPEN_SEGMENTS: usize = 256;
+
+/// A start checks the records of a folder as long as they are no more than so many bytes together:
+/// that takes a fraction of a second. What is not checked then is checked when it is read.
+pub const CHECKED_AT_START: u64 = 256 * 1024 * 1024;
+
+/// Records are checked in pieces of about this many bytes, so that it takes little memory.
+pub const CHECKED_PIECE: usize = 1024 * 1024;
+
+/// A group takes no more messages in when its records have about this many bytes. Its memory and
+/// the time of its sync are bounded by it.
+pub const GROUP_BYTES: usize = 4 * 1024 * 1024;
+
+const _: () = assert!(
+    2 * GROUP_BYTES as u64 <= WAL_SEGMENT_BYTES && ZEROED_BYTES <= WAL_SEGMENT_BYTES,
+    "a segment takes several groups"
+);
 const _: () = assert!(MAX_READ_BYTES <= KEPT_BYTES, "a follower one read behind finds its entries");
 const _: () = assert!(
     ENTRY_BYTES + BATCH_BYTES + COMMAND_BYTES <= MAX_READ_BYTES / 1_000,

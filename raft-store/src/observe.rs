@@ -19,13 +19,14 @@ use state_machine::command::RequestId;
 use state_machine::ids::{GroupId, MemberId};
 
 use crate::raft::types::Proposal;
+use crate::records::RecordStore;
 
 /// Hears what one incarnation of a node does, in the order of time.
 ///
 /// [`runtime::wall_ms`] is the node's own clock while it is called.
 pub trait Observer: fmt::Debug + Send + Sync {
-    /// The node applied an entry of the log. `state` is the state after it.
-    fn applied(&self, entry: &AppliedEntry<'_>, state: &State);
+    /// The node applied an entry of the log. `state` and `records` are as they are after it.
+    fn applied(&self, entry: &AppliedEntry<'_>, state: &State, records: &RecordStore);
     /// The node leads a term, and knows it.
     fn leads(&self, term: u64);
     /// The node took a request in, to decide it as the leader.

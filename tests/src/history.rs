@@ -76,6 +76,16 @@ pub struct Op {
     pub error: Option<String>,
 }
 
+impl Op {
+    /// Whether somebody decided: it was done, or refused for what the state says (no such key,
+    /// another value). A node can refuse what it does not understand by itself.
+    #[must_use]
+    pub fn is_decided(&self) -> bool {
+        self.outcome == Outcome::Ok
+            || self.outcome == Outcome::Fail && matches!(self.code, Some(20..=22))
+    }
+}
+
 /// One fault, from its beginning to its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fault {

@@ -77,3 +77,21 @@ fn wrong_use_is_refused_before_anything_runs() {
         assert!(!String::from_utf8_lossy(&output.stderr).contains("FAILED"), "{wrong:?}");
     }
 }
+
+#[test]
+fn regression_replies_are_never_late_under_mass_joins() {
+    // Cheap joins, and such as make the node compute everything for each of them.
+    let joins = |only: &str, members: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_arena"));
+        command.args(["joins", "--nodes", "1,3", "--only", only, "--members", members]);
+        command.arg("--bin").arg(cohort_binary::binary()).output().expect("the arena runs")
+    };
+    for (only, members) in [("cooperative,holds-nothing", "3000"), ("different", "3000")] {
+        let output = joins(only, members);
+        let (table, told) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{table}{told}");
+        let all = table.lines().filter(|row| row.contains(" | 3000, 0, 0 | "));
+        assert!(only == "different" || all.count() == 4, "everyone is in:\n{table}{told}");
+    }
+}

@@ -8,9 +8,11 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
+use arena::checkers::node_fault::MANY_PARTITIONS;
 use arena::checkers::{all, judge, state};
 use arena::history::History;
-use checkers_support::history_of;
+use checkers_support::{HistoryBuilder, catches, history_of, leaves_open, passes};
+use serde_json::json;
 
 fn read(name: &str) -> History {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("histories").join(name);
@@ -25,6 +27,26 @@ fn a_sound_history_is_valid() {
     assert_eq!(judgement.exit_code(), 0, "{judgement}");
     assert!(judgement.summary().starts_with("valid: "), "{judgement}");
     assert!(judgement.not_judged().any(|(name, _)| name == "linearizable-register"));
+}
+
+#[test]
+fn a_node_that_is_at_fault_itself_is_caught_and_other_refusals_are_not() {
+    let fetch = json!({ "topic": "t", "partition": 0, "offset": 0 });
+    let refused =
+        |code, error| history_of("groups").fail("p0", "fetch", fetch.clone(), (1, 2), code, error);
+    catches("node-fault", &refused(13, "UNKNOWN_SERVER_ERROR").end(), &["n1", "fetch", "p0"]);
+    passes("node-fault", &refused(20, "UNKNOWN_TOPIC_OR_PARTITION").end());
+    let rotten = refused(13, "UNKNOWN_SERVER_ERROR").fault("bit-rot", 0, Some(1)).end();
+    leaves_open("node-fault", &rotten, "rotted");
+    let too_long = |history: HistoryBuilder, f| {
+        history.fail("p0", f, json!({ "group": "g" }), (3, 4), 13, "UNKNOWN_SERVER_ERROR").end()
+    };
+    let described = too_long(history_of("groups"), "describe_group");
+    leaves_open("node-fault", &described, "nothing was answered");
+    catches("node-fault", &too_long(history_of("groups"), "poll"), &["n1", "poll", "p0"]);
+    let made = json!({ "topic": "t", "partitions": MANY_PARTITIONS });
+    let many = history_of("groups").ok("p0", "create_topic", made, (1, 2), json!({}));
+    passes("node-fault", &too_long(many, "poll"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn sound() -> History {
         .sent("c1", "k", 11, (10, 20), 1)
         .polled("c2", "k", 0, (30, 40), &[(0, 10), (1, 11)])
         .sent("c1", "k", 12, (35, 45), 2)
-        .polled("c2", "k", 2, (50, 60), &[(2, 12)])
+        .polled("c1", "k", 2, (50, 60), &[(2, 12)])
         .heal(70)
         .polled("c2", "k", 3, (80, 90), &[])
         .end()
@@ -30,6 +30,7 @@ fn a_sound_log_passes_every_checker() {
         "inconsistent-offsets",
         "aborted-read",
         "phantom-record",
+        "later-write",
         "nonmonotonic-poll",
         "poll-skip",
         "int-nonmonotonic-poll",
@@ -174,6 +175,23 @@ fn phantom_record() {
     // A log to which the history has no sends was filled by others.
     let foreign = history_of("kafka").polled("c2", "k", 0, (20, 30), &[(0, 10)]).end();
     leaves_open("phantom-record", &foreign, "no records");
+}
+
+#[test]
+fn later_write() {
+    let history = |read: (u64, u64), sent: (u64, u64)| {
+        history_of("kafka")
+            .polled("c1", "k", 0, read, &[(0, 10)])
+            .sent("c1", "k", 10, sent, 0)
+            .end()
+    };
+    catches("later-write", &history((0, 50), (10, 40)), &["c1", "message 10"]);
+    passes("later-write", &history((10, 50), (0, 40)));
+    let others = history_of("kafka")
+        .polled("c1", "k", 0, (0, 50), &[(0, 10)])
+        .sent("c2", "k", 10, (10, 40), 0)
+        .end();
+    leaves_open("later-write", &others, "no client read");
 }
 
 #[test]

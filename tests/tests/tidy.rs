@@ -23,6 +23,7 @@ const STATE_MACHINE: &str = "raft-store/state-machine/src";
 const RAFT_STORE: &str = "raft-store/src";
 const RUNTIME: &str = "raft-store/runtime/src";
 const NODE: &str = "node/src";
+const WIRE: &str = "wire/src";
 const LISTENERS: &str = "node/src/listeners";
 const CLUSTER: &str = "node/src/cluster";
 const ARENA: &str = "tests/src";
@@ -142,9 +143,18 @@ fn assignors_only_look_up_in_hash_maps() {
 fn json_stops_at_the_listener() {
     let bad = Source::sample("x.rs", "let value: serde_json::Value = x;");
     let others = sources(&[RAFT_STORE, RUNTIME, NODE]);
-    let others = without(others, &["node/src/listeners/maelstrom/"]);
+    // A node that serves says so in one line of JSON.
+    let others = without(others, &["node/src/listeners/maelstrom/", "node/src/serve.rs"]);
     let rule = |source: &Source| mentions(source, &["serde_json", "base64"]);
     holds(rule, &bad, &others, "JSON is the Maelstrom listener's alone");
+}
+
+#[test]
+fn kafkas_bytes_know_nobody() {
+    let bad = Source::sample("x.rs", "use tokio::io::AsyncRead;");
+    let others = ["state_machine", "runtime", "cohort", "assignors"];
+    let banned: Vec<&str> = IMPURE.iter().chain(&others).copied().collect();
+    holds(|source| mentions(source, &banned), &bad, &sources(&[WIRE]), "functions of bytes");
 }
 
 #[test]
@@ -153,10 +163,14 @@ fn listeners_know_no_raft() {
     let rule = |source: &Source| mentions(source, &["openraft", "openraft_rt"]);
     holds(rule, &bad, &sources(&[LISTENERS]), "listeners know no Raft");
 
-    // What Maelstrom's pipe needs of the store: storage for a node that starts, and the codec of
+    // What Maelstrom's pipe needs of the store: storage for a node that starts, why it is
+    // refused, and the codec of
     // what its peers say.
     let needed = [
-        ("node/src/listeners/maelstrom/stdio.rs", vec!["raft_store::Storage"]),
+        (
+            "node/src/listeners/maelstrom/stdio.rs",
+            vec!["raft_store::OpenError", "raft_store::Storage"],
+        ),
         ("node/src/listeners/maelstrom/peers.rs", vec!["raft_store::codec"]),
     ];
     let rule = |source: &Source| {

@@ -10,6 +10,7 @@
 
 mod claims;
 mod equal;
+pub(crate) mod loads;
 mod unequal;
 
 use crate::bits::Bits;

@@ -4,15 +4,15 @@
 //!
 //! 1. A process that begins without memory draws its incarnation at random.
 //! 2. A process that is started on what its predecessor had synced takes the next number
-//!    ([`Storage::next_incarnation`](raft_store::Storage::next_incarnation)).
+//!    ([`Storage::incarnation`](raft_store::Storage::incarnation)).
 //! 3. A node that has heard one incarnation of a peer goes on to a number a little above it: that
 //!    is a later incarnation with the same memory.
 //! 4. It ignores every other number. A process that lost its memory must not vote or acknowledge in
 //!    the name of the one that had it, and what an earlier incarnation said comes too late.
 //!
 //! So a node may come back with its memory as often as it likes, and without it never. Which
-//! incarnations a node has heard is not yet part of its memory: after a restart it listens to
-//! whoever speaks first.
+//! incarnations a node has heard is part of its memory: where it has a data folder, a message of a
+//! new incarnation is held back until it is durable that it was heard.
 
 use std::collections::BTreeMap;
 
@@ -42,6 +42,11 @@ pub struct Ignored {
 pub struct Incarnations(BTreeMap<NodeId, u64>);
 
 impl Incarnations {
+    /// What earlier incarnations of this node had heard.
+    pub fn remembered(heard: &BTreeMap<NodeId, u64>) -> Self {
+        Self(heard.clone())
+    }
+
     /// Takes note of a message that was understood. Call it for no other: a forged line must not
     /// lock a peer out.
     ///
@@ -49,14 +54,21 @@ impl Incarnations {
     /// Where the message is from neither the incarnation that was heard last nor a later one with
     /// the same memory.
     pub fn hear(&mut self, from: NodeId, incarnation: u64) -> Result<(), Ignored> {
-        let later = |known: u64| incarnation.checked_sub(known).is_some_and(|by| by <= LATER);
         match self.0.get(&from) {
-            Some(&known) if !later(known) => Err(Ignored { node: from, known, found: incarnation }),
+            Some(&known) if !self.would_hear(from, incarnation) => {
+                Err(Ignored { node: from, known, found: incarnation })
+            }
             _ => {
                 self.0.insert(from, incarnation);
                 Ok(())
             }
         }
+    }
+
+    /// Whether a message of that incarnation would be listened to.
+    pub fn would_hear(&self, from: NodeId, incarnation: u64) -> bool {
+        let later = |known: &u64| incarnation.checked_sub(*known).is_some_and(|by| by <= LATER);
+        self.0.get(&from).is_none_or(later)
     }
 
     /// The incarnation of a peer that was heard last, if any.

@@ -35,6 +35,11 @@ impl Members {
         1..=self.names.len() as NodeId
     }
 
+    /// The names of all nodes, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
     /// How many nodes there are.
     pub fn count(&self) -> usize {
         self.names.len()

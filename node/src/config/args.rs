@@ -1,6 +1,10 @@
 //! The command line as it is typed.
 
-use clap::Parser;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::limits;
 
 /// The command line as typed.
 #[derive(Debug, Clone, Parser)]
@@ -11,9 +15,27 @@ use clap::Parser;
              Without arguments: a Maelstrom node, JSON lines on standard input and output, logs on standard error."
 )]
 pub struct Args {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+
     /// What to log on standard error: error, warn, info, debug, trace, or a filter as of RUST_LOG
     #[arg(long, value_name = "LEVEL")]
     pub(super) log: Option<String>,
+
+    /// Keep everything in this folder, which is made if it is missing. Without it nothing outlives
+    /// the process
+    #[arg(long, value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+
+    /// The folder of --data-dir was moved here, or is a copy of one that is gone for good. Never
+    /// start a node on two copies of its folder
+    #[arg(long, requires = "data_dir")]
+    pub(super) moved: bool,
+
+    /// Take no records from clients of this node when the disk of --data-dir has less than so many
+    /// MiB left; 0: never refuse
+    #[arg(long, value_name = "MIB", default_value_t = 512)]
+    pub(super) free_floor: u32,
 
     /// Answer a request at the latest this many ms after it came in. Set it below what clients
     /// wait: Maelstrom's wait 5,000, those of `lin-kv` 1,000 or ten times the latency
@@ -167,6 +189,45 @@ pub struct Args {
     )]
     pub(super) offsets_retention: u32,
 
+    /// Drop a segment of records whose last record is older than this many ms; without it, none is
+    /// too old
+    #[arg(
+        long = "retention.ms",
+        visible_alias = "retention-ms",
+        value_name = "MS",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub(super) retention_ms: Option<u64>,
+
+    /// Drop a partition's first segment of records while this many bytes are left without it;
+    /// without it, none is too much
+    #[arg(
+        long = "retention.bytes",
+        visible_alias = "retention-bytes",
+        value_name = "BYTES",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub(super) retention_bytes: Option<u64>,
+
+    /// How often the age and the size of records are checked, in ms
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 300_000,
+        value_parser = clap::value_parser!(u32).range(100..)
+    )]
+    pub(super) retention_check: u32,
+
+    /// A segment of records has at most this many bytes (but at least one record)
+    #[arg(
+        long = "segment.bytes",
+        visible_alias = "segment-bytes",
+        value_name = "BYTES",
+        default_value_t = limits::SEGMENT,
+        value_parser = clap::value_parser!(u32).range(4_096..=i64::from(limits::SEGMENT))
+    )]
+    pub(super) segment_bytes: u32,
+
     /// How often the age of offsets is checked, in ms
     #[arg(
         long,
@@ -212,4 +273,24 @@ pub struct Args {
         value_parser = clap::value_parser!(u32).range(1..=65_536)
     )]
     pub(super) max_open: u32,
+}
+
+/// What else than a node is asked for.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum Command {
+    /// A broker for Kafka's clients, over TCP; `cohort serve --help` has its settings
+    #[command(disable_help_flag = true)]
+    Serve {
+        /// Its settings
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        settings: Vec<String>,
+    },
+    /// Say what is in a data folder. Writes nothing
+    Inspect {
+        /// The folder
+        dir: PathBuf,
+        /// A line for each group of the write-ahead log, too
+        #[arg(long)]
+        groups: bool,
+    },
 }

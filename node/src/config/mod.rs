@@ -1,15 +1,18 @@
 //! The configuration of a node: the command line (`args`), checked, and what of it is Raft's
 //! (`raft`). Nothing else reads arguments.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use state_machine::command::GroupLimits;
+use state_machine::command::{GroupLimits, LogLimits};
+use state_machine::topics::command::Retention;
 
 mod args;
 pub(crate) mod raft;
+pub mod serve;
 
-use args::Args;
+use args::{Args, Command};
 
 /// Bounds of a time-out that members choose, in ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +23,28 @@ pub struct Bounds {
     pub max: u32,
 }
 
+/// A data folder that is to be looked into, instead of running a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspect {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Whether each group of the write-ahead log gets a line.
+    pub groups: bool,
+}
+
 /// The configuration of a node.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// What is asked for instead of a node, if anything is.
+    pub inspect: Option<Inspect>,
     /// What to log, if it was said on the command line.
     pub log: Option<String>,
+    /// Where everything is kept. `None`: in memory.
+    pub data_dir: Option<PathBuf>,
+    /// Whether the folder may stand somewhere else than before.
+    pub moved: bool,
+    /// No records are taken from this node's clients when its disk has fewer bytes left.
+    pub free_floor: u64,
     /// A request is answered at the latest this long after it came in.
     pub request_timeout: Duration,
     /// Between heartbeats of the Raft leader, at a pace of 1.
@@ -50,6 +70,12 @@ pub struct Config {
     pub rebalance_timeout: Bounds,
     /// Limits of groups.
     pub group_limits: GroupLimits,
+    /// Limits of logs.
+    pub log_limits: LogLimits,
+    /// What is kept of records.
+    pub retention: Retention,
+    /// Between checks of the age and the size of records.
+    pub retention_check: Duration,
     /// So long the offsets of a group without members are kept.
     pub offsets_retention: Duration,
     /// Between checks of the age of offsets.
@@ -107,8 +133,19 @@ impl Config {
             let (heartbeat, min) = (args.heartbeat, args.election_min);
             return wrong(format!("--heartbeat {heartbeat} has to be below --election-min {min}"));
         }
+        let inspect = match args.command {
+            Some(Command::Inspect { dir, groups }) => Some(Inspect { dir, groups }),
+            Some(Command::Serve { .. }) => {
+                return wrong("`serve` has to be the first argument".to_owned());
+            }
+            None => None,
+        };
         Ok(Self {
+            inspect,
             log: args.log,
+            data_dir: args.data_dir,
+            moved: args.moved,
+            free_floor: u64::from(args.free_floor) * 1024 * 1024,
             request_timeout: ms(args.request_timeout),
             heartbeat: ms(args.heartbeat),
             election_min: ms(args.election_min),
@@ -130,6 +167,9 @@ impl Config {
                 max_size: args.group_max_size,
                 initial_rebalance_delay_ms: args.group_initial_rebalance_delay,
             },
+            log_limits: LogLimits { segment_bytes: args.segment_bytes },
+            retention: Retention { ms: args.retention_ms, bytes: args.retention_bytes },
+            retention_check: ms(args.retention_check),
             offsets_retention: Duration::from_secs(60 * u64::from(args.offsets_retention)),
             offsets_retention_check: ms(args.offsets_retention_check),
             snapshot_entries: args.snapshot_entries,

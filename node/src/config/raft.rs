@@ -21,7 +21,8 @@ pub(crate) fn raft_config(config: &Config) -> openraft::Config {
         max_in_snapshot_log_to_keep: u64::MAX,
         enable_pre_vote: Some(true),
         // A leader that lost its quorum must not keep a follower that it still reaches from voting.
-        quorum_loss_probe_interval: Some(2 * ms(config.election_max)),
+        // `peers::quorum` sees to that, for entries too.
+        quorum_loss_probe_interval: None,
         // A leader that was restarted must not go on in its old term (see ARCHITECTURE.md).
         enable_leader_restore: Some(false),
         ..openraft::Config::default()

@@ -9,6 +9,7 @@ use state_machine::State;
 use state_machine::command::Query;
 use state_machine::keyed_logs::command::KeyedLogQuery;
 
+use crate::service::api::RequestNumber;
 use crate::service::deadlines;
 use crate::service::round::{End, RoundEnd};
 
@@ -39,8 +40,23 @@ async fn impatient(machine: StateMachine, proposal: Proposal, end: End) -> Round
     tokio::select! {
         biased;
         end = end => end,
-        () = runtime::sleep(IMPATIENCE) => RoundEnd::Applied(flaws::preview(&machine, &proposal)),
+        () = runtime::sleep(IMPATIENCE) => match flaws::preview(&machine, &proposal) {
+            Ok(applied) => RoundEnd::Applied(applied),
+            Err(error) => RoundEnd::Fatal(error.to_string()),
+        },
     }
+}
+
+pub(super) fn overtaken_by(later: Option<RequestNumber>) -> Option<RequestNumber> {
+    later.filter(|_| !flaws::has(Flaw::ReadAgain))
+}
+
+pub(super) fn remembered_reads(bytes: usize) -> usize {
+    if flaws::has(Flaw::ReadAgain) { 0 } else { bytes }
+}
+
+pub(super) fn is_heard(heard: bool) -> bool {
+    heard || flaws::has(Flaw::DeafLeader)
 }
 
 pub(super) fn read_position(mut query: Query, rounds: u64) -> Query {

@@ -5,5 +5,6 @@
 //! service, opens a connection there, and owes its clients their replies in order ([`ordered`]).
 //! Listeners know no Raft.
 
+pub mod kafka;
 pub mod maelstrom;
 pub mod ordered;

@@ -38,6 +38,7 @@ impl Message {
             Self::Request(_, RpcRequest::PreVote(_)) => "raft_pre_vote",
             Self::Request(_, RpcRequest::Snapshot(_)) => "raft_snapshot",
             Self::Request(_, RpcRequest::Probe(_)) => "raft_probe",
+            Self::Request(_, RpcRequest::Release(_)) => "raft_release",
             Self::Response(.., Ok(RpcResponse::Probe)) => "raft_probe_ok",
             Self::Response(.., Ok(RpcResponse::Append(_))) => "raft_append_ok",
             Self::Response(.., Ok(RpcResponse::Vote(_))) => "raft_vote_ok",
@@ -71,6 +72,9 @@ pub enum RpcRequest {
     Snapshot(SnapshotChunk),
     /// How long a round trip takes; from a leader, with what it tells of its own, in milliseconds.
     Probe(Option<u32>),
+    /// A leader of that vote is not answered by a quorum: its followers need not wait for its lease
+    /// ([`quorum`](super::quorum)).
+    Release(VoteOf<TypeConfig>),
 }
 
 /// One chunk of a snapshot.
@@ -84,6 +88,8 @@ pub struct SnapshotChunk {
     pub meta: SnapshotMetaOf<TypeConfig>,
     /// Where the chunk begins, in bytes.
     pub offset: u64,
+    /// How many bytes the state has, which comes first.
+    pub state_len: u64,
     /// How many bytes the whole has.
     pub total: u64,
     /// The chunk.
@@ -105,7 +111,7 @@ pub enum RpcResponse {
     },
     /// To the last chunk.
     Snapshot(SnapshotResponse<TypeConfig>),
-    /// To [`RpcRequest::Probe`].
+    /// To [`RpcRequest::Probe`] and [`RpcRequest::Release`].
     Probe,
 }
 
@@ -167,6 +173,9 @@ pub struct ForwardItem {
     /// How many times it was sent before. A copy made by the network has the number of its
     /// original.
     pub attempt: u32,
+    /// Of a read: the first later command of the same client that may have been executed already.
+    /// After that the read is not executed any more.
+    pub overtaken_by: Option<RequestNumber>,
     /// The request.
     pub request: Request,
 }
@@ -178,6 +187,8 @@ pub enum ForwardReply {
     Delayed,
     /// The request is over.
     Done(Outcome),
+    /// A read: what it found is not known any more, and a later command of its client was executed.
+    Overtaken,
 }
 
 /// Bytes as bytes, not as a list of numbers.

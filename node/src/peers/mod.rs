@@ -1,8 +1,12 @@
 //! Nodes among themselves: what they say ([`message`]), what carries it ([`transport`]), and
-//! openraft's network over that ([`rpc`], [`snapshots`]); how long the way there and back takes
-//! ([`round_trips`]).
+//! openraft's network over that ([`rpc`], [`snapshots`]); whom a node listens to (`listening`); how
+//! long the way there and back takes ([`round_trips`]), and whether a quorum answers ([`quorum`]);
+//! who stands for election while another does ([`campaigns`]).
 
+pub mod campaigns;
+mod listening;
 pub mod message;
+pub mod quorum;
 pub mod round_trips;
 pub mod rpc;
 pub mod snapshots;

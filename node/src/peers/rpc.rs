@@ -28,17 +28,19 @@ use openraft::raft::{
     VoteResponse,
 };
 use openraft::{AsyncRuntime, OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
-use raft_store::TypeConfig;
-use runtime::{Instant, PacedRuntime};
-use state_machine::State;
+use raft_store::{Checkpoint, Storage, TypeConfig};
+use runtime::{Instant, PacedInstant, PacedRuntime};
 use state_machine::ids::NodeId;
 use tokio::sync::oneshot;
 
+use super::campaigns::Campaigns;
+use super::listening::Listening;
 use super::message::{Message, RpcRequest, RpcResponse};
+use super::quorum::{Quorum, Standing};
 use super::round_trips::RoundTrips;
 use super::snapshots;
 use super::transport::{Received, Transport};
-use crate::cluster::incarnations::Incarnations;
+use crate::flaws;
 
 /// So many questions that were not answered are remembered, to know how long a late answer took.
 const UNANSWERED: usize = 1_024;
@@ -49,6 +51,18 @@ const PROBES: u32 = 8;
 /// After the first probe that was not answered so long goes by, after each later one as much
 /// longer.
 const PROBE_AFTER: Duration = Duration::from_millis(500);
+
+/// A node that checks whether round trips have become longer looks so often whether a quorum has
+/// answered, to ask again.
+const CHECK_EVERY: Duration = Duration::from_millis(100);
+
+/// It asks again after so many looks in any case: questions get lost. Not sooner: where round trips
+/// are long, many lines would make them longer.
+const LOOKS: u32 = 10;
+
+/// An append that has to wait for a quorum looks so often in a heartbeat interval whether one
+/// answers.
+const LOOKS_AGAIN: u32 = 6;
 
 /// How long calls may take, by Raft's clock.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +84,12 @@ struct Calls {
     /// Whom questions went to that have not been answered, and when.
     unanswered: BTreeMap<u64, (NodeId, Instant)>,
     trips: RoundTrips,
+    /// A rise of the pace is being checked.
+    checking: bool,
+    quorum: Quorum,
+    campaigns: Campaigns,
+    /// This node leads with that vote, no quorum answers it, and it asks whether one does again.
+    calling: Option<VoteOf<TypeConfig>>,
 }
 
 /// A node's line to its peers. Clones are the same line.
@@ -82,14 +102,7 @@ struct Inner {
     transport: Box<dyn Transport>,
     timeouts: Timeouts,
     calls: Mutex<Calls>,
-    listened_to: Mutex<Listened>,
-}
-
-/// Which incarnations of peers are listened to, and how many messages of others were skipped.
-#[derive(Default)]
-struct Listened {
-    incarnations: Incarnations,
-    skipped: u64,
+    listening: Arc<Listening>,
 }
 
 impl Clone for Peers {
@@ -108,18 +121,32 @@ impl Drop for Call<'_> {
 }
 
 impl Peers {
-    /// The line of node `me` to all others.
+    /// The line of node `me` to all others. `storage` says which incarnations of them were heard.
     pub fn new(
         me: NodeId,
         others: Vec<NodeId>,
         transport: Box<dyn Transport>,
         timeouts: Timeouts,
+        storage: &Storage,
     ) -> Self {
         let trips = RoundTrips::new(others.len(), timeouts.heartbeat);
         runtime::set_pace(trips.pace());
-        let calls = Calls { next: 0, waiting: Waiting::new(), unanswered: BTreeMap::new(), trips };
-        let (calls, listened_to) = (Mutex::new(calls), Mutex::default());
-        Self(Arc::new(Inner { me, others, transport, timeouts, calls, listened_to }))
+        let (waiting, unanswered) = (Waiting::new(), BTreeMap::new());
+        let quorum = Quorum::new(others.len(), timeouts.heartbeat);
+        let (checking, calling) = (false, None);
+        let calls = Calls {
+            next: 0,
+            waiting,
+            unanswered,
+            trips,
+            checking,
+            quorum,
+            campaigns: Campaigns::default(),
+            calling,
+        };
+        let (calls, listening) = (Mutex::new(calls), Arc::new(Listening::new(storage)));
+        let inner = Inner { me, others, transport, timeouts, calls, listening };
+        Self(Arc::new(inner))
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
@@ -134,22 +161,7 @@ impl Peers {
     /// Waits for messages, and gives those of incarnations that this node listens to. Dropping the
     /// wait loses none.
     pub async fn receive(&self) -> Vec<Received> {
-        loop {
-            let mut received = self.0.transport.receive().await;
-            let mut listened = self.0.listened_to.lock().unwrap_or_else(PoisonError::into_inner);
-            received.retain(|Received { from, incarnation, .. }| {
-                let Err(ignored) = listened.incarnations.hear(*from, *incarnation) else {
-                    return true;
-                };
-                listened.skipped += 1;
-                tracing::warn!(skipped = listened.skipped, %ignored, "a peer's message");
-                false
-            });
-            drop(listened);
-            if !received.is_empty() {
-                return received;
-            }
-        }
+        self.0.listening.receive(&*self.0.transport).await
     }
 
     async fn request(
@@ -187,9 +199,7 @@ impl Peers {
             // It ends by itself, at the latest when it was asked often enough.
             let _task = runtime::spawn(async move {
                 for attempt in 1..=PROBES {
-                    let ask = RpcRequest::Probe(None);
-                    let number = line.number(peer, &ask);
-                    line.send(peer, &Message::Request(number, ask));
+                    line.ask(peer, None);
                     // Of the node's own time: Raft's is slow as long as nothing is known.
                     runtime::sleep(PROBE_AFTER * attempt).await;
                     if line.calls().trips.of(peer).is_some() {
@@ -200,28 +210,130 @@ impl Peers {
         }
     }
 
+    /// Asks a peer for nothing but an answer, and tells it this node's round trip where there is
+    /// one to tell. It has nobody waiting for it: how long it took is what matters.
+    fn ask(&self, peer: NodeId, told: Option<u32>) {
+        self.ask_alone(peer, RpcRequest::Probe(told));
+    }
+
+    /// Asks what nobody waits for the answer of.
+    fn ask_alone(&self, peer: NodeId, ask: RpcRequest) {
+        let number = self.number(peer, &ask);
+        self.send(peer, &Message::Request(number, ask));
+    }
+
+    /// Whether a leader of that vote may send an append: a quorum answers it. If none does, it
+    /// waits for that, at most so long, and its peers are called.
+    async fn may_append(&self, vote: VoteOf<TypeConfig>, timeout: Duration) -> bool {
+        let until = PacedInstant::now() + timeout;
+        loop {
+            if flaws::is_heard(self.standing() == Standing::Heard) {
+                return true;
+            }
+            self.call_quorum(vote);
+            if PacedInstant::now() >= until {
+                return false;
+            }
+            PacedRuntime::sleep(self.0.timeouts.heartbeat / LOOKS_AGAIN).await;
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        self.calls().quorum.look(PacedInstant::now())
+    }
+
+    /// Calls all peers once every heartbeat interval, until a quorum answers.
+    fn call_quorum(&self, vote: VoteOf<TypeConfig>) {
+        if self.calls().calling.replace(vote).is_some() {
+            return;
+        }
+        let line = self.clone();
+        // It ends by itself when a quorum answers, or somebody else leads.
+        let _task = runtime::spawn(async move {
+            tracing::debug!("no quorum answers");
+            while let Some(vote) = line.leads_with() {
+                let call = match line.standing() {
+                    Standing::Heard => break,
+                    Standing::Quiet => RpcRequest::Probe(None),
+                    Standing::Released => RpcRequest::Release(vote),
+                };
+                line.0.others.iter().for_each(|peer| line.ask_alone(*peer, call.clone()));
+                PacedRuntime::sleep(line.0.timeouts.heartbeat).await;
+            }
+            line.calls().calling = None;
+        });
+    }
+
+    /// The vote with which this node leads, where it calls its peers.
+    fn leads_with(&self) -> Option<VoteOf<TypeConfig>> {
+        let calls = self.calls();
+        calls.calling.filter(|_| calls.trips.leads())
+    }
+
+    /// Asks all peers again and again, as soon as a quorum has answered, until it is known whether
+    /// round trips are as long as they seem.
+    fn check(&self) {
+        let line = self.clone();
+        // It ends by itself when a quorum has answered often enough, or a leader told.
+        let _task = runtime::spawn(async move {
+            while let Some(before) = line.in_doubt() {
+                line.0.others.iter().for_each(|peer| line.ask(*peer, None));
+                for _ in 0..LOOKS {
+                    // Of the node's own time: Raft's is what is in doubt.
+                    runtime::sleep(CHECK_EVERY).await;
+                    if line.calls().trips.in_doubt() != Some(before) {
+                        break;
+                    }
+                }
+            }
+        });
+    }
+
+    /// How often a quorum has answered since the pace rose, as long as that is to be checked.
+    fn in_doubt(&self) -> Option<usize> {
+        let mut calls = self.calls();
+        let times = calls.trips.in_doubt();
+        calls.checking = times.is_some();
+        times
+    }
+
     /// What a round trip is known to be has changed.
     fn measured(&self, change: impl FnOnce(&mut RoundTrips)) {
-        let (pace, news) = {
+        let (pace, news, check) = {
             let mut calls = self.calls();
             change(&mut calls.trips);
-            (calls.trips.pace(), calls.trips.news())
+            let check = calls.trips.in_doubt().is_some() && !calls.checking;
+            calls.checking |= check;
+            (calls.trips.pace(), calls.trips.news(), check)
         };
+        if check {
+            self.check();
+        }
         if pace != runtime::pace() {
             tracing::debug!(?pace, "raft's clock");
             runtime::set_pace(pace);
         }
         let Some(news) = news else { return };
-        for peer in self.0.others.iter().copied() {
-            let ask = RpcRequest::Probe(Some(millis(news)));
-            let number = self.number(peer, &ask);
-            self.send(peer, &Message::Request(number, ask));
-        }
+        self.0.others.iter().for_each(|peer| self.ask(*peer, Some(millis(news))));
     }
 
     /// A leader told how long its round trips are.
     pub fn told(&self, round_trip_ms: u32) {
         self.measured(|trips| trips.hear(Duration::from_millis(round_trip_ms.into())));
+    }
+
+    /// This node has promised a candidate its vote.
+    pub fn promised_vote(&self, to: NodeId) {
+        let mut calls = self.calls();
+        let round_trip = calls.trips.round_trip();
+        calls.campaigns.promise(self.0.me, to, Instant::now(), round_trip);
+    }
+
+    /// Whether this node stands for election, now that openraft wants it to.
+    fn stands(&self) -> bool {
+        let mut calls = self.calls();
+        let round_trip = calls.trips.round_trip();
+        calls.campaigns.stand(Instant::now(), round_trip)
     }
 
     /// How long an append to a peer may take: to a peer farther away than a quorum, longer than to
@@ -238,8 +350,9 @@ impl Peers {
             (calls.waiting.remove(&number), calls.unanswered.remove(&number))
         };
         if let Some((peer, at)) = asked {
-            let took = Instant::now() - at;
-            self.measured(|trips| trips.observe(peer, took));
+            let now = Instant::now();
+            self.calls().quorum.answer(peer, PacedInstant::now());
+            self.measured(|trips| trips.observe(peer, now - at, now));
         }
         // A late response, or a second copy, has nobody waiting for it.
         if let Some(sender) = waiting
@@ -324,6 +437,9 @@ impl Client {
         let timeout = option.soft_ttl().max(self.peers.append_timeout(self.to));
         let mut round_trip = Duration::ZERO;
         self.peers.measured(|trips| round_trip = trips.lead());
+        if !self.peers.may_append(request.vote, timeout).await {
+            return Err(RPCError::Timeout(self.timeout(RPCTypes::AppendEntries, timeout)));
+        }
         let answer =
             |answer| if let RpcResponse::Append(response) = answer { Some(response) } else { None };
         self.call(
@@ -368,7 +484,7 @@ impl Client {
 }
 
 impl RaftNetworkV2<TypeConfig> for Client {
-    type SnapshotData = Arc<State>;
+    type SnapshotData = Arc<Checkpoint>;
 
     async fn append_entries(
         &mut self,
@@ -421,19 +537,27 @@ impl RaftNetworkV2<TypeConfig> for Client {
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
         let answer =
             |answer| if let RpcResponse::Vote(response) = answer { Some(response) } else { None };
+        let gives_way =
+            || RPCError::Network(NetworkError::from_string("another node stands for election"));
+        if !self.peers.stands() {
+            return Err(gives_way());
+        }
         self.peers.measured(RoundTrips::ask_for_pre_vote);
-        self.call(RPCTypes::Vote, RpcRequest::PreVote(request), option.hard_ttl(), answer).await
+        let ask = RpcRequest::PreVote(request);
+        let answer = self.call(RPCTypes::Vote, ask, option.hard_ttl(), answer).await?;
+        let goes_on = self.peers.calls().campaigns.goes_on();
+        if goes_on { Ok(answer) } else { Err(gives_way()) }
     }
 
     async fn full_snapshot(
         &mut self,
         vote: VoteOf<TypeConfig>,
-        snapshot: SnapshotOf<TypeConfig, Arc<State>>,
+        snapshot: SnapshotOf<TypeConfig, Arc<Checkpoint>>,
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let SnapshotOf::<TypeConfig, _> { meta, snapshot: state } = snapshot;
-        let send = snapshots::send(self, vote, meta, state);
+        let SnapshotOf::<TypeConfig, _> { meta, snapshot: checkpoint } = snapshot;
+        let send = snapshots::send(self, vote, meta, checkpoint);
         tokio::select! {
             biased;
             closed = cancel => Err(StreamingError::Closed(closed)),

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::RPCTypes;
-use openraft::alias::{SnapshotMetaOf, SnapshotOf, VoteOf};
+use openraft::alias::{SnapshotMetaOf, VoteOf};
 use openraft::errors::{StreamingError, Unreachable};
 use openraft::raft::SnapshotResponse;
-use raft_store::{TypeConfig, codec};
-use state_machine::State;
+use raft_store::transfer::{ArrivalError, Arrived, Arriving, Outgoing};
+use raft_store::{Checkpoint, StateMachine, TypeConfig};
 use state_machine::ids::NodeId;
 
 use super::message::{RpcRequest, RpcResponse, SnapshotChunk};
@@ -28,32 +28,36 @@ pub(super) async fn send(
     client: &Client,
     vote: VoteOf<TypeConfig>,
     meta: SnapshotMetaOf<TypeConfig>,
-    state: Arc<State>,
+    checkpoint: Arc<Checkpoint>,
 ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
     let unreachable =
         |problem: String| StreamingError::Unreachable(Unreachable::from_string(problem));
-    let encoded = runtime::blocking(move || codec::encode(&*state)).await;
-    let bytes = encoded.map_err(|error| unreachable(error.to_string()))?;
-    let (transfer, total) = (runtime::random(), bytes.len() as u64);
-    let (mut offset, mut failures) = (0_usize, 0);
+    let outgoing = runtime::blocking(move || Outgoing::new((*checkpoint).clone())).await;
+    let outgoing = Arc::new(outgoing.map_err(|error| unreachable(error.to_string()))?);
+    let (transfer, total) = (runtime::random(), outgoing.total());
+    let (mut offset, mut failures) = (0, 0);
     loop {
-        let end = bytes.len().min(offset + limits::SNAPSHOT_CHUNK);
-        let begin = offset as u64;
+        let reader = outgoing.clone();
+        let read = runtime::blocking(move || reader.read(offset, limits::SNAPSHOT_CHUNK)).await;
+        let bytes = read.and_then(|read| read).map_err(|error| unreachable(error.to_string()))?;
+        let begin = offset;
+        let is_last = begin + bytes.len() as u64 == total;
         let chunk = SnapshotChunk {
             transfer,
             vote,
             meta: meta.clone(),
             offset: begin,
+            state_len: outgoing.state_len(),
             total,
-            bytes: bytes[offset..end].to_vec(),
+            bytes,
         };
-        let times = if end == bytes.len() { limits::SNAPSHOT_INSTALL_TIMES } else { 1 };
+        let times = if is_last { limits::SNAPSHOT_INSTALL_TIMES } else { 1 };
         let timeout: Duration = client.chunk_timeout() * times;
         match client.request(RpcRequest::Snapshot(chunk), timeout).await {
             Some(Ok(RpcResponse::Snapshot(response))) => return Ok(response),
             Some(Ok(RpcResponse::ChunkReceived { received })) if received <= total => {
                 failures = if received > begin { 0 } else { failures + 1 };
-                offset = usize::try_from(received).unwrap_or(0);
+                offset = received;
             }
             Some(Ok(_)) | None => failures += 1,
             Some(Err(problem)) => return Err(unreachable(problem)),
@@ -75,49 +79,34 @@ pub struct Incoming(Option<Transfer>);
 struct Transfer {
     from: NodeId,
     number: u64,
-    bytes: Vec<u8>,
-}
-
-/// What a chunk led to.
-#[derive(Debug)]
-pub enum Received {
-    /// So many bytes have come, from the beginning without gaps.
-    Part(u64),
-    /// All bytes have come: here they are.
-    Whole(Vec<u8>),
+    arriving: Arriving,
 }
 
 impl Incoming {
-    /// Takes a chunk of a peer's in. One that does not continue what has come is passed over.
-    pub fn take(&mut self, from: NodeId, chunk: &SnapshotChunk) -> Received {
+    /// Takes a chunk of a peer's in, for a node's state machine. One that does not continue what
+    /// has come is passed over.
+    ///
+    /// # Errors
+    /// Where the checkpoint cannot be taken in. What has come of it is forgotten.
+    pub fn take(
+        &mut self,
+        machine: &StateMachine,
+        from: NodeId,
+        chunk: &SnapshotChunk,
+    ) -> Result<Arrived, ArrivalError> {
         let begun = self.0.as_ref().is_some_and(|t| t.from == from && t.number == chunk.transfer);
         if !begun {
             if chunk.offset != 0 {
-                return Received::Part(0);
+                return Ok(Arrived::Part(0));
             }
-            self.0 = Some(Transfer { from, number: chunk.transfer, bytes: Vec::new() });
+            let arriving = Arriving::new(machine, chunk.state_len, chunk.total);
+            self.0 = Some(Transfer { from, number: chunk.transfer, arriving });
         }
         let transfer = self.0.as_mut().expect("a transfer has begun");
-        if chunk.offset == transfer.bytes.len() as u64 {
-            transfer.bytes.extend_from_slice(&chunk.bytes);
+        let arrived = transfer.arriving.take(chunk.offset, &chunk.bytes);
+        if !matches!(arrived, Ok(Arrived::Part(_))) {
+            self.0 = None;
         }
-        let received = transfer.bytes.len() as u64;
-        if received < chunk.total {
-            return Received::Part(received);
-        }
-        Received::Whole(self.0.take().expect("the transfer is here").bytes)
+        arrived
     }
-}
-
-/// Decodes a whole snapshot for Raft.
-///
-/// # Errors
-/// Where the bytes are no state of this version.
-pub async fn decode(
-    meta: SnapshotMetaOf<TypeConfig>,
-    bytes: Vec<u8>,
-) -> Result<SnapshotOf<TypeConfig, Arc<State>>, String> {
-    let decoded = runtime::blocking(move || codec::decode::<State>(&bytes)).await;
-    let state = decoded.map_err(|e| e.to_string())?.map_err(|e| format!("snapshot: {e}"))?;
-    Ok(SnapshotOf::<TypeConfig, _> { meta, snapshot: Arc::new(state) })
 }

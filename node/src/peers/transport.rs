@@ -59,3 +59,15 @@ impl Inbox {
         }
     }
 }
+
+/// The transport of a node without peers.
+#[derive(Debug, Clone, Copy)]
+pub struct Nobody;
+
+impl Transport for Nobody {
+    fn send(&self, _to: NodeId, _message: &Message) {}
+
+    fn receive(&self) -> Receiving<'_> {
+        Box::pin(std::future::pending())
+    }
+}

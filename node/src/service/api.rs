@@ -86,6 +86,9 @@ pub enum ServiceError {
         /// How long it was tried.
         timeout_ms: u64,
     },
+    /// Definite: a read whose answer was lost, and later requests of its client were executed.
+    #[error("the answer was lost, and a later request of the same client was executed")]
+    Overtaken,
     /// Definite: there are too many requests under way.
     #[error("requests under way take {open} bytes, and {limit} are allowed: nothing was done")]
     Overloaded {
@@ -93,6 +96,14 @@ pub enum ServiceError {
         open: usize,
         /// What they may take.
         limit: usize,
+    },
+    /// Definite: the disk is nearly full, and takes no records.
+    #[error("the disk has {free} bytes left, and {floor} are kept free: nothing was done")]
+    DiskFull {
+        /// What is left.
+        free: u64,
+        /// What has to be.
+        floor: u64,
     },
     /// Definite: a larger request cannot be sent to a peer in one line.
     #[error("the request takes {bytes} bytes, and {limit} are allowed")]

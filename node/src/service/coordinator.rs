@@ -15,16 +15,46 @@ use state_machine::ids::{GroupId, MemberId};
 use state_machine::liveness::{self, Heartbeat};
 use state_machine::offsets::command::OffsetCommand;
 use state_machine::rejection::Rejection;
+use state_machine::topics::command::TopicCommand;
 
 use crate::config::Config;
 use crate::flaws::Deadlines;
+use crate::limits;
 
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Coordinator {
     deadlines: Deadlines,
-    retention_check: Duration,
-    next_retention: Option<Instant>,
+    offsets: Check,
+    /// `None` where records are kept for ever.
+    records: Option<Check>,
+}
+
+/// Something that is looked for from time to time.
+#[derive(Debug)]
+struct Check {
+    every: Duration,
+    /// `None` before this node coordinates.
+    next: Option<Instant>,
+}
+
+impl Check {
+    fn new(every: Duration) -> Self {
+        Self { every, next: None }
+    }
+
+    fn start(&mut self, now: Instant) {
+        self.next = Some(now + self.every);
+    }
+
+    /// Whether it is time. It is asked once.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let due = self.next.is_some_and(|at| at <= now);
+        if due {
+            self.start(now);
+        }
+        due
+    }
 }
 
 impl Coordinator {
@@ -32,8 +62,8 @@ impl Coordinator {
     pub fn new(config: &Config) -> Self {
         Self {
             deadlines: Deadlines::default(),
-            retention_check: config.offsets_retention_check,
-            next_retention: None,
+            offsets: Check::new(config.offsets_retention_check),
+            records: config.retention.is_limited().then(|| Check::new(config.retention_check)),
         }
     }
 
@@ -41,7 +71,8 @@ impl Coordinator {
     /// on.
     pub fn start(&mut self, state: &State, now: Instant) {
         self.deadlines.reset(state, now.as_millis());
-        self.next_retention = Some(now + self.retention_check);
+        self.offsets.start(now);
+        self.records.iter_mut().for_each(|check| check.start(now));
     }
 
     /// Whether something is to be proposed now.
@@ -98,11 +129,16 @@ impl Coordinator {
         let mut due: Vec<Command> = silent
             .map(|(group, deadline)| GroupCommand::Expire { group, deadline }.into())
             .collect();
-        if self.next_retention.is_some_and(|at| at <= now) {
-            self.next_retention = Some(now + self.retention_check);
+        if self.records.as_mut().is_some_and(|check| check.is_due(now)) {
+            due.push(TopicCommand::Retain(config.retention).into());
+        }
+        if self.offsets.is_due(now) {
             let retention_ms =
                 u64::try_from(config.offsets_retention.as_millis()).unwrap_or(u64::MAX);
             due.push(OffsetCommand::Expire { retention_ms }.into());
+            due.push(
+                TopicCommand::ForgetProducers { silent_ms: limits::PRODUCER_SILENCE_MS }.into(),
+            );
         }
         due
     }
@@ -110,11 +146,9 @@ impl Coordinator {
     /// When something will be due.
     pub fn next_event(&self) -> Option<Instant> {
         // Who does not coordinate waits for nothing.
-        let retention = self.next_retention?;
-        Some(
-            self.deadlines
-                .next()
-                .map_or(retention, |deadline| Instant::from_millis(deadline).min(retention)),
-        )
+        let offsets = self.offsets.next?;
+        let records = self.records.as_ref().and_then(|check| check.next);
+        let deadline = self.deadlines.next().map(Instant::from_millis);
+        [Some(offsets), records, deadline].into_iter().flatten().min()
     }
 }

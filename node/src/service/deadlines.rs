@@ -36,6 +36,9 @@ pub const RETRY_MS: u64 = 1_000;
 pub struct Deadlines {
     groups: BTreeMap<GroupId, Armed>,
     timers: Timers,
+    /// How many times the deadlines of a member were looked at.
+    #[cfg(test)]
+    looks: usize,
 }
 
 /// The timers of one group, by what they are for.
@@ -66,13 +69,17 @@ impl Deadlines {
     pub fn observe(&mut self, event: &Event, state: &State, now_ms: u64) {
         let Event::Group { group: id, event } = event else { return };
         let Some(group) = state.group(id) else { return self.sync_group(id, None, now_ms) };
-        match event.touches() {
+        match event.touches_in(group) {
             Touched::Nothing => return,
+            Touched::Whole => {}
             Touched::Everyone => return self.sync_group(id, Some(group), now_ms),
             Touched::Member(member) => self.sync_member(id, group, member, now_ms),
             Touched::Seat(from, to) => {
                 self.sync_member(id, group, from, now_ms);
                 self.sync_member(id, group, to, now_ms);
+            }
+            Touched::Targets(targets) => {
+                targets.iter().for_each(|(member, _)| self.sync_member(id, group, member, now_ms));
             }
         }
         self.sync_whole(id, group, now_ms);
@@ -117,6 +124,10 @@ impl Deadlines {
         wanted: Vec<(Deadline, u64)>,
         now_ms: u64,
     ) {
+        #[cfg(test)]
+        {
+            self.looks += 1;
+        }
         let armed = self.groups.entry(id.clone()).or_default();
         let is_gone = wanted.is_empty();
         let timers = armed.members.entry(member.clone()).or_default();
@@ -515,5 +526,32 @@ mod tests {
             "the queue does not keep what is dropped"
         );
         assert!(world.expired_at(1_000_000).is_empty());
+    }
+
+    /// A join looked at every member, so that an eightfold group made it eight times as dear. What
+    /// it takes in the state and in here together, `scripts/arena joins` measures.
+    #[test]
+    fn regression_a_join_costs_the_same_in_a_large_group() {
+        for (strategy, partitions) in
+            [("cooperative-sticky", 100), ("cooperative-sticky", 0), ("range", 0)]
+        {
+            let mut world = World::default();
+            if partitions > 0 {
+                world.apply(TopicCommand::Create { topic: "t".into(), partitions }.into());
+            }
+            let mut members = 0;
+            let mut looks = |joins: u32| {
+                let before = world.deadlines.looks;
+                for _ in 0..joins {
+                    members += 1;
+                    world.subscribe(&format!("c{members:06}"), strategy);
+                }
+                world.deadlines.looks - before
+            };
+            looks(200);
+            let (small, _, large) = (looks(100), looks(1_300), looks(100));
+            assert_eq!(small, large, "{strategy}: 100 joins, at 200 members and at 1,600");
+            assert!(large <= 400, "{strategy}: 100 joins look at {large} members");
+        }
     }
 }

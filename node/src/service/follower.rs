@@ -8,9 +8,9 @@ use state_machine::ids::NodeId;
 
 use super::in_flight::Progress;
 use super::requests::Requests;
-use crate::limits;
 use crate::peers::message::{Forward, ForwardItem, Message};
 use crate::peers::rpc::Peers;
+use crate::{flaws, limits};
 
 /// Sends `leader` the requests that have not been sent, and again those that are due. A request is
 /// due again after `timeout`, and after ever longer, so that a slow leader is not buried in copies.
@@ -30,7 +30,7 @@ pub(super) fn forward(
         let Some(request) = entry.request.clone() else { continue };
         let attempt =
             if let Progress::Sent { attempt, .. } = entry.progress { attempt + 1 } else { 0 };
-        let after = entry.after.filter(|before| in_flight.get(*before).is_some());
+        let (after, overtaken_by) = (entry.after, flaws::overtaken_by(entry.overtaken_by));
         let more = request.approximate_bytes();
         if bytes + more > limits::FORWARD && !items.is_empty() {
             let items = std::mem::take(&mut items);
@@ -39,7 +39,7 @@ pub(super) fn forward(
             bytes = 0;
         }
         bytes += more;
-        items.push(ForwardItem { id, after, attempt, request });
+        items.push(ForwardItem { id, after, attempt, overtaken_by, request });
         let due = now + timeout * (attempt + 1).min(limits::FORWARD_PATIENCE);
         in_flight.set_progress(id, Progress::Sent { due, attempt });
     }

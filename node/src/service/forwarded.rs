@@ -1,6 +1,9 @@
 //! What followers pass on to this node while it leads: each request executed once a try, and those
 //! of one client in their order, although messages overtake each other and get lost.
 //!
+//! A read that comes again gets the answer of the first time, as far as that is remembered: its
+//! client may have written since. Commands are remembered by the state.
+//!
 //! Pure. A request names the one of the same client that comes before it; it is held back until
 //! that one has been replies on or is over. Holding back by client, and not by node, a lost message
 //! stops nobody but the clients that it concerns.
@@ -8,24 +11,47 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use state_machine::command::Lane;
+use state_machine::reply::Outcome;
 
 use crate::peers::message::{AcknowledgedBelow, Forward, ForwardItem};
 use crate::service::api::{Request, RequestNumber};
+use crate::{flaws, limits};
 
 /// How far a request that came has got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Execution {
     /// It waits in the queue or in a round.
     Running,
     /// It was executed. If its answer was lost it comes again, with a higher attempt.
     Executed,
+    /// The same, and this was found. Takes so many bytes.
+    Read(Outcome, usize),
+}
+
+/// A request that came.
+#[derive(Debug)]
+struct Item {
+    attempt: u32,
+    is_read: bool,
+    execution: Execution,
+}
+
+/// What is to be done with a message.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// Requests that may be executed now, in order.
+    pub ready: Vec<ForwardItem>,
+    /// What reads found that come again.
+    pub known: Vec<(RequestNumber, Outcome)>,
 }
 
 /// One peer's requests, as the leader sees them.
 #[derive(Debug, Default)]
 pub struct ForwardedRequests {
     acknowledged: AcknowledgedBelow,
-    items: BTreeMap<RequestNumber, (u32, Execution)>,
+    items: BTreeMap<RequestNumber, Item>,
+    /// What remembered answers take, in bytes.
+    remembered: usize,
     /// Held back, by what they wait for.
     blocked: BTreeMap<RequestNumber, BTreeMap<RequestNumber, ForwardItem>>,
     /// What each of those waits for.
@@ -33,20 +59,26 @@ pub struct ForwardedRequests {
 }
 
 impl ForwardedRequests {
-    /// Takes a message in and gives the requests that may be executed now, in order.
-    pub fn receive(&mut self, forward: Forward) -> Vec<(RequestNumber, Request)> {
+    /// Takes a message in.
+    pub fn receive(&mut self, forward: Forward) -> Received {
         self.acknowledged = self.acknowledged.max(forward.acknowledged);
-        let mut ready = Vec::with_capacity(forward.items.len());
-        self.forget(&mut ready);
+        let ready = Vec::with_capacity(forward.items.len());
+        let mut received = Received { ready, known: Vec::new() };
+        self.forget(&mut received.ready);
         for item in forward.items {
             if self.acknowledged.closed(item.id) {
                 continue;
             }
-            let again = match self.items.get(&item.id) {
+            let again = match self.items.get_mut(&item.id) {
                 // A copy, or a retry of what is under way: its answer will come.
-                Some((_, Execution::Running)) => continue,
-                Some((attempt, Execution::Executed)) if item.attempt <= *attempt => continue,
-                Some((_, Execution::Executed)) => true,
+                Some(Item { execution: Execution::Running, .. }) => continue,
+                Some(known) if item.attempt <= known.attempt => continue,
+                Some(Item { attempt, execution: Execution::Read(outcome, _), .. }) => {
+                    *attempt = item.attempt;
+                    received.known.push((item.id, outcome.clone()));
+                    continue;
+                }
+                Some(_) => true,
                 None => false,
             };
             self.unblock(item.id);
@@ -55,17 +87,25 @@ impl ForwardedRequests {
                     self.waits_for.insert(item.id, before);
                     self.blocked.entry(before).or_default().insert(item.id, item);
                 }
-                None => self.run(item, &mut ready),
+                None => self.run(item, &mut received.ready),
             }
         }
-        ready
+        received
     }
 
-    /// A request has been executed and its answer sent.
-    pub fn executed(&mut self, id: RequestNumber) {
-        if let Some((_, execution)) = self.items.get_mut(&id) {
-            *execution = Execution::Executed;
-        }
+    /// A request has been executed, and its answer is sent. That of a read is remembered while
+    /// there is room; `outcome` takes so many `bytes`. It is `None` where the request waits for its
+    /// group, and where it was a read that a later command of its client has overtaken.
+    pub fn executed(&mut self, id: RequestNumber, outcome: Option<&Outcome>, bytes: usize) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        let room = flaws::remembered_reads(limits::REMEMBERED_READS);
+        item.execution = match outcome {
+            Some(outcome) if item.is_read && self.remembered + bytes <= room => {
+                self.remembered += bytes;
+                Execution::Read(outcome.clone(), bytes)
+            }
+            _ => Execution::Executed,
+        };
     }
 
     /// The peer's acknowledged.
@@ -78,7 +118,7 @@ impl ForwardedRequests {
     }
 
     /// Hands on a request, and those that waited for it.
-    fn run(&mut self, item: ForwardItem, ready: &mut Vec<(RequestNumber, Request)>) {
+    fn run(&mut self, item: ForwardItem, ready: &mut Vec<ForwardItem>) {
         // Seldom does anything wait, and an empty queue costs no allocation.
         let mut freed = VecDeque::new();
         let mut next = Some(item);
@@ -87,8 +127,10 @@ impl ForwardedRequests {
                 self.waits_for.remove(&id);
                 freed.push_back(delayed);
             }
-            self.items.insert(item.id, (item.attempt, Execution::Running));
-            ready.push((item.id, item.request));
+            let is_read = matches!(item.request, Request::Query(_));
+            let execution = Execution::Running;
+            self.items.insert(item.id, Item { attempt: item.attempt, is_read, execution });
+            ready.push(item);
             next = freed.pop_front();
         }
     }
@@ -104,7 +146,7 @@ impl ForwardedRequests {
     }
 
     /// Forgets what is over, and hands on what waited for it.
-    fn forget(&mut self, ready: &mut Vec<(RequestNumber, Request)>) {
+    fn forget(&mut self, ready: &mut Vec<ForwardItem>) {
         for lane in [Lane::Immediate, Lane::Delayed] {
             let over = RequestNumber { lane, seq: 0 }..RequestNumber {
                 lane,
@@ -112,7 +154,11 @@ impl ForwardedRequests {
             };
             let done: Vec<_> = self.items.range(over.clone()).map(|(id, _)| *id).collect();
             for id in done {
-                self.items.remove(&id);
+                if let Some(Item { execution: Execution::Read(_, bytes), .. }) =
+                    self.items.remove(&id)
+                {
+                    self.remembered -= bytes;
+                }
             }
             let given_up: Vec<_> = self.waits_for.range(over.clone()).map(|(id, _)| *id).collect();
             for id in given_up {
@@ -132,9 +178,11 @@ impl ForwardedRequests {
 #[cfg(test)]
 mod tests {
     use state_machine::command::Lane;
+    use state_machine::reply::Reply;
     use state_machine::topics::command::TopicQuery;
 
     use super::ForwardedRequests;
+    use crate::limits;
     use crate::peers::message::{AcknowledgedBelow, Forward, ForwardItem};
     use crate::service::api::{Request, RequestNumber};
 
@@ -151,12 +199,13 @@ mod tests {
             id: id(*seq),
             after: after.map(id),
             attempt: *attempt,
+            overtaken_by: None,
             request: Request::Query(TopicQuery::List.into()),
         };
         let acknowledged = AcknowledgedBelow { immediate: floor, delayed: 1 };
-        let ready =
+        let received =
             forwarded.receive(Forward { acknowledged, items: items.iter().map(item).collect() });
-        ready.into_iter().map(|(id, _)| id.seq).collect::<Vec<u64>>()
+        received.ready.into_iter().map(|item| item.id.seq).collect::<Vec<u64>>()
     }
 
     #[test]
@@ -185,7 +234,7 @@ mod tests {
             [0_u64; 0],
             "still under way"
         );
-        forwarded.executed(id(1));
+        forwarded.executed(id(1), None, 0);
         assert_eq!(
             receive(&mut forwarded, 1, &[(1, None, 0)]),
             [0_u64; 0],
@@ -202,12 +251,36 @@ mod tests {
                 receive(&mut forwarded, seq, &[(seq, seq.checked_sub(1).filter(|s| *s > 0), 0)]),
                 [seq]
             );
-            forwarded.executed(id(seq));
+            forwarded.executed(id(seq), Some(&Ok(Reply::Done)), 1_000);
         }
         assert!(
             forwarded.items.len() <= 2
                 && forwarded.blocked.is_empty()
                 && forwarded.waits_for.is_empty()
         );
+        assert!(forwarded.remembered <= 2_000);
+    }
+
+    #[test]
+    fn a_read_that_comes_again_gets_the_answer_of_the_first_time_while_that_is_remembered() {
+        let mut forwarded = ForwardedRequests::default();
+        assert_eq!(receive(&mut forwarded, 1, &[(1, None, 0), (2, Some(1), 0)]), [1, 2]);
+        forwarded.executed(id(1), Some(&Ok(Reply::Done)), limits::REMEMBERED_READS);
+        forwarded.executed(id(2), Some(&Ok(Reply::Done)), 1);
+        let again = |seq| Forward {
+            acknowledged: AcknowledgedBelow { immediate: 1, delayed: 1 },
+            items: vec![ForwardItem {
+                id: id(seq),
+                after: None,
+                attempt: 1,
+                overtaken_by: None,
+                request: Request::Query(TopicQuery::List.into()),
+            }],
+        };
+        let received = forwarded.receive(again(1));
+        assert!(received.ready.is_empty());
+        assert_eq!(received.known, [(id(1), Ok(Reply::Done))]);
+        assert!(forwarded.receive(again(1)).known.is_empty(), "a copy of the network's");
+        assert_eq!(forwarded.receive(again(2)).ready.len(), 1, "there was no room for that one");
     }
 }

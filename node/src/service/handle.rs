@@ -12,13 +12,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use runtime::Instant;
-use tokio::sync::Notify;
+use state_machine::ids::TopicPartition;
+use tokio::sync::{Notify, watch};
 
 use super::api::{Completion, Request, Status};
 use super::status::StatusSource;
+use super::watching::{Leadership, Watching};
 
 /// Which connection of a service.
 pub(super) type ConnectionId = u64;
@@ -49,9 +50,8 @@ pub struct Replied {
     pub client: u64,
     /// The request, as it was numbered there.
     pub number: u64,
-    /// How long after the request's deadline this comes. More than 0 only where the process was
-    /// stopped.
-    pub overdue: Duration,
+    /// When the request had to be answered at the latest.
+    pub deadline: Instant,
     /// What is to be said.
     pub completion: Completion,
 }
@@ -81,6 +81,7 @@ pub(super) struct Shared {
     /// How many bytes the requests take that the service has taken in and not answered.
     in_flight: AtomicUsize,
     pub(super) status: StatusSource,
+    pub(super) watching: Watching,
 }
 
 impl Shared {
@@ -90,6 +91,7 @@ impl Shared {
             notify: Notify::new(),
             in_flight: AtomicUsize::new(0),
             status,
+            watching: Watching::default(),
         }
     }
 
@@ -136,9 +138,42 @@ impl Handle {
         self.0.in_flight.load(Ordering::Relaxed) + self.0.inbox().bytes
     }
 
+    /// Who leads. The receiver is told of every change.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.0.watching.leadership()
+    }
+
+    /// Begins to wait for records of partitions, which come through this node as long as it leads.
+    /// Begin before you read: what comes after the read ends the wait.
+    pub fn wait_for_records(&self, partitions: Vec<TopicPartition>) -> RecordWait {
+        let waiter = self.0.watching.wait_for(partitions.clone());
+        RecordWait { shared: self.0.clone(), partitions, waiter }
+    }
+
     /// What this node knows of the cluster, without asking anybody.
     pub fn status(&self) -> Status {
         self.0.status.now()
+    }
+}
+
+/// A wait for records. It ends when it is dropped.
+#[derive(Debug)]
+pub struct RecordWait {
+    shared: Arc<Shared>,
+    partitions: Vec<TopicPartition>,
+    waiter: Arc<Notify>,
+}
+
+impl RecordWait {
+    /// Waits until there may be something new. Cancelling it loses nothing.
+    pub async fn woken(&self) {
+        self.waiter.notified().await;
+    }
+}
+
+impl Drop for RecordWait {
+    fn drop(&mut self) {
+        self.shared.watching.give_up(&self.partitions, &self.waiter);
     }
 }
 
@@ -200,10 +235,10 @@ impl Connections {
     }
 
     /// A reply, to be handed over with the next [`flush`](Self::flush).
-    pub(super) fn reply(&mut self, to: Sender, overdue: Duration, completion: Completion) {
+    pub(super) fn reply(&mut self, to: Sender, deadline: Instant, completion: Completion) {
         let Sender { connection, client, number } = to;
         if let Some(outlet) = self.open.get_mut(&connection) {
-            outlet.fresh.push(Replied { client, number, overdue, completion });
+            outlet.fresh.push(Replied { client, number, deadline, completion });
         }
     }
 

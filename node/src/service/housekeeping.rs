@@ -4,7 +4,6 @@
 use openraft_rt::watch::WatchReceiver;
 use raft_store::compaction::{Policy, Position};
 use runtime::PacedInstant;
-use state_machine::State;
 
 use super::Service;
 use crate::limits;
@@ -18,7 +17,7 @@ impl Service {
     /// The policy: the log makes a snapshot when it is as large as what the snapshot costs, within
     /// bounds. So a small state keeps a short log, and a large one is not copied all the time.
     fn compaction(&self) -> Policy {
-        let cost = self.machine.read(State::clone_cost);
+        let cost = self.machine.checkpoint_cost();
         let bytes = cost.max(limits::LEAST_LOG).min(self.config.snapshot_bytes);
         let policy = Policy::new(self.config.snapshot_entries, bytes);
         // Without peers there are no followers that could be behind.
@@ -27,7 +26,22 @@ impl Service {
 
     /// Looks at the log, and has a snapshot taken or entries dropped where the policy says so.
     pub(super) fn keep_log_short(&mut self) {
-        self.log_seen = self.log.bytes();
+        let bytes = self.log.bytes();
+        if bytes == std::mem::replace(&mut self.log_seen, bytes) {
+            self.log.seal();
+        }
+        if let Some(problem) = self.log.failure() {
+            self.failure = Some(problem.to_owned());
+            return;
+        }
+        match self.log.free() {
+            Some(Ok(free)) => self.requests.disk_has(free),
+            Some(Err(error)) => {
+                self.failure = Some(format!("how much room the disk has is not known: {error}"));
+                return;
+            }
+            None => {}
+        }
         let Some(running) = &self.raft else { return };
         if let Err(error) = &running.raft.metrics().borrow_watched().running_state {
             self.failure = Some(error.to_string());

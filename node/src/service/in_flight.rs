@@ -38,8 +38,12 @@ pub struct Entry {
     /// What was asked. `None` once it has been handed to a Raft without peers, where nobody asks
     /// again.
     pub request: Option<Request>,
-    /// The request of the same client that comes before it.
+    /// The open request of the same client that comes before it.
     pub after: Option<RequestNumber>,
+    /// The open request of the same client that comes after it.
+    next: Option<RequestNumber>,
+    /// Of a read: the first later command of the same client that Raft or a peer has seen.
+    pub overtaken_by: Option<RequestNumber>,
     /// When it is answered at the latest.
     pub deadline: Instant,
     /// How long it had.
@@ -108,6 +112,8 @@ impl InFlight {
             sender,
             request: Some(request),
             after,
+            next: None,
+            overtaken_by: None,
             deadline: self.last_received + timeout,
             timeout,
             exposed: false,
@@ -125,7 +131,11 @@ impl InFlight {
                 seq
             }
         };
-        RequestNumber { lane, seq }
+        let id = RequestNumber { lane, seq };
+        if let Some(before) = after.and_then(|before| self.get_mut(before)) {
+            before.next = Some(id);
+        }
+        id
     }
 
     /// An open request.
@@ -158,21 +168,43 @@ impl InFlight {
             self.due.remove(&(due, id));
         }
         self.bytes -= entry.bytes;
+        if let Some(next) = entry.next.and_then(|next| self.get_mut(next)) {
+            next.after = entry.after;
+        }
+        if let Some(before) = entry.after.and_then(|before| self.get_mut(before)) {
+            before.next = entry.next;
+        }
         Some(entry)
+    }
+
+    /// Raft or a peer sees a request from now on. The open reads before it, by the same client,
+    /// must not be executed after it.
+    pub fn expose(&mut self, id: RequestNumber) {
+        let Some(entry) = self.get_mut(id) else { return };
+        entry.exposed = true;
+        if !matches!(entry.request, Some(Request::Command(_))) {
+            return;
+        }
+        let mut before = entry.after;
+        while let Some(read) = before.and_then(|before| self.get_mut(before))
+            && matches!(read.request, Some(Request::Query(_)))
+            && read.overtaken_by.is_none()
+        {
+            read.overtaken_by = Some(id);
+            before = read.after;
+        }
     }
 
     /// Says where a request has got to.
     pub fn set_progress(&mut self, id: RequestNumber, progress: Progress) {
         let Some(entry) = self.get_mut(id) else { return };
         let before = std::mem::replace(&mut entry.progress, progress);
-        if let Progress::Sent { .. } = progress {
-            entry.exposed = true;
-        }
         if let Progress::Sent { due, .. } = before {
             self.due.remove(&(due, id));
         }
         if let Progress::Sent { due, .. } = progress {
             self.due.insert((due, id));
+            self.expose(id);
         }
     }
 

@@ -9,22 +9,24 @@ use std::sync::Arc;
 
 use raft_store::{Applied, Proposal, Raft, RoundId, StateMachine, codec, observe};
 use runtime::Instant;
-use state_machine::command::{Acknowledged, Batch, Command, Lane, Query, RequestId, Stamp, Write};
+use state_machine::command::{Acknowledged, Batch, Command, Lane, Query, RequestId, Stamp};
 use state_machine::ids::NodeId;
 use state_machine::liveness::Heartbeat;
 use state_machine::reply::{Answer, Answered, Decision, Outcome};
 
 use super::api::{Request, RequestNumber};
+use super::contents::Contents;
 use super::coordinator::Coordinator;
 use super::delayed::DelayedReplies;
 use super::forwarded::ForwardedRequests;
 use super::in_flight::Progress;
 use super::requests::Requests;
 use super::round::{Queued, ReplyTo, Round, RoundEnd};
+use super::watching::{Leadership, Watching};
 use crate::config::Config;
-use crate::peers::message::{AcknowledgedBelow, Forward, ForwardReply, Message};
+use crate::limits;
+use crate::peers::message::{AcknowledgedBelow, Forward, ForwardItem, ForwardReply, Message};
 use crate::peers::rpc::Peers;
-use crate::{flaws, limits};
 
 /// What a leader works with and does not own.
 pub(super) struct Context<'a> {
@@ -33,15 +35,19 @@ pub(super) struct Context<'a> {
     pub(super) requests: &'a mut Requests,
     /// How many rounds this incarnation of the node has proposed.
     pub(super) rounds: &'a mut u64,
+    pub(super) watching: &'a Watching,
 }
 
 /// Why a round ended the leadership, or the node.
 pub(super) enum Lost {
     /// Another leader took the round's entry out of the log.
     Leadership,
-    /// Raft has stopped for good.
+    /// Raft has stopped for good, or what it keeps cannot be read.
     Raft(String),
 }
+
+/// A reply to a peer: to which request, and about how many bytes it takes.
+type PeerReply = (RequestNumber, ForwardReply, usize);
 
 /// A peer's forwarded requests.
 struct Follower {
@@ -58,13 +64,15 @@ pub(super) struct Leader {
     term: u64,
     /// What waits for the next round.
     queue: VecDeque<Queued>,
+    /// Whether all that other leaders had proposed and that counts is applied here.
+    has_caught_up: bool,
     /// The round under way.
     pub(super) round: Option<Round>,
     followers: BTreeMap<NodeId, Follower>,
     /// What was last proposed as acknowledged, by node, and of which incarnation.
     proposed_acknowledged: BTreeMap<NodeId, (u64, AcknowledgedBelow)>,
     /// Replies to be sent back: to which peer, in which of its incarnations.
-    replies: BTreeMap<(NodeId, u64), Vec<(RequestNumber, ForwardReply)>>,
+    replies: BTreeMap<(NodeId, u64), Vec<PeerReply>>,
     delayed: DelayedReplies,
     coordinator: Coordinator,
 }
@@ -81,6 +89,7 @@ impl Leader {
             incarnation,
             term,
             queue: VecDeque::from([begin]),
+            has_caught_up: false,
             round: None,
             followers: BTreeMap::new(),
             proposed_acknowledged: BTreeMap::new(),
@@ -114,7 +123,8 @@ impl Leader {
             let request = if alone { entry.request.take() } else { entry.request.clone() };
             let Some(request) = request else { continue };
             entry.progress = Progress::Queued;
-            self.enqueue(ReplyTo::Own(id), request);
+            let overtaken_by = entry.overtaken_by;
+            self.enqueue(ReplyTo::Own(id), request, overtaken_by);
         }
     }
 
@@ -126,17 +136,31 @@ impl Leader {
         if follower.incarnation != incarnation {
             *follower = new();
         }
-        for (id, request) in follower.requests.receive(forward) {
-            self.enqueue(ReplyTo::Peer(from, incarnation, id), request);
+        let received = follower.requests.receive(forward);
+        for (id, outcome) in received.known {
+            self.reply_to_peer(from, incarnation, id, ForwardReply::Done(outcome));
+        }
+        for ForwardItem { id, overtaken_by, request, .. } in received.ready {
+            self.enqueue(ReplyTo::Peer(from, incarnation, id), request, overtaken_by);
         }
     }
 
-    fn enqueue(&mut self, reply_to: ReplyTo, request: Request) {
+    fn enqueue(
+        &mut self,
+        reply_to: ReplyTo,
+        request: Request,
+        overtaken_by: Option<RequestNumber>,
+    ) {
         let request_id = self.request_id(reply_to);
+        let overtaken_by = overtaken_by.zip(request_id).map(|(later, id)| RequestId {
+            lane: later.lane,
+            seq: later.seq,
+            ..id
+        });
         if let Some(request_id) = &request_id {
             observe::report(|observer| observer.took(request_id));
         }
-        self.queue.push_back(Queued { reply_to, request_id, request });
+        self.queue.push_back(Queued { reply_to, request_id, overtaken_by, request });
     }
 
     /// The id under which a request is applied.
@@ -172,35 +196,13 @@ impl Leader {
 
     /// Takes from the queue what goes with one round.
     fn take_contents(&mut self, context: &mut Context<'_>) -> Contents {
-        let most = self.queue.len().min(limits::ROUND_REQUESTS);
-        let (writes, batch) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        let mut contents = Contents { writes, batch, ..Contents::default() };
-        let mut bytes = 0;
-        while let Some(queued) = self.queue.front() {
-            bytes += queued.request.approximate_bytes();
-            let count = contents.writes.len() + contents.reads.len();
-            if count > 0 && (bytes > limits::ROUND || count >= limits::ROUND_REQUESTS) {
-                break;
-            }
-            let Some(Queued { reply_to, request_id, request }) = self.queue.pop_front() else {
-                break;
-            };
-            match request {
-                Request::Command(command) => {
-                    if let ReplyTo::Own(id) = reply_to {
-                        // Given up meanwhile: nobody was told that it might still happen.
-                        let Some(entry) = context.requests.in_flight.get_mut(id) else { continue };
-                        entry.exposed = true;
-                    }
-                    contents.writes.push(reply_to);
-                    contents.batch.push(Write { request_id, command });
-                }
-                Request::Query(query) => {
-                    let query = flaws::read_position(query, *context.rounds);
-                    contents.positions.push(contents.writes.len());
-                    contents.reads.push((reply_to, query, request_id));
-                }
-            }
+        let (requests, rounds) = (&mut *context.requests, *context.rounds);
+        let caught_up = self.has_caught_up;
+        let contents = context
+            .machine
+            .read(|state| Contents::take(&mut self.queue, state, requests, rounds, caught_up));
+        for reply_to in &contents.overtaken {
+            self.overtaken(*reply_to, context.requests);
         }
         if self.queue.is_empty() {
             self.queue.shrink_to(limits::KEPT_PLACES);
@@ -210,11 +212,15 @@ impl Leader {
 
     /// Proposes a round with writes. Its reads are answered when its entry is applied here.
     fn propose(&mut self, contents: Contents, context: &mut Context<'_>) -> Round {
-        let Contents { batch, writes, reads, positions } = contents;
+        let Contents { batch, writes, reads, positions, overtaken: _ } = contents;
         *context.rounds += 1;
         let id = RoundId { incarnation: self.incarnation, number: *context.rounds };
         let batch = Batch {
-            stamp: Stamp { now_ms: runtime::wall_ms(), limits: self.config.group_limits },
+            stamp: Stamp {
+                now_ms: runtime::wall_ms(),
+                limits: self.config.group_limits,
+                log_limits: self.config.log_limits,
+            },
             acknowledged: self.newly_acknowledged(context.requests),
             writes: batch,
         };
@@ -269,17 +275,18 @@ impl Leader {
         match end {
             RoundEnd::Applied(applied) => self.round_applied(round, applied, context, now),
             RoundEnd::MayRead => {
-                let read = |state: &state_machine::State| -> Vec<Answered> {
-                    round.reads.iter().map(|(_, query, _)| state.query(query)).collect()
-                };
-                let answers = context.machine.read(read);
+                let queries = round.reads.iter().map(|(_, query, _)| query);
+                let answers = context.machine.answer(queries);
+                let answers = answers.map_err(|error| Lost::Raft(error.to_string()))?;
                 tell_served(context.machine, &round.reads, &answers);
                 self.answer_reads(round.reads, answers, context, now);
             }
             RoundEnd::NotConfirmed => {
                 for (reply_to, query, request_id) in round.reads.into_iter().rev() {
-                    let request = Request::Query(query);
-                    self.queue.push_front(Queued { reply_to, request_id, request });
+                    // Nothing that came after it was proposed yet.
+                    let (overtaken_by, request) = (None, Request::Query(query));
+                    let queued = Queued { reply_to, request_id, overtaken_by, request };
+                    self.queue.push_front(queued);
                 }
             }
             // Whoever leads now is asked as soon as this node knows who that is.
@@ -301,6 +308,9 @@ impl Leader {
             round.batch.writes.iter().zip(round.writes).zip(outcomes)
         {
             if matches!(write.command, Command::NewCoordinator { .. }) {
+                self.has_caught_up = true;
+                let leadership = Leadership { leader: Some(self.me), term: self.term };
+                context.watching.set_leadership(leadership);
                 context.machine.read(|state| self.coordinator.start(state, now));
             }
             let sign = write.command.heartbeat().map(|sign| sign.told(&decided));
@@ -320,6 +330,7 @@ impl Leader {
         context.machine.read(|state| {
             events.iter().for_each(|event| self.coordinator.observe(event, state, now));
         });
+        events.iter().for_each(|event| context.watching.observe(event));
         for event in events {
             if let Some((reply_to, outcome)) = self.delayed.answered(event) {
                 self.answer(reply_to, outcome, context);
@@ -338,8 +349,9 @@ impl Leader {
             let outcome = match answered {
                 Ok(Answer::Reply(reply)) => Ok(reply),
                 Ok(Answer::NeedsCommand(command)) => {
-                    let request = Request::Command(command);
-                    self.queue.push_front(Queued { reply_to, request_id, request });
+                    let (overtaken_by, request) = (None, Request::Command(command));
+                    let queued = Queued { reply_to, request_id, overtaken_by, request };
+                    self.queue.push_front(queued);
                     continue;
                 }
                 Err(refused) => Err(refused),
@@ -366,6 +378,17 @@ impl Leader {
         }
     }
 
+    /// A later command of the same client was executed before this read, whose answer is not known.
+    fn overtaken(&mut self, reply_to: ReplyTo, requests: &mut Requests) {
+        match reply_to {
+            ReplyTo::Own(id) => requests.overtaken(id),
+            ReplyTo::Peer(node, incarnation, id) => {
+                self.reply_to_peer(node, incarnation, id, ForwardReply::Overtaken);
+            }
+            ReplyTo::Internal => {}
+        }
+    }
+
     fn tell_delayed(&mut self, reply_to: ReplyTo, context: &mut Context<'_>, now: Instant) {
         match reply_to {
             ReplyTo::Own(id) => context.requests.delayed(id, now),
@@ -384,44 +407,36 @@ impl Leader {
         id: RequestNumber,
         reply: ForwardReply,
     ) {
+        let bytes = approximate_bytes(&reply);
         let follower = self.followers.get_mut(&node).filter(|f| f.incarnation == incarnation);
         if let Some(follower) = follower {
-            follower.requests.executed(id);
+            let outcome = match &reply {
+                ForwardReply::Done(outcome) => Some(outcome),
+                ForwardReply::Delayed | ForwardReply::Overtaken => None,
+            };
+            follower.requests.executed(id, outcome, bytes);
         }
-        self.replies.entry((node, incarnation)).or_default().push((id, reply));
+        self.replies.entry((node, incarnation)).or_default().push((id, reply, bytes));
     }
 
     /// Sends followers the replies that have become known.
     pub(super) fn send_replies(&mut self, peers: &Peers) {
         for ((node, incarnation), replies) in std::mem::take(&mut self.replies) {
             let (mut message, mut bytes) = (Vec::new(), 0);
-            for reply in replies {
-                let more = approximate_bytes(&reply.1);
+            for (id, reply, more) in replies {
                 if bytes + more > limits::FORWARD_REPLIES && !message.is_empty() {
                     let full = std::mem::take(&mut message);
                     peers.send(node, &Message::ForwardReplies(incarnation, full));
                     bytes = 0;
                 }
                 bytes += more;
-                message.push(reply);
+                message.push((id, reply));
             }
             if !message.is_empty() {
                 peers.send(node, &Message::ForwardReplies(incarnation, message));
             }
         }
     }
-}
-
-/// What goes with one round.
-#[derive(Default)]
-struct Contents {
-    batch: Vec<Write>,
-    /// Whose each write is.
-    writes: Vec<ReplyTo>,
-    /// The reads, and whose each is.
-    reads: Vec<(ReplyTo, Query, Option<RequestId>)>,
-    /// How many of the writes come before each read.
-    positions: Vec<usize>,
 }
 
 fn tell_served(
@@ -443,7 +458,7 @@ fn tell_served(
 
 fn approximate_bytes(reply: &ForwardReply) -> usize {
     match reply {
-        ForwardReply::Delayed => 16,
+        ForwardReply::Delayed | ForwardReply::Overtaken => 16,
         ForwardReply::Done(outcome) => codec::outcome_bytes(outcome),
     }
 }

@@ -26,7 +26,7 @@ use openraft::alias::WatchReceiverOf;
 use openraft::errors::{InitializeError, RaftError};
 use openraft::metrics::RaftServerMetrics;
 use openraft_rt::watch::WatchReceiver;
-use raft_store::{MemoryLog, Raft, StateMachine, Storage, TypeConfig};
+use raft_store::{Raft, RaftLog, StateMachine, Storage, TypeConfig};
 use runtime::{Instant, PacedInstant};
 use state_machine::ids::NodeId;
 
@@ -39,6 +39,7 @@ use crate::peers::snapshots::Incoming;
 use crate::peers::transport::Received;
 
 pub mod api;
+mod contents;
 mod coordinator;
 pub mod deadlines;
 mod delayed;
@@ -52,6 +53,7 @@ mod requests;
 pub(crate) mod round;
 mod rpc_server;
 mod status;
+pub mod watching;
 
 use handle::{Handle, Shared};
 use leader::{Context, Leader, Lost};
@@ -59,6 +61,7 @@ use requests::Requests;
 use round::RoundEnd;
 use rpc_server::RpcServer;
 use status::StatusSource;
+use watching::Leadership;
 
 /// Who leads, as this node knows.
 enum Role {
@@ -95,7 +98,7 @@ pub struct Service {
     peers: Peers,
     incoming_snapshot: Arc<Mutex<Incoming>>,
     machine: StateMachine,
-    log: MemoryLog,
+    log: RaftLog,
     raft: Option<Running>,
     shared: Arc<Shared>,
     requests: Requests,
@@ -131,12 +134,11 @@ enum Woken {
 }
 
 impl Service {
-    /// A service of node `me` of `nodes`, in its incarnation `incarnation`, with what it remembers.
+    /// A service of node `me` of `nodes`, with what it remembers.
     pub fn new(
         config: Arc<Config>,
         me: NodeId,
         nodes: Vec<NodeId>,
-        incarnation: u64,
         storage: &Storage,
         peers: Peers,
     ) -> Self {
@@ -146,7 +148,7 @@ impl Service {
             config,
             me,
             nodes,
-            incarnation,
+            incarnation: storage.incarnation(),
             peers,
             incoming_snapshot: Arc::default(),
             machine: storage.machine.clone(),
@@ -198,6 +200,8 @@ impl Service {
         let mut raft_config = raft_config(&self.config);
         raft_config.enable_elect = !first_incarnation;
         let raft_config = raft_config.validate().map_err(|e| e.to_string())?;
+        // Nobody hears of this incarnation before it is sure that the next one will know of it.
+        self.log.sync().await.map_err(|error| error.to_string())?;
         let network = Network(self.peers.clone());
         let (log, machine) = (self.log.clone(), self.machine.clone());
         let raft = Raft::new(self.me, Arc::new(raft_config), network, log, machine)
@@ -283,7 +287,7 @@ impl Service {
         }
         self.look_who_leads();
         self.send_unsent(now);
-        self.close_connections(now);
+        self.close_connections();
         if now >= self.next_housekeeping || self.log_has_grown() {
             self.next_housekeeping = now + limits::COMPACTION_CHECK;
             self.keep_log_short();
@@ -299,6 +303,7 @@ impl Service {
             machine: &self.machine,
             requests: &mut self.requests,
             rounds: &mut self.rounds,
+            watching: &self.shared.watching,
         };
         match leader.end_round(end, &mut context, now) {
             Ok(()) => {}
@@ -321,6 +326,8 @@ impl Service {
                         raft: running.raft.clone(),
                         peers: self.peers.clone(),
                         incoming: self.incoming_snapshot.clone(),
+                        machine: self.machine.clone(),
+                        log: self.log.clone(),
                     };
                     // It ends by itself, when Raft has answered.
                     let _task = runtime::spawn(server.serve(from, incarnation, number, request));
@@ -338,6 +345,7 @@ impl Service {
                     match reply {
                         ForwardReply::Delayed => self.requests.delayed(id, now),
                         ForwardReply::Done(outcome) => self.requests.finish(id, outcome),
+                        ForwardReply::Overtaken => self.requests.overtaken(id),
                     }
                 }
             }
@@ -364,6 +372,11 @@ impl Service {
         if matches!(self.role, Role::Leader(_)) {
             self.machine.forget_batched_reads();
         }
+        // This node is named when it has caught up.
+        let told = leader.filter(|(leader, _)| *leader != self.me);
+        let term = leader.map_or(0, |(_, term)| term);
+        let leadership = Leadership { leader: told.map(|(leader, _)| leader), term };
+        self.shared.watching.set_leadership(leadership);
         self.role = match leader {
             None => Role::Leaderless,
             Some((leader, term)) if leader != self.me => Role::Follower { leader, term },
@@ -389,6 +402,7 @@ impl Service {
                     machine: &self.machine,
                     requests: &mut self.requests,
                     rounds: &mut self.rounds,
+                    watching: &self.shared.watching,
                 };
                 leader.begin_round(&mut context, now);
                 leader.send_replies(&self.peers);
@@ -402,7 +416,7 @@ impl Service {
 
     /// Gives up what closed connections have left open. A node that is alone finishes first what it
     /// has under way; what needs peers cannot end any more.
-    fn close_connections(&mut self, now: Instant) {
+    fn close_connections(&mut self) {
         if !self.requests.is_closing() {
             return;
         }
@@ -413,6 +427,6 @@ impl Service {
         if self.alone() && (busy || !self.requests.unsent.is_empty()) {
             return;
         }
-        self.requests.give_up_closed(now);
+        self.requests.give_up_closed();
     }
 }

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use raft_store::StateMachine;
 use runtime::Instant;
@@ -36,6 +35,8 @@ pub(super) struct Requests {
     connections: Connections,
     /// Connections on which nothing more will come.
     closing: BTreeSet<ConnectionId>,
+    /// The bytes that are left on the disk, where they are too few.
+    nearly_full: Option<u64>,
 }
 
 impl Requests {
@@ -49,7 +50,19 @@ impl Requests {
             delay_times: DelayTimes::default(),
             connections: Connections::default(),
             closing: BTreeSet::new(),
+            nearly_full: None,
         }
+    }
+
+    /// How many bytes are left on the disk. Below the floor no records are taken in, so that what
+    /// the cluster needs to go on, and to make room, can still be written.
+    pub(super) fn disk_has(&mut self, free: u64) {
+        let full = free < self.config.free_floor;
+        if full != self.nearly_full.is_some() {
+            let floor = self.config.free_floor;
+            tracing::warn!(free, floor, full, "space on the disk");
+        }
+        self.nearly_full = full.then_some(free);
     }
 
     /// Takes in what listeners have left.
@@ -71,12 +84,14 @@ impl Requests {
             Some(ServiceError::TooLarge { bytes, limit: limits::REQUEST })
         } else if open + bytes > limit {
             Some(ServiceError::Overloaded { open, limit })
+        } else if let Some(free) = self.nearly_full.filter(|_| carries_records(&request)) {
+            Some(ServiceError::DiskFull { free, floor: self.config.free_floor })
         } else {
             None
         };
         if let Some(error) = refusal {
             let refused = Completion::Done(Err(error.into()));
-            self.connections.reply(sender, Duration::ZERO, refused);
+            self.connections.reply(sender, received + self.config.request_timeout, refused);
             return;
         }
         let timeout = self.config.request_timeout + self.delay_times.of(&request, machine);
@@ -100,28 +115,33 @@ impl Requests {
     /// A request is delayed: its group knows of it, and it may take minutes now.
     pub(super) fn delayed(&mut self, id: RequestNumber, now: Instant) {
         let Some(entry) = self.in_flight.get(id) else { return };
-        let sender = entry.sender;
+        let (sender, deadline) = (entry.sender, entry.deadline);
         if let Progress::Sent { attempt, .. } = entry.progress {
             let due = now + limits::DELAYED_RETRY;
             self.in_flight.set_progress(id, Progress::Sent { due, attempt });
         }
         self.forget_last(sender, id);
-        self.connections.reply(sender, Duration::ZERO, Completion::Delayed);
+        self.connections.reply(sender, deadline, Completion::Delayed);
     }
 
     /// The outcome of a request is known. A copy of an answer, or one to a request that was given
     /// up, is dropped.
     pub(super) fn finish(&mut self, id: RequestNumber, outcome: Outcome) {
-        self.end(id, outcome.map_err(Failure::from), Duration::ZERO);
+        self.end(id, outcome.map_err(Failure::from));
     }
 
-    fn end(&mut self, id: RequestNumber, response: Response, overdue: Duration) {
+    /// A read can be executed no more: a later command of its client was.
+    pub(super) fn overtaken(&mut self, id: RequestNumber) {
+        self.end(id, Err(ServiceError::Overtaken.into()));
+    }
+
+    fn end(&mut self, id: RequestNumber, response: Response) {
         let Some(entry) = self.in_flight.remove(id) else { return };
         if let (Some(request), Ok(reply)) = (&entry.request, &response) {
             self.delay_times.learn(request, reply);
         }
         self.forget_last(entry.sender, id);
-        self.connections.reply(entry.sender, overdue, Completion::Done(response));
+        self.connections.reply(entry.sender, entry.deadline, Completion::Done(response));
     }
 
     fn forget_last(&mut self, sender: Sender, id: RequestNumber) {
@@ -135,21 +155,20 @@ impl Requests {
     /// an answer and the deadline before it come at once, and the deadline is first.
     pub(super) fn expire_overdue(&mut self, now: Instant) {
         for id in self.in_flight.expired(now) {
-            self.give_up(id, now);
+            self.give_up(id);
         }
     }
 
     /// A request is answered now, once, and never again. The refusal is definite only where neither
     /// Raft nor a peer has seen the request.
-    fn give_up(&mut self, id: RequestNumber, now: Instant) {
+    fn give_up(&mut self, id: RequestNumber) {
         let Some(entry) = self.in_flight.get(id) else { return };
         let error = match entry.request {
             Some(Request::Query(_)) => ServiceError::not_available(entry.timeout),
             _ if entry.exposed => ServiceError::timed_out(entry.timeout),
             _ => ServiceError::not_available(entry.timeout),
         };
-        let overdue = now - entry.deadline;
-        self.end(id, Err(error.into()), overdue);
+        self.end(id, Err(error.into()));
     }
 
     /// Whether a connection was closed whose requests are not given up yet.
@@ -158,7 +177,7 @@ impl Requests {
     }
 
     /// Gives up what is left of closed connections. What waits for its group is told so.
-    pub(super) fn give_up_closed(&mut self, now: Instant) {
+    pub(super) fn give_up_closed(&mut self) {
         let closing = std::mem::take(&mut self.closing);
         for id in self.in_flight.in_order() {
             let of_closed = |sender: Sender| closing.contains(&sender.connection);
@@ -166,10 +185,8 @@ impl Requests {
                 continue;
             }
             match id.lane {
-                Lane::Immediate => self.give_up(id, now),
-                Lane::Delayed => {
-                    self.end(id, Err(ServiceError::Closed.into()), Duration::ZERO);
-                }
+                Lane::Immediate => self.give_up(id),
+                Lane::Delayed => self.end(id, Err(ServiceError::Closed.into())),
             }
         }
     }
@@ -178,4 +195,9 @@ impl Requests {
     pub(super) fn flush(&mut self) {
         self.connections.flush();
     }
+}
+
+/// Whether a request brings records.
+fn carries_records(request: &Request) -> bool {
+    matches!(request, Request::Command(command) if command.records().is_some())
 }

@@ -30,6 +30,8 @@ pub struct Queued {
     pub reply_to: ReplyTo,
     /// Under which request id a command is applied.
     pub request_id: Option<RequestId>,
+    /// Of a read: it is not executed after this command.
+    pub overtaken_by: Option<RequestId>,
     /// What is asked.
     pub request: Request,
 }
@@ -37,7 +39,8 @@ pub struct Queued {
 impl Queued {
     /// A command of the leader's own.
     pub fn internal(command: Command) -> Self {
-        Self { reply_to: ReplyTo::Internal, request_id: None, request: Request::Command(command) }
+        let request = Request::Command(command);
+        Self { reply_to: ReplyTo::Internal, request_id: None, overtaken_by: None, request }
     }
 }
 

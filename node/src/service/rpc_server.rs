@@ -2,18 +2,23 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use raft_store::Raft;
+use openraft::alias::SnapshotOf;
+use openraft::raft::TransferLeaderRequest;
+use raft_store::transfer::Arrived;
+use raft_store::{Checkpoint, Raft, RaftLog, StateMachine, TypeConfig};
 use state_machine::ids::NodeId;
 
 use crate::peers::message::{Message, RpcRequest, RpcResponse, SnapshotChunk};
 use crate::peers::rpc::Peers;
-use crate::peers::snapshots::{self, Incoming, Received};
+use crate::peers::snapshots::Incoming;
 
 /// What is needed to answer one request.
 pub(super) struct RpcServer {
     pub(super) raft: Raft,
     pub(super) peers: Peers,
     pub(super) incoming: Arc<Mutex<Incoming>>,
+    pub(super) machine: StateMachine,
+    pub(super) log: RaftLog,
 }
 
 impl RpcServer {
@@ -39,26 +44,51 @@ impl RpcServer {
                 raft.vote(request).await.map(RpcResponse::Vote).map_err(|e| e.to_string())
             }
             RpcRequest::PreVote(request) => {
-                raft.pre_vote(request).await.map(RpcResponse::Vote).map_err(|e| e.to_string())
+                let response = raft.pre_vote(request).await;
+                if response.as_ref().is_ok_and(|response| response.vote_granted) {
+                    self.peers.promised_vote(from);
+                }
+                response.map(RpcResponse::Vote).map_err(|e| e.to_string())
             }
             RpcRequest::Snapshot(chunk) => self.install(from, chunk).await,
             RpcRequest::Probe(told) => {
                 told.into_iter().for_each(|round_trip_ms| self.peers.told(round_trip_ms));
                 Ok(RpcResponse::Probe)
             }
+            RpcRequest::Release(vote) => {
+                // A transfer to the leader itself: nobody is chosen, but its lease is over.
+                let release = TransferLeaderRequest::new(vote, from, None);
+                raft.handle_transfer_leader(release)
+                    .await
+                    .map(|_| RpcResponse::Probe)
+                    .map_err(|e| e.to_string())
+            }
         };
         self.peers.send(from, &Message::Response(incarnation, number, response));
     }
 
     async fn install(&self, from: NodeId, chunk: SnapshotChunk) -> Result<RpcResponse, String> {
-        let received =
-            self.incoming.lock().unwrap_or_else(PoisonError::into_inner).take(from, &chunk);
-        match received {
-            Received::Part(received) => Ok(RpcResponse::ChunkReceived { received }),
-            Received::Whole(bytes) => {
-                let snapshot = snapshots::decode(chunk.meta, bytes).await?;
-                let installed = self.raft.install_full_snapshot(chunk.vote, snapshot).await;
-                installed.map(RpcResponse::Snapshot).map_err(|e| e.to_string())
+        let (incoming, machine) = (self.incoming.clone(), self.machine.clone());
+        let SnapshotChunk { vote, meta, .. } = &chunk;
+        let (vote, meta) = (*vote, meta.clone());
+        let arrived = runtime::blocking(move || {
+            let mut incoming = incoming.lock().unwrap_or_else(PoisonError::into_inner);
+            incoming.take(&machine, from, &chunk)
+        });
+        let arrived = arrived.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        match arrived {
+            Arrived::Part(received) => Ok(RpcResponse::ChunkReceived { received }),
+            Arrived::Whole(checkpoint) => {
+                let snapshot = SnapshotOf::<TypeConfig, Arc<Checkpoint>> {
+                    meta,
+                    snapshot: Arc::new(*checkpoint),
+                };
+                let installed = self.raft.install_full_snapshot(vote, snapshot).await;
+                let response = installed.map_err(|e| e.to_string())?;
+                // Raft passes over a snapshot up to where it knows the log to be committed. This
+                // node may have that log in memory only, and the leader takes it for kept.
+                self.log.sync().await.map_err(|e| e.to_string())?;
+                Ok(RpcResponse::Snapshot(response))
             }
         }
     }

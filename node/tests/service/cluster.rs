@@ -10,7 +10,8 @@ use cohort::peers::rpc::{Peers, Timeouts};
 use cohort::service::Service;
 use cohort::service::api::{Completion, Failure, Request, RequestNumber, Status};
 use cohort::service::handle::{Connection, Handle, Replied};
-use raft_store::{Disk, Storage};
+use raft_store::{StateMachine, Storage, WalSizes};
+use runtime::files::simulated::SimFiles;
 use runtime::{Host, Instant};
 use state_machine::State;
 use state_machine::command::Lane;
@@ -34,7 +35,7 @@ struct Process {
 
 struct Node {
     host: Host,
-    disk: Disk,
+    disk: SimFiles,
     process: Option<Process>,
     /// Who leads, as it said last.
     leader: Option<(Option<NodeId>, u64)>,
@@ -76,7 +77,7 @@ impl Cluster {
             told: Vec::new(),
         };
         for id in 1..=count {
-            let (host, disk) = (Host::new(id, 1_000_000), Disk::new(Duration::ZERO));
+            let (host, disk) = (Host::new(id, 1_000_000), SimFiles::new(id));
             cluster.nodes.insert(id, Node { host, disk, process: None, leader: None });
         }
         for id in 1..=count {
@@ -88,10 +89,14 @@ impl Cluster {
     async fn boot(&mut self, id: NodeId) {
         let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
         let node = self.nodes.get_mut(&id).expect("a node of the trace");
-        let storage = node.disk.open();
-        let (config, network, stored) = (self.config.clone(), self.network.clone(), &storage);
+        let (config, network, disk) = (self.config.clone(), self.network.clone(), &node.disk);
         let booted = node.host.scope(async move {
-            let incarnation = stored.next_incarnation();
+            let sizes = WalSizes { segment: 256 * 1024, zeroed: 64 * 1024 };
+            let opened = Storage::open(Arc::new(disk.clone()), StateMachine::default(), sizes);
+            let mut storage = opened.await.expect("the folder of this node");
+            let names: Vec<String> = nodes.iter().map(|node| format!("n{node}")).collect();
+            storage.belong_to(&format!("n{id}"), &names).expect("the folder of this node");
+            let incarnation = storage.incarnation();
             let end = End { network, me: id, incarnation, inbox: Arc::default() };
             let timeouts = Timeouts {
                 append: config.append_timeout,
@@ -99,13 +104,13 @@ impl Cluster {
                 heartbeat: config.heartbeat,
             };
             let others = nodes.iter().copied().filter(|node| *node != id).collect();
-            let peers = Peers::new(id, others, Box::new(end.clone()), timeouts);
-            let service = Service::new(Arc::new(config), id, nodes, incarnation, stored, peers);
+            let peers = Peers::new(id, others, Box::new(end.clone()), timeouts, &storage);
+            let service = Service::new(Arc::new(config), id, nodes, &storage, peers);
             let handle = service.handle();
             let connection = handle.connect();
-            (service, handle, connection, end)
+            (service, handle, connection, end, storage)
         });
-        let (service, handle, connection, end) = booted.await;
+        let (service, handle, connection, end, storage) = booted.await;
         let earlier =
             self.aliases.iter().filter(|(_, name)| name.trim_end_matches('\'') == format!("i{id}"));
         let alias = format!("i{id}{}", "'".repeat(earlier.count()));
@@ -119,6 +124,7 @@ impl Cluster {
     pub fn crash(&mut self, id: NodeId) {
         let node = self.nodes.get_mut(&id).expect("a node of the trace");
         node.host.kill();
+        node.disk.crash();
         (node.process, node.leader) = (None, None);
     }
 
@@ -297,6 +303,7 @@ impl Cluster {
                         ForwardReply::Delayed => format!("{name} delayed"),
                         ForwardReply::Done(Ok(_)) => format!("{name} done"),
                         ForwardReply::Done(Err(_)) => format!("{name} refused"),
+                        ForwardReply::Overtaken => format!("{name} overtaken"),
                     }
                 });
                 items.collect::<Vec<_>>().join(", ")

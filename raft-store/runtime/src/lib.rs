@@ -24,8 +24,10 @@ use openraft_rt::AsyncRuntime;
 use openraft_rt::OptionalSend;
 use openraft_rt_tokio::{TokioMpsc, TokioMutex, TokioOneshot};
 
+pub mod files;
 mod host;
 mod instant;
+pub mod net;
 mod paced;
 pub mod watch;
 

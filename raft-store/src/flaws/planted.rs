@@ -8,8 +8,8 @@
 //! free of hooks.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
@@ -24,11 +24,12 @@ use state_machine::groups::group::Membership;
 use state_machine::groups::polling::command::PollingCommand;
 use state_machine::ids::TopicPartition;
 use state_machine::offsets::command::{Fence, OffsetCommand};
+use state_machine::topics::command::TopicCommand;
 
 use crate::raft::applier::StateMachine;
 use crate::raft::replica::Replica;
 use crate::raft::types::{Applied, Proposal};
-use crate::storage::disk::{Waiter, Write as DiskWrite};
+use crate::wal::format::Record;
 
 /// A fault of the kind that a distributed log or a group coordinator can have. `docs/arena.md` has
 /// the table of what finds each.
@@ -58,15 +59,37 @@ pub enum Flaw {
     JoinedTwice,
     /// In the first rounds that a node leads, polls begin one message too late.
     PollSkips,
+    /// A read that comes again is executed again, although its client has written since.
+    ReadAgain,
+    /// A reply is not cut by what characters take as text.
+    EscapesNotCounted,
     /// A disk says that it has synced what it holds in a cache, and a crash loses that.
     AcknowledgedBeforeSync,
     /// A node that comes back has forgotten whom it voted for.
     VoteForgotten,
+    /// Names of files are not synced.
+    NamesNotSynced,
+    /// A sync that failed is tried again, and the second one succeeds.
+    SyncRetried,
+    /// A group of the write-ahead log vouches for itself.
+    SyncedTooHigh,
+    /// The contents of a checkpoint are not synced before it takes its name.
+    CheckpointNotSynced,
+    /// A checkpoint gets its name before the segments of records that it names are synced.
+    SegmentsNotSynced,
+    /// What stands in a segment behind the length that the state gives it is taken for records.
+    LongerSegmentsBelieved,
+    /// That entries of another leader were cut off is not written.
+    TruncationForgotten,
+    /// What a checkpoint covers is dropped from the log before the checkpoint is durable.
+    PurgedTooEarly,
+    /// A leader that no quorum answers goes on sending, and keeps its followers from electing another.
+    DeafLeader,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 25] = [
         Self::AcknowledgedBeforeCommit,
         Self::RetryAppliedTwice,
         Self::StaleRead,
@@ -79,8 +102,19 @@ impl Flaw {
         Self::ClockInApply,
         Self::JoinedTwice,
         Self::PollSkips,
+        Self::ReadAgain,
+        Self::EscapesNotCounted,
         Self::AcknowledgedBeforeSync,
         Self::VoteForgotten,
+        Self::NamesNotSynced,
+        Self::SyncRetried,
+        Self::SyncedTooHigh,
+        Self::CheckpointNotSynced,
+        Self::SegmentsNotSynced,
+        Self::LongerSegmentsBelieved,
+        Self::TruncationForgotten,
+        Self::PurgedTooEarly,
+        Self::DeafLeader,
     ];
 
     /// Its name on a command line.
@@ -98,8 +132,19 @@ impl Flaw {
             Self::ClockInApply => "clock-in-apply",
             Self::JoinedTwice => "joined-twice",
             Self::PollSkips => "poll-skips",
+            Self::ReadAgain => "read-again",
+            Self::EscapesNotCounted => "escapes-not-counted",
             Self::AcknowledgedBeforeSync => "acknowledged-before-sync",
             Self::VoteForgotten => "vote-forgotten",
+            Self::NamesNotSynced => "names-not-synced",
+            Self::SyncRetried => "sync-retried",
+            Self::SyncedTooHigh => "synced-too-high",
+            Self::CheckpointNotSynced => "checkpoint-not-synced",
+            Self::SegmentsNotSynced => "segments-not-synced",
+            Self::LongerSegmentsBelieved => "longer-segments-believed",
+            Self::TruncationForgotten => "truncation-forgotten",
+            Self::PurgedTooEarly => "purged-too-early",
+            Self::DeafLeader => "deaf-leader",
         }
     }
 }
@@ -121,10 +166,6 @@ impl FromStr for Flaw {
     }
 }
 
-/// How many of the newest writes a disk with [`Flaw::AcknowledgedBeforeSync`] holds in its cache. A
-/// crash loses them.
-const CACHED_WRITES: usize = 8;
-
 /// What is attached to a machine whose node has a flaw.
 struct Planted {
     flaw: Flaw,
@@ -141,6 +182,15 @@ pub fn attach(host: Host, flaw: Flaw) -> Host {
 /// Whether the current node has this flaw.
 pub fn has(flaw: Flaw) -> bool {
     runtime::attachment::<Planted>().is_some_and(|planted| planted.flaw == flaw)
+}
+
+/// Whether the current node does not write this.
+pub(super) fn forgets(record: &Record) -> bool {
+    match record {
+        Record::Vote(_) => has(Flaw::VoteForgotten),
+        Record::TruncateFrom(_) => has(Flaw::TruncationForgotten),
+        _ => false,
+    }
 }
 
 /// Lets the current node's flaw remember a value, instead of what it remembered before.
@@ -160,11 +210,16 @@ pub fn recall<T: Any + Send>() -> Option<T> {
 
 /// What a proposal of this node would give if it were applied next. The reads that are batched with
 /// the proposal are answered, and nothing else changes.
-pub fn preview(machine: &StateMachine, proposal: &Proposal) -> Applied {
+///
+/// # Errors
+/// Where records cannot be read.
+pub fn preview(machine: &StateMachine, proposal: &Proposal) -> io::Result<Applied> {
     let mut replica = machine.lock();
     let batched_reads = replica.batched_reads.remove_entry(&proposal.round()).into_iter().collect();
     let mut copy = Replica::default();
     (copy.state, copy.batched_reads) = (replica.state.clone(), batched_reads);
+    let frozen = replica.records.freeze();
+    copy.records.replace(&replica.state, &frozen)?;
     copy.apply_batch(proposal.round(), &proposal.batch(), true)
 }
 
@@ -176,29 +231,30 @@ pub(super) fn apply_another_batch(
     replica: &mut Replica,
     proposal: &Proposal,
     answer: bool,
-) -> Option<Applied> {
+) -> io::Result<Option<Applied>> {
     let (round, proposed) = (proposal.round(), proposal.batch());
     let batch = &*proposed;
     if let Some(instead) = batch_instead(&replica.state, batch) {
-        let applied = replica.apply_batch(round, &instead, answer);
+        let applied = replica.apply_batch(round, &instead, answer)?;
         remember(instead);
-        return Some(applied);
+        return Ok(Some(applied));
     }
     if !has(Flaw::EarlyHandover) && !has(Flaw::JoinedTwice) {
-        return None;
+        return Ok(None);
     }
-    let mut applied = replica.apply_batch(round, batch, answer);
+    let mut applied = replica.apply_batch(round, batch, answer)?;
     let more = writes_after(&replica.state, batch);
     if !more.is_empty() {
         let mut instead = batch.clone();
         for write in more {
-            let events = if answer { Some(&mut applied.events) } else { None };
-            applied.outcomes.push(replica.state.apply(&write, events));
+            let mut events = Vec::new();
+            applied.outcomes.push(replica.apply(&write, &mut events)?);
+            applied.events.extend(events.into_iter().filter(|_| answer));
             instead.writes.push(write);
         }
         remember(instead);
     }
-    Some(applied)
+    Ok(Some(applied))
 }
 
 /// The batch that takes the place of one, where a flaw says so.
@@ -219,6 +275,11 @@ fn batch_instead(state: &State, batch: &Batch) -> Option<Batch> {
             stamp: Stamp { now_ms: runtime::wall_ms(), ..batch.stamp },
             ..batch.clone()
         });
+    }
+    if has(Flaw::EscapesNotCounted) {
+        let mut batch = batch.clone();
+        batch.writes.iter_mut().for_each(|write| without_escapes(&mut write.command));
+        return Some(batch);
     }
     if has(Flaw::GenerationNotChecked) {
         let mut batch = batch.clone();
@@ -256,6 +317,13 @@ fn forgetful(state: &State, batch: &Batch) -> Batch {
         }
     }
     batch
+}
+
+/// Takes a record for one whose text is as long as its bytes.
+fn without_escapes(command: &mut Command) {
+    if let Command::Topic(TopicCommand::Produce { records, .. }) = command {
+        records.escapes = 0;
+    }
 }
 
 /// Makes a member's commit one of who may make it, in the generation that is.
@@ -346,22 +414,4 @@ pub(super) fn without_a_group(state: &State) -> Option<State> {
         let _outcome = state.apply(write, None);
     }
     Some(state)
-}
-
-/// What a disk writes and who waits for it, where a flaw may lose the one or let the other go
-/// early.
-pub(super) fn unreliable_write(write: DiskWrite, waiter: Waiter) -> Option<(DiskWrite, Waiter)> {
-    if has(Flaw::VoteForgotten) && matches!(write, DiskWrite::Vote(_)) {
-        waiter.complete(Ok(()));
-        return None;
-    }
-    if has(Flaw::AcknowledgedBeforeSync) {
-        waiter.complete(Ok(()));
-        let mut cached = recall::<VecDeque<DiskWrite>>().unwrap_or_default();
-        cached.push_back(write);
-        let oldest = if cached.len() > CACHED_WRITES { cached.pop_front() } else { None };
-        remember(cached);
-        return Some((oldest?, Waiter::Nobody));
-    }
-    Some((write, waiter))
 }

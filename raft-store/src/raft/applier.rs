@@ -6,43 +6,63 @@
 //! encoded only when a follower needs it.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures::{Stream, TryStreamExt};
 use openraft::alias::{LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
 use openraft::entry::RaftEntry;
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use runtime::Instant;
 use state_machine::State;
+use state_machine::command::Query;
+use state_machine::reply::Answered;
 
-use crate::flaws;
+use crate::checkpoint::Checkpoint;
 use crate::raft::replica::{BatchedReads, Replica};
 use crate::raft::types::{RoundId, Snapshot, TypeConfig};
-use crate::storage::disk::{Disk, Write};
+use crate::records::RecordStore;
+use crate::storage::checkpoint_file::Checkpoints;
+use crate::{flaws, limits};
 
 /// A handle to the replicated state of one node. Clones are the same state.
 #[derive(Debug, Clone, Default)]
 pub struct StateMachine {
     replica: Arc<Mutex<Replica>>,
     /// Where snapshots are kept too, if anywhere.
-    disk: Option<Disk>,
+    checkpoints: Arc<OnceLock<Checkpoints>>,
 }
 
 impl StateMachine {
-    /// A state machine that has applied nothing and knows this snapshot. openraft installs it, and
-    /// applies what comes after it in the log.
-    pub(crate) fn on(disk: Disk, snapshot: Option<Snapshot>) -> Self {
-        let replica = Replica { snapshot, ..Replica::default() };
-        Self { replica: Arc::new(Mutex::new(replica)), disk: Some(disk) }
+    /// Keeps snapshots and records there from now on, and knows this one. Nothing was applied yet:
+    /// openraft installs the snapshot, and applies what comes after it in the log.
+    pub(crate) fn keep_on(
+        &self,
+        checkpoints: Checkpoints,
+        records: RecordStore,
+        snapshot: Option<Snapshot>,
+    ) {
+        debug_assert!(self.applied().is_none(), "the state machine is new");
+        let _already = self.checkpoints.set(checkpoints);
+        let mut replica = self.lock();
+        (replica.records, replica.snapshot) = (records, snapshot);
     }
 
-    /// Keeps a snapshot. Where there is a disk, the snapshot is durable when this returns.
+    /// Keeps a snapshot. Where there is a data folder, it is durable when this returns.
     async fn keep(&self, snapshot: Snapshot) -> io::Result<()> {
-        self.lock().snapshot = Some(snapshot.clone());
-        match &self.disk {
-            Some(disk) => disk.sync(Write::Snapshot(snapshot)).await,
-            None => Ok(()),
+        let known = self.snapshot_index() == snapshot.meta.last_log_id.map(|id| id.index());
+        if let Some(checkpoints) = self.checkpoints.get()
+            && !known
+        {
+            checkpoints.save(snapshot.clone()).await?;
         }
+        let mut replica = self.lock();
+        let of = |snapshot: &Snapshot| snapshot.meta.last_log_id.map(|id| id.index());
+        // A leader's may have come meanwhile, which is newer.
+        if replica.snapshot.as_ref().is_none_or(|last| of(last) <= of(&snapshot)) {
+            replica.snapshot = Some(snapshot);
+        }
+        Ok(())
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Replica> {
@@ -53,6 +73,36 @@ impl StateMachine {
     /// that it has applied enough.
     pub fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
         read(&self.lock().state)
+    }
+
+    /// Answers reads from the state as far as this node has applied it, as [`read`](Self::read)
+    /// does, with the records that they ask for.
+    ///
+    /// # Errors
+    /// Where records cannot be read. The node cannot go on then.
+    pub fn answer<'a>(
+        &self,
+        queries: impl IntoIterator<Item = &'a Query>,
+    ) -> io::Result<Vec<Answered>> {
+        let replica = self.lock();
+        queries.into_iter().map(|query| replica.answer(query)).collect()
+    }
+
+    /// The state with its records as far as this node has applied them. Costs what
+    /// [`checkpoint_cost`](Self::checkpoint_cost) says.
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.lock().checkpoint()
+    }
+
+    /// Where its records are.
+    pub(crate) fn records(&self) -> RecordStore {
+        self.lock().records.clone()
+    }
+
+    /// How many bytes, about, a checkpoint costs: copied at once, or with the changes after it.
+    pub fn checkpoint_cost(&self) -> usize {
+        let replica = self.lock();
+        replica.state.clone_cost() + replica.records.freeze_cost()
     }
 
     /// The last entry that this node has applied.
@@ -78,7 +128,7 @@ impl StateMachine {
 }
 
 impl RaftStateMachine<TypeConfig> for StateMachine {
-    type SnapshotData = Arc<State>;
+    type SnapshotData = Arc<Checkpoint>;
     type SnapshotBuilder = Self;
 
     async fn applied_state(
@@ -92,6 +142,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
+        let mut since = Instant::now();
         while let Some((entry, responder)) = entries.try_next().await? {
             let applied = {
                 let mut replica = self.lock();
@@ -110,9 +161,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                         applied
                     }
                 }
-            };
+            }?;
             if let Some(responder) = responder {
                 responder.send(applied);
+            }
+            // Who is behind has many entries to apply, and has to hear and to answer meanwhile.
+            if Instant::now() - since > limits::UNINTERRUPTED {
+                tokio::task::yield_now().await;
+                since = Instant::now();
             }
         }
         Ok(())
@@ -125,11 +181,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     async fn install_snapshot(
         &mut self,
         meta: &SnapshotMetaOf<TypeConfig>,
-        snapshot: Arc<State>,
+        snapshot: Arc<Checkpoint>,
     ) -> io::Result<()> {
         {
             let mut replica = self.lock();
-            replica.state = flaws::state_of_snapshot(&snapshot);
+            replica.state = flaws::state_of_snapshot(&snapshot.state);
+            replica.records.replace(&snapshot.state, &snapshot.records)?;
             replica.applied = meta.last_log_id;
             replica.membership = meta.last_membership.clone();
         }
@@ -138,24 +195,59 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn get_current_snapshot(
         &mut self,
-    ) -> io::Result<Option<SnapshotOf<TypeConfig, Arc<State>>>> {
+    ) -> io::Result<Option<SnapshotOf<TypeConfig, Arc<Checkpoint>>>> {
         Ok(self.lock().snapshot.clone())
     }
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
-    type SnapshotData = Arc<State>;
+    type SnapshotData = Arc<Checkpoint>;
 
-    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, Arc<State>>> {
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, Arc<Checkpoint>>> {
         let snapshot = {
             let replica = self.lock();
             let meta = SnapshotMetaOf::<TypeConfig> {
                 last_log_id: replica.applied,
                 last_membership: replica.membership.clone(),
             };
-            Snapshot { meta, snapshot: Arc::new(replica.state.clone()) }
+            Snapshot { meta, snapshot: Arc::new(replica.checkpoint()) }
         };
         self.keep(snapshot.clone()).await?;
         Ok(snapshot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use state_machine::command::{Batch, Write};
+    use state_machine::keyed_logs::command::{KeyedLogCommand, KeyedLogQuery};
+
+    use super::*;
+    use crate::records::testing::records;
+
+    #[tokio::test]
+    async fn a_node_that_installs_a_snapshot_has_its_records() {
+        let send = |key: &str| {
+            let command = KeyedLogCommand::Send { key: key.into(), records: records(2, 70) };
+            Write { request_id: None, command: command.into() }
+        };
+        let batch = |writes| Batch { writes, ..Batch::default() };
+        let apply = |machine: &StateMachine, writes| {
+            let applied = machine.lock().apply_batch(RoundId::default(), &batch(writes), false);
+            applied.expect("applied");
+        };
+        let (mut ahead, mut behind) = (StateMachine::default(), StateMachine::default());
+        apply(&ahead, vec![send("a"), send("b"), send("a")]);
+        apply(&behind, vec![send("other")]);
+        let snapshot = ahead.build_snapshot().await.expect("taken");
+        apply(&ahead, vec![send("a")]);
+        behind.install_snapshot(&snapshot.meta, snapshot.snapshot).await.expect("installed");
+        let poll = KeyedLogQuery::Poll { offsets: vec![("a".into(), 3), ("other".into(), 0)] };
+        let polled = |machine: &StateMachine| machine.answer([&poll.clone().into()]);
+        assert_ne!(polled(&ahead).expect("read"), polled(&behind).expect("read"));
+        apply(&behind, vec![send("a")]);
+        assert_eq!(polled(&ahead).expect("read"), polled(&behind).expect("read"));
+        let encoded = |machine: &StateMachine| machine.checkpoint().encode().expect("in memory");
+        assert_eq!(encoded(&ahead), encoded(&behind));
     }
 }

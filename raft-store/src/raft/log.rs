@@ -1,9 +1,10 @@
-//! The Raft log in memory.
+//! The Raft log, as openraft sees it.
 //!
-//! Clones are handles to the same log. By itself it is lost with the process, and nothing in it
-//! says so: the node's incarnation keeps a process that lost its memory from being taken for the
-//! one that had it. A log that was opened from a [`Disk`] is written there too, and what has to be
-//! durable waits until it is.
+//! Clones are handles to the same log. All of it that was not dropped is in memory, to be read
+//! again for followers. By itself it is lost with the process, and nothing in it says so: the
+//! node's incarnation keeps a process that lost its memory from being taken for the one that had
+//! it. A log that was opened from a data folder is written to a write-ahead log too, and what has
+//! to be durable waits until it is.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -20,22 +21,76 @@ use openraft::{EntryPayload, OptionalSend, RaftLogReader};
 use state_machine::ids::NodeId;
 
 use crate::compaction::{Compaction, Policy, Position};
+use crate::flaws;
 use crate::limits::MAX_READ_BYTES;
+use crate::raft::convert;
 use crate::raft::entries::{Entries, approximate_bytes};
 use crate::raft::types::TypeConfig;
-use crate::storage::disk::{Disk, Write};
+use crate::wal::format::Record;
+use crate::wal::writer::Wal;
 
-/// A handle to a log in memory.
+/// A handle to a node's log.
 #[derive(Debug, Clone, Default)]
-pub struct MemoryLog {
+pub struct RaftLog {
     log: Arc<Mutex<Entries>>,
-    disk: Option<Disk>,
+    /// Where it is kept, if it outlives the process.
+    wal: Option<Wal>,
 }
 
-impl MemoryLog {
-    /// The log as it was found on a disk.
-    pub(crate) fn on(disk: Disk, found: Entries) -> Self {
-        Self { log: Arc::new(Mutex::new(found)), disk: Some(disk) }
+impl RaftLog {
+    /// The log as it was found.
+    pub(crate) fn on(wal: Wal, found: Entries) -> Self {
+        Self { log: Arc::new(Mutex::new(found)), wal: Some(wal) }
+    }
+
+    fn write(&self, records: impl FnOnce() -> Vec<Record>) {
+        if let Some(wal) = &self.wal {
+            wal.write(records());
+        }
+    }
+
+    /// Whether it outlives the process.
+    pub fn is_kept(&self) -> bool {
+        self.wal.is_some()
+    }
+
+    /// Waits until all that was written is durable, if anything is kept.
+    ///
+    /// # Errors
+    /// Where it cannot be written. The node has to stop.
+    pub async fn sync(&self) -> io::Result<()> {
+        match &self.wal {
+            Some(wal) => wal.sync(Vec::new()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps in mind that an incarnation of a peer was heard, and waits until that is durable.
+    ///
+    /// # Errors
+    /// Where it cannot be written. The node has to stop.
+    pub async fn heard(&self, node: NodeId, incarnation: u64) -> io::Result<()> {
+        match &self.wal {
+            Some(wal) => wal.sync(vec![Record::Heard { node, incarnation }]).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Lets the last group be vouched for. Call it when the node has been idle for a moment.
+    pub fn seal(&self) {
+        if let Some(wal) = &self.wal {
+            wal.seal();
+        }
+    }
+
+    /// How many bytes the disk has left, where there is one.
+    pub fn free(&self) -> Option<io::Result<u64>> {
+        self.wal.as_ref().map(Wal::free)
+    }
+
+    /// Why nothing is kept any more, if that is so. The node has to stop.
+    pub fn failure(&self) -> Option<&str> {
+        self.wal.as_ref()?.failure()
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -62,11 +117,8 @@ impl MemoryLog {
                 return false;
             }
         }
-        if let Some(disk) = &self.disk {
-            // Whatever is synced later is synced after these.
-            disk.write(Write::Vote(vote));
-            disk.write(Write::Append(vec![entry]));
-        }
+        // Whatever is synced later is synced after these.
+        self.write(|| vec![Record::Vote(convert::vote(&vote)), convert::entry(&entry)]);
         true
     }
 
@@ -92,7 +144,12 @@ impl MemoryLog {
     }
 }
 
-impl RaftLogReader<TypeConfig> for MemoryLog {
+/// What is written of what the log was told.
+fn kept(record: Record) -> Vec<Record> {
+    flaws::records(vec![record])
+}
+
+impl RaftLogReader<TypeConfig> for RaftLog {
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
         &mut self,
         range: RB,
@@ -124,7 +181,7 @@ impl RaftLogReader<TypeConfig> for MemoryLog {
     }
 }
 
-impl RaftLogStorage<TypeConfig> for MemoryLog {
+impl RaftLogStorage<TypeConfig> for RaftLog {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
@@ -138,17 +195,15 @@ impl RaftLogStorage<TypeConfig> for MemoryLog {
 
     async fn save_vote(&mut self, vote: &VoteOf<TypeConfig>) -> io::Result<()> {
         self.lock().vote = Some(*vote);
-        match &self.disk {
-            Some(disk) => disk.sync(Write::Vote(*vote)).await,
+        match &self.wal {
+            Some(wal) => wal.sync(kept(Record::Vote(convert::vote(vote)))).await,
             None => Ok(()),
         }
     }
 
     async fn save_committed(&mut self, committed: Option<LogIdOf<TypeConfig>>) -> io::Result<()> {
         self.lock().committed = committed;
-        if let Some(disk) = &self.disk {
-            disk.write(Write::Committed(committed));
-        }
+        self.write(|| committed.map(convert::log_id).map(Record::Committed).into_iter().collect());
         Ok(())
     }
 
@@ -161,41 +216,35 @@ impl RaftLogStorage<TypeConfig> for MemoryLog {
         I: IntoIterator<Item = EntryOf<TypeConfig>> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let Some(disk) = &self.disk else {
-            {
-                let mut log = self.lock();
-                for entry in entries {
-                    log.push(entry)?;
-                }
-            }
-            callback.io_completed(Ok(()));
-            return Ok(());
-        };
-        let entries: Vec<_> = entries.into_iter().collect();
+        let mut records = Vec::new();
         {
             let mut log = self.lock();
-            for entry in &entries {
-                log.push(entry.clone())?;
+            for entry in entries {
+                if self.wal.is_some() {
+                    records.push(convert::entry(&entry));
+                }
+                log.push(entry)?;
             }
         }
-        disk.append(entries, callback);
+        match &self.wal {
+            Some(wal) => {
+                wal.write_then(records, Box::new(|synced| callback.io_completed(synced)));
+            }
+            None => callback.io_completed(Ok(())),
+        }
         Ok(())
     }
 
     async fn truncate_after(&mut self, last: Option<LogIdOf<TypeConfig>>) -> io::Result<()> {
         let from = last.map_or(0, |id| id.index() + 1);
         self.lock().truncate_from(from);
-        if let Some(disk) = &self.disk {
-            disk.write(Write::TruncateFrom(from));
-        }
+        self.write(|| kept(Record::TruncateFrom(from)));
         Ok(())
     }
 
     async fn purge(&mut self, upto: LogIdOf<TypeConfig>) -> io::Result<()> {
         self.lock().purge(upto);
-        if let Some(disk) = &self.disk {
-            disk.write(Write::Purge(upto));
-        }
+        self.write(|| vec![Record::Purged(convert::log_id(upto))]);
         Ok(())
     }
 }

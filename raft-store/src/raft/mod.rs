@@ -5,13 +5,14 @@
 //! machine a plain `Replica`. Both do their work without openraft's traits.
 
 pub(crate) mod applier;
+pub(crate) mod convert;
 pub(crate) mod entries;
 pub(crate) mod log;
 pub(crate) mod replica;
 pub(crate) mod types;
 
 pub use applier::StateMachine;
-pub use log::MemoryLog;
+pub use log::RaftLog;
 pub use replica::BatchedReads;
 pub use types::{Applied, Proposal, RoundId, TypeConfig};
 

@@ -9,12 +9,12 @@ use openraft::impls::leader_id_std::LeaderId;
 use runtime::PacedRuntime;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use state_machine::State;
 use state_machine::command::Batch;
 use state_machine::event::Event;
 use state_machine::ids::NodeId;
 use state_machine::reply::{Answered, Decided};
 
+use crate::checkpoint::Checkpoint;
 use crate::codec;
 
 openraft::declare_raft_types!(
@@ -28,8 +28,8 @@ openraft::declare_raft_types!(
         AsyncRuntime = PacedRuntime,
 );
 
-/// A snapshot: the state, and where in the log it was taken.
-pub(crate) type Snapshot = SnapshotOf<TypeConfig, Arc<State>>;
+/// A snapshot: the state with its records, and where in the log it was taken.
+pub(crate) type Snapshot = SnapshotOf<TypeConfig, Arc<Checkpoint>>;
 
 /// Which of a leader's rounds an entry is. The reads that are batched with the entry go by this
 /// name.
@@ -70,6 +70,15 @@ impl Proposal {
         Self::of(round, batch, OnceLock::new())
     }
 
+    /// From its encoded form.
+    ///
+    /// # Errors
+    /// Where the bytes are of another version or malformed.
+    pub(crate) fn from_encoded(bytes: Bytes) -> Result<Self, codec::DecodeError> {
+        let (round, batch): (RoundId, Batch) = codec::decode(&bytes)?;
+        Ok(Self::of(round, batch, OnceLock::from(bytes)))
+    }
+
     fn of(round: RoundId, batch: Batch, encoded: OnceLock<Bytes>) -> Self {
         let approximate_bytes = codec::approximate_bytes(&batch);
         let batch = Mutex::new(Some(Arc::new(batch)));
@@ -96,7 +105,7 @@ impl Proposal {
     }
 
     /// Its encoded form.
-    fn encoded(&self) -> &Bytes {
+    pub(crate) fn encoded(&self) -> &Bytes {
         self.0.encoded.get_or_init(|| {
             let held = self.held();
             let batch = held.as_deref().expect("it is packed only where it is encoded");
@@ -140,9 +149,7 @@ impl Serialize for Proposal {
 
 impl<'de> Deserialize<'de> for Proposal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let bytes = Bytes::deserialize(deserializer)?;
-        let (round, batch): (RoundId, Batch) = codec::decode(&bytes).map_err(D::Error::custom)?;
-        Ok(Self::of(round, batch, OnceLock::from(bytes)))
+        Self::from_encoded(Bytes::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
@@ -153,6 +160,6 @@ pub struct Applied {
     pub outcomes: Vec<Decided>,
     /// One for each read that was batched with the entry, in order.
     pub answers: Vec<Answered>,
-    /// What happened to groups.
+    /// What happened to groups and topics.
     pub events: Vec<Event>,
 }

@@ -4,18 +4,20 @@
 //! [`Event`]s. Each event is made true by `State::evolve`, the only writer. A decision checks
 //! before it emits: a refused command has changed nothing.
 //!
+//! Replies say where records lie and have none in them, so that remembering one for a retry costs
+//! little. Whoever sends a reply [fills](crate::reply::Reply::fill) it.
+//!
 //! Nothing here reads a clock, draws a number or does input or output. The same batch on the same
 //! state has the same result on every node.
 
 use crate::command::{Batch, Command, Query, Write};
 use crate::dedup::Seen;
 use crate::event::Event;
-use crate::groups::polling::poll;
 use crate::rejection::Rejection;
-use crate::reply::{Answered, Decided, Decision, Outcome, Reply};
+use crate::reply::{Answered, Decided, Outcome, Reply};
 use crate::state::State;
 use crate::transition::Transition;
-use crate::{groups, keyed_logs, offsets, registers, topics};
+use crate::{groups, keyed_logs, offsets, producers, registers, topics};
 
 impl State {
     /// Begins a batch: time moves forward, finished requests are forgotten.
@@ -57,15 +59,6 @@ impl State {
             Query::Group(query) => groups::query(self, query),
         }
     }
-
-    /// Reads the records of a poll's spans into its reply. The replicated part of a reply has no
-    /// records in it, so that remembering it for a retry costs little. Whoever sends the reply
-    /// fills it.
-    pub fn fill(&self, decided: &mut Decided) {
-        if let Ok(Decision::Reply(Reply::Group(reply))) = decided {
-            poll::fill(self, reply);
-        }
-    }
 }
 
 fn decide(tx: &mut Transition<'_>, command: &Command) -> Decided {
@@ -74,6 +67,7 @@ fn decide(tx: &mut Transition<'_>, command: &Command) -> Decided {
         Command::KeyedLog(command) => keyed_logs::decide(tx, command),
         Command::Register(command) => registers::decide(tx, command),
         Command::Offset(command) => offsets::decide(tx, command),
+        Command::Producer(command) => producers::decide(tx, command),
         // A member's request may be delayed.
         Command::Group(command) => return groups::decide(tx, command),
         Command::NewCoordinator { node } => {

@@ -13,8 +13,10 @@ use crate::groups::polling::command::PollingCommand;
 use crate::ids::{Millis, NodeId};
 use crate::keyed_logs::command::{KeyedLogCommand, KeyedLogQuery};
 use crate::offsets::command::{OffsetCommand, OffsetQuery};
+use crate::producers::command::ProducerCommand;
 use crate::registers::command::{RegisterCommand, RegisterQuery};
 use crate::topics::command::{TopicCommand, TopicQuery};
+use crate::values::Records;
 
 /// A change of the replicated state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,7 @@ pub enum Command {
     Register(RegisterCommand),
     Offset(OffsetCommand),
     Group(GroupCommand),
+    Producer(ProducerCommand),
     /// A node has begun to lead and coordinate. That is no domain's matter: every domain that
     /// measures time begins anew.
     NewCoordinator {
@@ -72,6 +75,8 @@ pub struct Stamp {
     /// The leader's limits for groups. They travel with the batch so that every node decides by the
     /// same.
     pub limits: GroupLimits,
+    /// The leader's limits for logs.
+    pub log_limits: LogLimits,
 }
 
 /// What the leader's flags say of groups.
@@ -87,6 +92,19 @@ pub struct GroupLimits {
 impl Default for GroupLimits {
     fn default() -> Self {
         Self { max_size: i32::MAX as u32, initial_rebalance_delay_ms: 0 }
+    }
+}
+
+/// How logs are cut into segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLimits {
+    /// A segment has at most this many bytes, or a single batch (Kafka's `segment.bytes`).
+    pub segment_bytes: u32,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self { segment_bytes: u32::MAX }
     }
 }
 
@@ -126,6 +144,30 @@ pub struct Acknowledged {
 }
 
 impl Command {
+    /// The records that it brings, if it brings any.
+    pub fn records(&self) -> Option<&Records> {
+        match self {
+            Self::KeyedLog(KeyedLogCommand::Send { records, .. })
+            | Self::Topic(
+                TopicCommand::Produce { records, .. } | TopicCommand::Append { records, .. },
+            ) => Some(records),
+            Self::KeyedLog(KeyedLogCommand::Commit { .. })
+            | Self::Topic(
+                TopicCommand::Create { .. }
+                | TopicCommand::Grow { .. }
+                | TopicCommand::Delete { .. }
+                | TopicCommand::Trim { .. }
+                | TopicCommand::Retain(_)
+                | TopicCommand::ForgetProducers { .. },
+            )
+            | Self::Register(_)
+            | Self::Offset(_)
+            | Self::Group(_)
+            | Self::Producer(_)
+            | Self::NewCoordinator { .. } => None,
+        }
+    }
+
     /// Whether its request may wait for its group.
     pub fn lane(&self) -> Lane {
         match self {
@@ -134,6 +176,7 @@ impl Command {
             | Self::KeyedLog(_)
             | Self::Register(_)
             | Self::Offset(_)
+            | Self::Producer(_)
             | Self::NewCoordinator { .. } => Lane::Immediate,
         }
     }
@@ -166,6 +209,12 @@ impl From<OffsetCommand> for Command {
 impl From<GroupCommand> for Command {
     fn from(command: GroupCommand) -> Self {
         Self::Group(command)
+    }
+}
+
+impl From<ProducerCommand> for Command {
+    fn from(command: ProducerCommand) -> Self {
+        Self::Producer(command)
     }
 }
 

@@ -7,9 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::groups::event::GroupEvent;
-use crate::ids::{GroupId, NodeId};
+use crate::ids::{GroupId, LogId, NodeId};
 use crate::keyed_logs::event::KeyedLogEvent;
 use crate::offsets::event::OffsetEvent;
+use crate::producers::event::ProducerEvent;
 use crate::registers::event::RegisterEvent;
 use crate::topics::event::TopicEvent;
 
@@ -21,6 +22,7 @@ pub enum Event {
     KeyedLog(KeyedLogEvent),
     Register(RegisterEvent),
     Offset(OffsetEvent),
+    Producer(ProducerEvent),
     /// Something happened to one group.
     Group {
         group: GroupId,
@@ -30,6 +32,31 @@ pub enum Event {
     CoordinatorChanged {
         node: NodeId,
     },
+}
+
+impl Event {
+    /// The id after those of the logs that it makes, if it makes any.
+    pub(crate) fn next_log(&self) -> Option<LogId> {
+        match self {
+            Self::Topic(TopicEvent::Created { logs, .. } | TopicEvent::Grown { logs, .. }) => {
+                Some(logs.end)
+            }
+            // The first batch makes its log.
+            Self::KeyedLog(KeyedLogEvent::Appended { place, .. }) => Some(place.log.plus(1)),
+            Self::Topic(
+                TopicEvent::Deleted { .. }
+                | TopicEvent::Trimmed { .. }
+                | TopicEvent::Appended { .. }
+                | TopicEvent::ProducersForgotten { .. },
+            )
+            | Self::KeyedLog(KeyedLogEvent::Committed { .. })
+            | Self::Register(_)
+            | Self::Offset(_)
+            | Self::Producer(_)
+            | Self::Group { .. }
+            | Self::CoordinatorChanged { .. } => None,
+        }
+    }
 }
 
 impl From<TopicEvent> for Event {
@@ -47,6 +74,12 @@ impl From<KeyedLogEvent> for Event {
 impl From<RegisterEvent> for Event {
     fn from(event: RegisterEvent) -> Self {
         Self::Register(event)
+    }
+}
+
+impl From<ProducerEvent> for Event {
+    fn from(event: ProducerEvent) -> Self {
+        Self::Producer(event)
     }
 }
 

@@ -124,6 +124,25 @@ pub type PartitionId = u32;
 /// A position in a partition, from 0. In JSON and in Kafka's wire format it has to fit an `i64`.
 pub type Offset = u64;
 
+/// The log of a topic's partition, or a keyed log. No two logs of a cluster ever have the same id:
+/// a topic that is removed and made again has new logs.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct LogId(pub u64);
+
+impl LogId {
+    /// The id that is given out so many ids later.
+    pub fn plus(self, ids: u64) -> Self {
+        Self(self.0 + ids)
+    }
+}
+
+/// An idempotent producer. No two of a cluster ever have the same id. On Kafka's wire it has to fit
+/// an `i64`.
+pub type ProducerId = u64;
+
 /// Milliseconds since 1970 by the clock of the node that led when the command was proposed.
 pub type Millis = u64;
 

@@ -17,6 +17,7 @@
 pub mod apply;
 pub mod command;
 pub mod dedup;
+pub mod effort;
 pub mod event;
 pub mod groups;
 pub mod ids;
@@ -24,6 +25,7 @@ pub mod invariants;
 pub mod keyed_logs;
 pub mod liveness;
 pub mod offsets;
+pub mod producers;
 pub mod registers;
 pub mod rejection;
 pub mod reply;

@@ -51,6 +51,7 @@ impl Command {
             Self::Topic(_)
             | Self::KeyedLog(_)
             | Self::Register(_)
+            | Self::Producer(_)
             | Self::NewCoordinator { .. } => None,
         }
     }
@@ -101,6 +102,9 @@ pub fn proves_alive<T>(outcome: &Result<T, Rejection>) -> bool {
             | Rejection::UnknownPartition { .. }
             | Rejection::TopicAlreadyExists(_)
             | Rejection::TopicCannotShrink { .. }
+            | Rejection::OffsetOutOfRange { .. }
+            | Rejection::ProducerFenced { .. }
+            | Rejection::OutOfSequence { .. }
             | Rejection::KeyNotFound(_)
             | Rejection::PreconditionFailed { .. }
             | Rejection::GroupNotFound(_)
@@ -110,6 +114,7 @@ pub fn proves_alive<T>(outcome: &Result<T, Rejection>) -> bool {
             | Rejection::FencedInstance { .. }
             | Rejection::InconsistentProtocol { .. }
             | Rejection::GroupFull { .. }
+            | Rejection::GroupTooLarge { .. }
             | Rejection::NonEmptyGroup(_)
             | Rejection::GroupSubscribedToTopic { .. }
             | Rejection::UnsupportedAssignor(_)
@@ -147,12 +152,14 @@ mod tests {
             topics: Vec::new(),
             owned: Vec::new(),
             generation: None,
+            metadata: bytes::Bytes::new(),
         };
         let info = JoinInfo {
             instance_id: Some("i".into()),
             session_timeout_ms: 10_000,
             rebalance_timeout_ms: 10_000,
             protocols: vec![protocol],
+            client: None,
         };
         let command: Command =
             ClassicCommand::Join { group: "g".into(), member: None, info }.into();

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ids::{
-    Generation, GroupId, InstanceId, MemberId, Offset, PartitionId, ProtocolName, TopicName,
-    TopicPartition,
+    Generation, GroupId, InstanceId, MemberId, Offset, PartitionId, ProducerId, ProtocolName,
+    TopicName, TopicPartition,
 };
+use crate::topics::budget::MAX_REPLY_TEXT;
 
 /// Why a command or query was refused. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
@@ -40,6 +41,24 @@ pub enum Rejection {
         current: u32,
         /// How many were asked for.
         asked: u32,
+    },
+    /// A batch of an earlier incarnation of its producer.
+    #[error("producer {producer}: epoch {given} was sent, {current} is known")]
+    ProducerFenced {
+        producer: ProducerId,
+        /// As sent.
+        given: u16,
+        /// The greatest that was seen.
+        current: u16,
+    },
+    /// A batch that does not follow on the last one of its producer.
+    #[error("producer {producer}: sequence {given} was sent, {expected} is expected")]
+    OutOfSequence {
+        producer: ProducerId,
+        /// As sent.
+        given: u32,
+        /// The one that comes next.
+        expected: u32,
     },
     /// No such register.
     #[error("key {0} does not exist")]
@@ -99,6 +118,13 @@ pub enum Rejection {
     /// The group has as many members as it may.
     #[error("group `{group}` is full: it may have {limit} members")]
     GroupFull { group: GroupId, limit: u32 },
+    /// What the group's leader would have to be told of its members is more than a reply takes, or
+    /// what a group is to be told that is declared.
+    #[error(
+        "the members of group `{group}` would take {text} bytes of text, and {MAX_REPLY_TEXT} are \
+         allowed: name fewer topics or partitions, or split the group"
+    )]
+    GroupTooLarge { group: GroupId, text: u64 },
     /// The group has members.
     #[error("group `{0}` still has members")]
     NonEmptyGroup(GroupId),
@@ -111,6 +137,17 @@ pub enum Rejection {
         partition: TopicPartition,
         /// As sent.
         offset: Offset,
+        /// The next offset of the log.
+        end: Offset,
+    },
+    /// A read before the beginning of the log, or beyond its end.
+    #[error("offset {offset} of {partition} is not in its log, from {start} to {end}")]
+    OffsetOutOfRange {
+        partition: TopicPartition,
+        /// As sent.
+        offset: Offset,
+        /// The first offset of the log.
+        start: Offset,
         /// The next offset of the log.
         end: Offset,
     },

@@ -9,13 +9,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
+use crate::groups::polling::reply::PollingReply;
 use crate::groups::reply::GroupReply;
 use crate::ids::MemberId;
 use crate::keyed_logs::reply::KeyedLogReply;
 use crate::offsets::reply::OffsetReply;
+use crate::producers::reply::ProducerReply;
 use crate::registers::reply::RegisterReply;
 use crate::rejection::Rejection;
 use crate::topics::reply::TopicReply;
+use crate::values::{Extent, Found, StoredBatch};
 
 /// How a request ended: done, or refused with no change at all.
 pub type Outcome = Result<Reply, Rejection>;
@@ -37,6 +40,7 @@ pub enum Reply {
     Register(RegisterReply),
     Offset(OffsetReply),
     Group(GroupReply),
+    Producer(ProducerReply),
 }
 
 /// What a command that was not refused came to. The dedup table remembers it.
@@ -71,8 +75,48 @@ impl Decision {
                 | Reply::Topic(_)
                 | Reply::KeyedLog(_)
                 | Reply::Register(_)
-                | Reply::Offset(_),
+                | Reply::Offset(_)
+                | Reply::Producer(_),
             ) => None,
+        }
+    }
+}
+
+impl Reply {
+    /// Puts the records into a reply that says where they lie: `read` gives the batches of an
+    /// extent.
+    ///
+    /// # Errors
+    /// That of `read`.
+    pub fn fill<E>(
+        &mut self,
+        mut read: impl FnMut(&Extent) -> Result<Vec<StoredBatch>, E>,
+    ) -> Result<(), E> {
+        let mut fill = |found: &mut Found| {
+            found.batches = read(&found.extent)?;
+            Ok(())
+        };
+        match self {
+            Self::Topic(TopicReply::Fetched { found, .. }) => fill(found),
+            Self::Topic(TopicReply::Read(parts)) => {
+                parts.iter_mut().flatten().try_for_each(|part| fill(&mut part.found))
+            }
+            Self::Topic(TopicReply::Offsets(found)) => {
+                found.iter_mut().flatten().filter_map(|at| at.within.as_mut()).try_for_each(fill)
+            }
+            Self::KeyedLog(KeyedLogReply::Messages(logs)) => {
+                logs.iter_mut().try_for_each(|(_, found)| fill(found))
+            }
+            Self::Group(GroupReply::Polling(PollingReply::Polled { records, .. })) => {
+                records.iter_mut().try_for_each(|(_, found)| fill(found))
+            }
+            Self::Done
+            | Self::Topic(_)
+            | Self::KeyedLog(_)
+            | Self::Register(_)
+            | Self::Offset(_)
+            | Self::Group(_)
+            | Self::Producer(_) => Ok(()),
         }
     }
 }

@@ -38,6 +38,8 @@ struct Run {
 impl Run {
     fn of(ops: &[Op]) -> Self {
         let mut run = Self::default();
+        // So few that logs have several segments.
+        run.world.stamp.log_limits.segment_bytes = 10;
         for op in ops {
             run.step(op);
         }

@@ -67,13 +67,13 @@ impl Deployment {
             let poll =
                 PollingCommand::Poll { group: ops::group(), member: name(i), max_messages: 1 };
             let Decision::Reply(Reply::Group(GroupReply::Polling(PollingReply::Polled {
-                spans,
+                records,
                 ..
             }))) = self.say(poll)
             else {
                 panic!("a poll");
             };
-            self.paused_polls += usize::from(spans.is_empty() && Some(i) != restarts);
+            self.paused_polls += usize::from(records.is_empty() && Some(i) != restarts);
         }
     }
 
@@ -89,7 +89,12 @@ impl Deployment {
                 topic: "t".into(),
                 placement: Placement::Partition(partition),
                 new_topic_partitions: 1,
-                records: Records { count: 10_000, bytes: vec![0].into() },
+                records: Records {
+                    count: 10_000,
+                    bytes: vec![0].into(),
+                    created: None,
+                    escapes: 0,
+                },
             });
         }
         (0..MEMBERS).for_each(|i| d.subscribe(i));

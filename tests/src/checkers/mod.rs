@@ -20,6 +20,7 @@ pub mod judge;
 pub mod linear;
 pub mod lives;
 pub mod logs;
+pub mod node_fault;
 pub mod offsets;
 pub mod protocol_form;
 pub mod state;
@@ -125,10 +126,12 @@ pub trait Checker: Sync {
     }
 }
 
-/// Every checker of histories, in the order in which verdicts are told: logs, registers, groups.
+/// Every checker of histories, in the order in which verdicts are told: answers, logs, registers,
+/// groups.
 #[must_use]
 pub fn all() -> Vec<&'static dyn Checker> {
-    let mut all = logs::all();
+    let mut all: Vec<&'static dyn Checker> = vec![&node_fault::NodeFault];
+    all.extend(logs::all());
     all.extend(linear::all());
     all.extend(groups::all());
     all

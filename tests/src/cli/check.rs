@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
+use super::output::say;
 use super::{Trouble, write_report};
 use crate::history::History;
 use crate::run::case::judged;
@@ -16,6 +17,6 @@ pub(super) fn check(file: &Path, report: Option<&Path>) -> Result<u8, Trouble> {
     if let Some(path) = report {
         write_report(path, &history, &judgement)?;
     }
-    println!("{judgement}");
+    say!("{judgement}");
     Ok(judgement.exit_code())
 }

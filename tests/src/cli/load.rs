@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use super::output::{complain, say, say_on};
 use super::{Trouble, beside, program};
-use crate::load::{bench, figures};
+use crate::load::{bench, figures, joins};
 
 pub(super) fn load(args: &figures::Args) -> Result<u8, Trouble> {
     let cohort = program(args.bin.as_ref())?;
@@ -16,18 +17,25 @@ pub(super) fn load(args: &figures::Args) -> Result<u8, Trouble> {
     }
     let figures = figures::measure(args, &cohort, floor.as_deref(), &tell)
         .map_err(|source| Trouble::File { path: "/proc".into(), source })?;
-    println!("{figures}");
+    say!("{figures}");
     Ok(u8::from(figures.failed()))
+}
+
+pub(super) fn join(args: &joins::Args) -> Result<u8, Trouble> {
+    let cohort = program(args.bin.as_ref())?;
+    let (table, well) = joins::measure(args, &cohort, &tell);
+    say_on!("{table}");
+    Ok(u8::from(!well))
 }
 
 pub(super) fn compare(args: &bench::Args) -> ExitCode {
     match bench::measure(args, &tell) {
         Ok(table) => {
-            print!("{table}");
+            say_on!("{table}");
             ExitCode::SUCCESS
         }
         Err(problem) => {
-            eprintln!("scripts/bench: {problem}");
+            complain!("scripts/bench: {problem}");
             ExitCode::FAILURE
         }
     }
@@ -35,5 +43,5 @@ pub(super) fn compare(args: &bench::Args) -> ExitCode {
 
 /// A progress line.
 fn tell(text: &str) {
-    eprintln!("{text}");
+    complain!("{text}");
 }

@@ -1,13 +1,15 @@
-//! The command line: `arena WORKLOAD`, `arena all`, `arena soak`, `arena check`, `arena load`;
-//! `scripts/bench` is here too.
+//! The command line: `arena WORKLOAD`, `arena all`, `arena soak`, `arena kills`, `arena check`,
+//! `arena load`, `arena joins`; `scripts/bench` is here too.
 //!
 //! Owns arguments, exit status and what is printed: progress on standard error; figures, anomalies
 //! and, as the last line, the verdict on standard output. Decides nothing about runs or histories
 //! itself.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+mod output;
+use output::{complain, say};
 
 mod check;
+mod kills;
 mod load;
 mod run;
 mod soak;
@@ -21,12 +23,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::checkers::Judgement;
 use crate::history::{self, History};
-use crate::load::{bench, figures};
+use crate::load::{bench, figures, joins};
 use crate::report;
 use crate::run::case::Case;
 use crate::targets::Target;
 use crate::targets::process::Processes;
 use crate::workloads::Kind;
+use kills::KillsArgs;
 use run::{RunArgs, run, run_all};
 use soak::SoakArgs;
 
@@ -57,6 +60,9 @@ enum Command {
     All(RunArgs),
     /// Case after case, each with its own workload, size and mix of faults, drawn from its seed.
     Soak(SoakArgs),
+    /// Real processes are killed at random moments and come back, many times; all histories are
+    /// judged.
+    Kills(KillsArgs),
     /// Checks a history from a file, whoever recorded it.
     Check {
         /// One JSON object a line: a header, operations, faults.
@@ -68,6 +74,10 @@ enum Command {
     /// Measures throughput and latency of every operation, at several sizes, with the floor beside
     /// it.
     Load(figures::Args),
+    /// Has many consumers join a group at once, and measures what that costs them and others.
+    ///
+    /// Exit status: 1 if a reply came long after its deadline.
+    Joins(joins::Args),
     /// What `scripts/bench` runs.
     #[command(hide = true)]
     Bench(bench::Args),
@@ -106,8 +116,10 @@ pub fn main() -> ExitCode {
         Command::Classic(args) => run(Kind::Classic, &args),
         Command::All(args) => return run_all(&args),
         Command::Soak(args) => soak::soak_cases(&args),
+        Command::Kills(args) => kills::kill_processes(&args),
         Command::Check { file, report } => check::check(&file, report.as_deref()),
         Command::Load(args) => load::load(&args),
+        Command::Joins(args) => load::join(&args),
         Command::Bench(args) => return load::compare(&args),
     };
     finish(code)
@@ -117,8 +129,8 @@ fn finish(code: Result<u8, Trouble>) -> ExitCode {
     match code {
         Ok(code) => ExitCode::from(code),
         Err(trouble) => {
-            eprintln!("arena: {trouble}");
-            println!("unknown: {trouble}");
+            complain!("arena: {trouble}");
+            say!("unknown: {trouble}");
             ExitCode::from(2)
         }
     }
@@ -176,6 +188,6 @@ fn write_report(path: &Path, history: &History, judgement: &Judgement) -> Result
         file.write_all(page.as_bytes())?;
         file.flush()
     })?;
-    println!("report        {}", path.display());
+    say!("report        {}", path.display());
     Ok(())
 }

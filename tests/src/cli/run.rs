@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Args, ValueEnum};
 use raft_store::flaws::Flaw;
 
+use super::output::{complain, say, say_on};
 use super::{TargetName, Trouble, target, write, write_report};
 use crate::nemesis::Nemesis;
 use crate::nemesis::schedule::Schedule;
@@ -59,8 +60,8 @@ pub(super) struct RunArgs {
     /// Lines between nodes that the nemesis `duplicate` doubles, in percent.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=100))]
     duplicate: u32,
-    /// How many clients; three for each node where it is not given.
-    #[arg(long)]
+    /// How many clients, at least one for each node; three for each where it is not given.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     clients: Option<u16>,
     /// Requests that one client may have under way (workloads kafka, lin-kv and offsets).
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -106,7 +107,7 @@ pub(super) fn run_all(args: &RunArgs) -> ExitCode {
     let mut all = Vec::new();
     for kind in Kind::ALL {
         let code = run(kind, args).unwrap_or_else(|trouble| {
-            println!("unknown: {trouble}");
+            say!("unknown: {trouble}");
             2
         });
         // An anomaly says more than a run that could not be judged.
@@ -117,7 +118,7 @@ pub(super) fn run_all(args: &RunArgs) -> ExitCode {
             ["valid", "ANOMALY", "unknown"][usize::from(code.min(2))]
         ));
     }
-    println!("{}", all.join(", "));
+    say!("{}", all.join(", "));
     ExitCode::from(worst)
 }
 
@@ -159,7 +160,7 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
             case.draw_schedule()
         }
     };
-    eprintln!(
+    complain!(
         "{} on {nodes} {} nodes with {} clients, seed {}",
         kind.name(),
         case.target,
@@ -167,7 +168,7 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         case.seed
     );
     write(&folder.join("schedule.json"), |file| Ok(serde_json::to_writer(file, &schedule)?))?;
-    let mut tell = |at_us, text: &str| eprintln!("{:9.3} s  {text}", at_us as f64 / 1e6);
+    let mut tell = |at_us, text: &str| complain!("{:9.3} s  {text}", at_us as f64 / 1e6);
     let Finished { outcome, judgement, trace } = case.perform(&mut *target, schedule, &mut tell)?;
 
     let history_file = args.history.clone().unwrap_or_else(|| folder.join("history.jsonl"));
@@ -179,13 +180,13 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         return Err(Trouble::Run(failure));
     }
     figures(&outcome);
-    println!("history       {}", history_file.display());
+    say!("history       {}", history_file.display());
     let report_file = args.report.clone().unwrap_or_else(|| folder.join("report.html"));
     write_report(&report_file, &outcome.history, &judgement)?;
     if judgement.exit_code() != 0 {
-        println!("repeat with {}", case.repeat());
+        say!("repeat with {}", case.repeat());
     }
-    println!("{judgement}");
+    say!("{judgement}");
     Ok(judgement.exit_code())
 }
 
@@ -200,7 +201,12 @@ fn nemeses(list: &str, target: &dyn Target) -> Result<Vec<Nemesis>, Trouble> {
     for name in list.split(',').map(str::trim) {
         let nemesis = Nemesis::named(name).ok_or_else(|| {
             let known: Vec<&str> = Nemesis::ALL.iter().map(|nemesis| nemesis.name()).collect();
-            Trouble::Use(format!("no nemesis `{name}`; there are {}, all, none", known.join(", ")))
+            let known = known.join(", ");
+            Trouble::Use(if ["all", "none"].contains(&name) {
+                format!("nemesis `{name}` stands alone; a list may have {known}")
+            } else {
+                format!("no nemesis `{name}`; there are {known}; or all, or none, alone")
+            })
         })?;
         if !target.can(nemesis) {
             return Err(Trouble::Use(format!(
@@ -250,11 +256,14 @@ fn folder_of(case: &Case) -> PathBuf {
 }
 
 fn figures(outcome: &Outcome) {
-    print!("{}", report::figures(&outcome.history));
+    say_on!("{}", report::figures(&outcome.history));
     let traffic = outcome.traffic;
-    println!(
+    say!(
         "network       {} lines between nodes, {} lost, {} doubled, {} cut",
-        traffic.sent, traffic.lost, traffic.duplicated, traffic.cut
+        traffic.sent,
+        traffic.lost,
+        traffic.duplicated,
+        traffic.cut
     );
     let recovered: Vec<String> = outcome
         .recovered_us
@@ -264,5 +273,5 @@ fn figures(outcome: &Outcome) {
             format!("{node} {after}")
         })
         .collect();
-    println!("recovery      after all faults: {}", recovered.join(", "));
+    say!("recovery      after all faults: {}", recovered.join(", "));
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use cohort::config::Config;
 use raft_store::flaws::Flaw;
 
+use super::output::{complain, say};
 use super::{TargetName, Trouble, target, write};
 use crate::run::case::{Case, Finished};
 use crate::run::soak::{Tally, soak};
@@ -23,7 +24,7 @@ pub(super) struct SoakArgs {
     #[arg(long)]
     minutes: Option<f64>,
     /// Stops after so many cases; 100 where no time is given either.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     cases: Option<u64>,
     /// The first seed; each case takes the next one.
     #[arg(long, default_value_t = 1)]
@@ -77,10 +78,10 @@ pub(super) fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
             }
         };
         if let Some(what) = failed {
-            println!("seed {}: {what}\n  repeat with {}", case.seed, case.repeat());
+            say!("seed {}: {what}\n  repeat with {}", case.seed, case.repeat());
             if let Ok(Finished { outcome, .. }) = finished {
                 let file = folder.join("history.jsonl");
-                println!("  history     {}", file.display());
+                say!("  history     {}", file.display());
                 trouble = write(&file, |file| outcome.history.write(file)).err().or(trouble.take());
             }
         } else if args.stage == TargetName::Real {
@@ -88,7 +89,7 @@ pub(super) fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
             let _kept = std::fs::remove_dir_all(folder);
         }
         if tally.cases.is_multiple_of(args.every) {
-            eprintln!("{}", tally.summary());
+            complain!("{}", tally.summary());
         }
     };
     let seeds = (args.from..).take(usize::try_from(cases).unwrap_or(usize::MAX));
@@ -97,10 +98,10 @@ pub(super) fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
         return Err(trouble);
     }
     for (fault, count) in &tally.faults {
-        println!("faults      {count} {fault}");
+        say!("faults      {count} {fault}");
     }
-    println!("{}", tally.summary());
+    say!("{}", tally.summary());
     let code = if tally.anomalies > 0 { 1 } else { u8::from(tally.unknown > 0) * 2 };
-    println!("{} from seed {}", ["valid", "anomaly", "unknown"][usize::from(code)], args.from);
+    say!("{} from seed {}", ["valid", "anomaly", "unknown"][usize::from(code)], args.from);
     Ok(code)
 }

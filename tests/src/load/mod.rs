@@ -12,6 +12,7 @@
 pub mod bench;
 pub mod cluster;
 pub mod figures;
+pub mod joins;
 pub mod machine;
 pub mod script;
 pub mod table;

@@ -11,6 +11,10 @@ const MS: Micros = 1_000;
 /// The latency that `latency` reaches where no more is asked for, in milliseconds.
 pub const NEAR_MS: u32 = 100;
 
+/// In so many percent of the cases `one-way` is about the leader alone: it hears nobody, and is
+/// heard.
+const DEAF_PERCENT: u32 = 30;
+
 /// What there is to break, and how hard.
 #[derive(Debug, Clone)]
 pub struct Ground {
@@ -42,6 +46,22 @@ pub fn draw(nemeses: &[Nemesis], ground: &Ground, seed: u64) -> Schedule {
             Nemesis::Kill => kills(ground, rng, &mut faults),
             Nemesis::Late => late(ground, rng, &mut faults),
             Nemesis::Restart => restarts(ground, rng, &mut faults),
+            Nemesis::BitRot => bit_rot(ground, rng, &mut faults),
+            Nemesis::SlowDisk => {
+                windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, slow_disk)
+            }
+            Nemesis::FailingDisk => {
+                windows(ground, rng, (500, 3_000), (100, 3_000), &mut faults, |ground, rng| {
+                    let (nth, evicted) = (rng.between(1, 20), rng.percent(70));
+                    What::FailingDisk { who: victim(ground, rng), nth, evicted }
+                })
+            }
+            Nemesis::FullDisk => {
+                windows(ground, rng, (500, 3_000), (500, 4_000), &mut faults, |ground, rng| {
+                    let bytes = rng.between(0, 40) * 4_096;
+                    What::FullDisk { who: victim(ground, rng), bytes }
+                })
+            }
             Nemesis::Clock => clocks(ground, rng, &mut faults),
             Nemesis::Latency if ground.latency_max_ms > NEAR_MS => {
                 windows(ground, rng, (500, 3_000), (2_000, 8_000), &mut faults, far_latency);
@@ -56,7 +76,15 @@ pub fn draw(nemeses: &[Nemesis], ground: &Ground, seed: u64) -> Schedule {
                 windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, partition)
             }
             Nemesis::OneWay => {
-                windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, one_way)
+                // Which of them draws from a stream of its own, so that seeds keep the others.
+                let mut deaf = Rng::new(seed, "one-way to the leader");
+                if deaf.percent(DEAF_PERCENT) {
+                    windows(ground, deaf, (1_000, 3_000), (4_000, 6_000), &mut faults, |_, _| {
+                        What::Deaf { who: Victim::Leader }
+                    })
+                } else {
+                    windows(ground, rng, (300, 2_500), (500, 4_000), &mut faults, one_way)
+                }
             }
             Nemesis::Pause => {
                 windows(ground, rng, (300, 2_500), (50, 3_000), &mut faults, |ground, rng| {
@@ -187,6 +215,23 @@ fn restarts(ground: &Ground, mut rng: Rng, faults: &mut Vec<Scheduled>) {
         }
         at_us += away_us + rng.between(100, 2_500) * MS;
     }
+}
+
+fn slow_disk(ground: &Ground, rng: &mut Rng) -> What {
+    let most_us = rng.between(100, 5_000) * MS;
+    let least_us = rng.between(100 * MS, most_us);
+    What::SlowDisk { who: victim(ground, rng), least_us, most_us }
+}
+
+/// Of so few nodes that a majority stays, again and again: each may refuse to come back.
+fn bit_rot(ground: &Ground, mut rng: Rng, faults: &mut Vec<Scheduled>) {
+    let mut order: Vec<usize> = (0..ground.nodes).collect();
+    rng.shuffle(&mut order);
+    order.truncate(ground.nodes.saturating_sub(1) / 2);
+    windows(ground, rng, (500, 3_000), (100, 3_000), faults, |_, rng| What::BitRot {
+        who: Victim::Node(rng.pick(&order).copied().unwrap_or(0)),
+        bit: rng.u64(),
+    });
 }
 
 fn late(ground: &Ground, mut rng: Rng, faults: &mut Vec<Scheduled>) {

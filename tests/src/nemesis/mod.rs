@@ -38,11 +38,20 @@ pub enum Nemesis {
     Late,
     /// Crashes nodes, often a majority at once, and starts them again with what they had synced.
     Restart,
+    /// A disk whose syncs take 0.1 to 5 s.
+    SlowDisk,
+    /// A disk of which a sync fails: the node ends, and is started again later.
+    FailingDisk,
+    /// A disk without room for a while: a node that ends is started again when there is some.
+    FullDisk,
+    /// Crashes a node, and one bit of its disk is another when it comes back. It may refuse to
+    /// start; a majority stays.
+    BitRot,
 }
 
 impl Nemesis {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Partition,
         Self::OneWay,
         Self::Latency,
@@ -56,6 +65,10 @@ impl Nemesis {
         Self::Clients,
         Self::Late,
         Self::Restart,
+        Self::SlowDisk,
+        Self::FailingDisk,
+        Self::FullDisk,
+        Self::BitRot,
     ];
 
     /// As on the command line and in a history.
@@ -74,7 +87,16 @@ impl Nemesis {
             Self::Clients => "clients",
             Self::Late => "late",
             Self::Restart => "restart",
+            Self::SlowDisk => "slow-disk",
+            Self::FailingDisk => "failing-disk",
+            Self::FullDisk => "full-disk",
+            Self::BitRot => "bit-rot",
         }
+    }
+
+    /// Whether it is a fault of disks, which only simulated ones have.
+    pub fn is_of_disks(self) -> bool {
+        matches!(self, Self::SlowDisk | Self::FailingDisk | Self::FullDisk | Self::BitRot)
     }
 
     /// The nemesis of that name.

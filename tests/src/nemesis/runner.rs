@@ -9,7 +9,8 @@ use crate::history::{Fault, Micros};
 use crate::nemesis::network::Network;
 use crate::nemesis::schedule::{ClientFault, Schedule, Scheduled, Shape, Victim, What};
 use crate::run::nodes::{Nodes, State};
-use crate::targets::Action;
+use crate::run::outage::{NEAR_US, SETTLED_US};
+use crate::targets::{Action, DiskFault};
 
 /// What faults act upon.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub enum Effect {
     },
     /// This node crashed, and will come back.
     Crashed(usize),
+    /// This node hears no other any more, and nothing else was wrong for a while.
+    Deaf(usize),
     /// Tell people.
     Tell(String),
 }
@@ -56,6 +59,7 @@ enum Undo {
     Duplicate,
     Reorder,
     Clock(usize),
+    Disk(usize),
 }
 
 #[derive(Debug)]
@@ -108,6 +112,17 @@ impl ScheduleRunner {
     /// All faults that began so far.
     pub fn faults(&self) -> &[Fault] {
         &self.record
+    }
+
+    /// Whether one fault is on, and no other.
+    pub fn is_single(&self) -> bool {
+        self.active.len() == 1
+    }
+
+    /// Whether nothing is wrong, nor was for a while, and nodes are near each other.
+    fn is_settled(&self, now_us: Micros, world: &World<'_>) -> bool {
+        let over = |fault: &Fault| fault.to_us.is_some_and(|to_us| to_us + SETTLED_US <= now_us);
+        self.active.is_empty() && self.record.iter().all(over) && world.net.latency_us <= NEAR_US
     }
 
     /// Adds a fault that the run itself made.
@@ -176,11 +191,18 @@ impl ScheduleRunner {
     ) {
         let until_us = now_us + fault.for_us;
         let name = fault.what.name();
+        let settled = self.is_settled(now_us, world);
+        let leader = world.leader;
         let Some((detail, undo)) = apply(now_us, until_us, &fault.what, world, effects) else {
             effects.push(Effect::Tell(format!("{name} skipped: there is nobody to do it to")));
             return;
         };
         effects.push(Effect::Tell(format!("{name}: {detail}")));
+        if let (What::Deaf { who: Victim::Leader }, true, Some(leader)) =
+            (&fault.what, settled, leader)
+        {
+            effects.push(Effect::Deaf(leader));
+        }
         let lasts = matches!(fault.what, What::Kill { .. });
         self.record.push(Fault { fault: name.to_owned(), detail, from_us: now_us, to_us: None });
         if !lasts {
@@ -216,6 +238,10 @@ impl Undo {
             Self::Clock(node) => {
                 world.actions.push(Action::SetClock { node: *node, rate_ppm: 0, jump_us: 0 });
             }
+            Self::Disk(node) => {
+                world.nodes.disk_is_mended(*node, now_us);
+                world.actions.push(Action::Disk(*node, DiskFault::None));
+            }
         }
     }
 }
@@ -231,6 +257,7 @@ fn apply(
     Some(match what {
         What::Partition { .. }
         | What::OneWay { .. }
+        | What::Deaf { .. }
         | What::Latency { .. }
         | What::Loss { .. }
         | What::Duplicate { .. }
@@ -263,10 +290,7 @@ fn apply(
         }
         What::Restart { who } => {
             let node = running(*who, world)?;
-            world.nodes.set(node, State::Down);
-            world.actions.push(Action::Kill(node));
-            effects.push(Effect::Crashed(node));
-            (named(*who, node), Undo::Start(node))
+            crash(*who, node, world, effects)
         }
         What::Clock { node, rate_ppm, jump_us } => {
             world.actions.push(Action::SetClock {
@@ -285,8 +309,65 @@ fn apply(
             };
             (format!("{} clients {how}: {slots:?}", slots.len()), Undo::Nothing)
         }
+        What::SlowDisk { .. }
+        | What::FailingDisk { .. }
+        | What::FullDisk { .. }
+        | What::BitRot { .. } => return apply_to_disk(until_us, what, world, effects),
         What::Late { .. } => return None,
     })
+}
+
+/// The same for a fault of a disk. A disk has one at a time.
+fn apply_to_disk(
+    until_us: Micros,
+    what: &What,
+    world: &mut World<'_>,
+    effects: &mut Vec<Effect>,
+) -> Option<(String, Undo)> {
+    let (who, detail, fault, may_end) = match *what {
+        What::SlowDisk { who, least_us, most_us } => {
+            let detail = format!("a sync takes {} to {} ms", least_us / 1000, most_us / 1000);
+            (who, detail, DiskFault::Slow { least_us, most_us }, false)
+        }
+        What::FailingDisk { who, nth, evicted } => {
+            let forgets = if evicted { ", and is forgotten" } else { "" };
+            let detail = format!("sync {nth} from now on fails{forgets}");
+            (who, detail, DiskFault::Failing { nth, evicted }, true)
+        }
+        What::FullDisk { who, bytes } => {
+            (who, format!("{bytes} bytes are left"), DiskFault::Full(bytes), true)
+        }
+        What::BitRot { who, bit } => {
+            let node = running(who, world)?;
+            if !world.nodes.may_rot(node) {
+                return None;
+            }
+            world.nodes.rots(node);
+            world.actions.push(Action::Disk(node, DiskFault::Rotten(bit)));
+            let (detail, undo) = crash(who, node, world, effects);
+            return Some((format!("{detail}: a bit turns round"), undo));
+        }
+        _ => return None,
+    };
+    let node = running(who, world)?;
+    if !world.nodes.disk_fails(node, until_us, may_end) {
+        return None;
+    }
+    world.actions.push(Action::Disk(node, fault));
+    Some((format!("{}: {detail}", named(who, node)), Undo::Disk(node)))
+}
+
+/// A node ends at once, and is started at the end of the fault.
+fn crash(
+    who: Victim,
+    node: usize,
+    world: &mut World<'_>,
+    effects: &mut Vec<Effect>,
+) -> (String, Undo) {
+    world.nodes.set(node, State::Down);
+    world.actions.push(Action::Kill(node));
+    effects.push(Effect::Crashed(node));
+    (named(who, node), Undo::Start(node))
 }
 
 /// The same for a fault of the network.
@@ -300,6 +381,13 @@ fn apply_to_network(what: &What, world: &mut World<'_>) -> Option<(String, Undo)
         What::OneWay { from, to } => {
             let links = from.iter().flat_map(|from| to.iter().map(|to| (*from, *to))).collect();
             (format!("lines from {} to {} are lost", names(from), names(to)), cut(links, world))
+        }
+        What::Deaf { who } => {
+            let node = running(*who, world)?;
+            let others = (0..world.nodes.count()).filter(|other| *other != node);
+            let links = others.map(|other| (other, node)).collect();
+            let detail = format!("lines to {} are lost, its own arrive", named(*who, node));
+            (detail, cut(links, world))
         }
         What::Latency { mean_us, constant } => {
             (world.net.latency_us, world.net.constant) = (*mean_us, *constant);

@@ -81,6 +81,11 @@ pub enum What {
         /// Receivers.
         to: Vec<usize>,
     },
+    /// Cuts all links to a node: it hears no other node, and its own lines arrive.
+    Deaf {
+        /// Whom.
+        who: Victim,
+    },
     /// Another mean latency between all nodes.
     Latency {
         /// Microseconds.
@@ -119,6 +124,38 @@ pub enum What {
         /// Whom.
         who: Victim,
     },
+    /// The syncs of a node's disk take long.
+    SlowDisk {
+        /// Whose.
+        who: Victim,
+        /// At least so long,
+        least_us: Micros,
+        /// and at most so long.
+        most_us: Micros,
+    },
+    /// A sync of a node's disk fails. The node ends, and is started again at the end of the fault.
+    FailingDisk {
+        /// Whose.
+        who: Victim,
+        /// The how manieth sync from now on.
+        nth: u64,
+        /// Whether what was not synced is gone from memory too by the time it is started again.
+        evicted: bool,
+    },
+    /// A node's disk has hardly any room. If the node ends, it is started again when there is some.
+    FullDisk {
+        /// Whose.
+        who: Victim,
+        /// Room that is left, in bytes.
+        bytes: u64,
+    },
+    /// Crashes a node; a bit of its disk has turned round when it comes back.
+    BitRot {
+        /// Whom.
+        who: Victim,
+        /// Draws which bit.
+        bit: u64,
+    },
     /// Lets a node run in short strokes only.
     Slow {
         /// Whom.
@@ -156,7 +193,7 @@ impl What {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Partition { .. } => "partition",
-            Self::OneWay { .. } => "one-way",
+            Self::OneWay { .. } | Self::Deaf { .. } => "one-way",
             Self::Latency { .. } => "latency",
             Self::Loss { .. } => "loss",
             Self::Duplicate { .. } => "duplicate",
@@ -164,6 +201,10 @@ impl What {
             Self::Pause { .. } => "pause",
             Self::Kill { .. } => "kill",
             Self::Restart { .. } => "restart",
+            Self::SlowDisk { .. } => "slow-disk",
+            Self::FailingDisk { .. } => "failing-disk",
+            Self::FullDisk { .. } => "full-disk",
+            Self::BitRot { .. } => "bit-rot",
             Self::Slow { .. } => "slow",
             Self::Clock { .. } => "clock",
             Self::Clients { .. } => "clients",
@@ -177,12 +218,36 @@ impl What {
             Self::Partition { shape } => {
                 matches!(shape, Shape::LeaderAlone | Shape::LeaderAndFollower(_))
             }
-            Self::Pause { who }
+            _ => self.victim() == Some(Victim::Leader),
+        }
+    }
+
+    /// Whom it is done to, where that is one node.
+    fn victim(&self) -> Option<Victim> {
+        match self {
+            Self::Deaf { who }
+            | Self::Pause { who }
             | Self::Kill { who }
             | Self::Restart { who }
-            | Self::Slow { who, .. } => *who == Victim::Leader,
-            _ => false,
+            | Self::SlowDisk { who, .. }
+            | Self::FailingDisk { who, .. }
+            | Self::FullDisk { who, .. }
+            | Self::BitRot { who, .. }
+            | Self::Slow { who, .. } => Some(*who),
+            Self::Clock { node, .. } | Self::Late { node } => Some(Victim::Node(*node)),
+            _ => None,
         }
+    }
+
+    /// Whether it is a fault of a disk.
+    fn is_of_disks(&self) -> bool {
+        matches!(
+            self,
+            Self::SlowDisk { .. }
+                | Self::FailingDisk { .. }
+                | Self::FullDisk { .. }
+                | Self::BitRot { .. }
+        )
     }
 }
 
@@ -192,27 +257,40 @@ impl Schedule {
         self.faults.iter().any(|fault| fault.what.needs_leader())
     }
 
-    /// Whether any node is started again.
-    pub fn restarts(&self) -> bool {
-        self.faults.iter().any(|fault| matches!(fault.what, What::Restart { .. }))
+    /// Whether any node is started again, or its disk fails: then nodes need disks.
+    pub fn needs_disks(&self) -> bool {
+        let mut all = self.faults.iter().map(|fault| &fault.what);
+        all.any(|what| matches!(what, What::Restart { .. }) || what.is_of_disks())
+    }
+
+    /// The longest mean latency of a fault.
+    pub fn farthest_us(&self) -> Micros {
+        let means = self.faults.iter().map(|fault| match fault.what {
+            What::Latency { mean_us, .. } => mean_us,
+            _ => 0,
+        });
+        means.max().unwrap_or(0)
+    }
+
+    /// The longest that a sync takes because of a fault.
+    pub fn slowest_sync_us(&self) -> Micros {
+        let syncs = self.faults.iter().map(|fault| match fault.what {
+            What::SlowDisk { most_us, .. } => most_us,
+            _ => 0,
+        });
+        syncs.max().unwrap_or(0)
     }
 
     /// The first index of a node that such a cluster does not have.
     pub fn stranger(&self, nodes: usize) -> Option<usize> {
-        let named = |victim: &Victim| match victim {
-            Victim::Node(node) => vec![*node],
-            Victim::Leader => Vec::new(),
-        };
         let all = self.faults.iter().flat_map(|fault| match &fault.what {
             What::Partition { shape: Shape::Sides(sides) } => sides.concat(),
             What::Partition { shape: Shape::Ring(order) } => order.clone(),
             What::OneWay { from, to } => [from.clone(), to.clone()].concat(),
-            What::Pause { who }
-            | What::Kill { who }
-            | What::Restart { who }
-            | What::Slow { who, .. } => named(who),
-            What::Clock { node, .. } | What::Late { node } => vec![*node],
-            _ => Vec::new(),
+            what => match what.victim() {
+                Some(Victim::Node(node)) => vec![node],
+                Some(Victim::Leader) | None => Vec::new(),
+            },
         });
         all.into_iter().find(|node| *node >= nodes)
     }

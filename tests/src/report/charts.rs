@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::{duration, is_decided};
+use super::figures::{duration, was_answered};
 use super::svg::{Plot, float, lanes};
 use crate::checkers::clock::at;
 use crate::checkers::groups::overlapping_ownership::tenures;
@@ -34,7 +34,7 @@ pub fn operations(history: &History, end: Micros) -> String {
     for op in &history.ops {
         let kind = match op.outcome {
             Outcome::Ok => 0,
-            Outcome::Fail if is_decided(op) => 1,
+            Outcome::Fail if was_answered(op) => 1,
             Outcome::Fail | Outcome::Info => 2,
         };
         bins[bin(op.complete_us.unwrap_or(op.invoke_us), end)][kind] += 1;

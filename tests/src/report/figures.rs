@@ -108,7 +108,7 @@ pub fn figures(history: &History) -> Figures {
         all.push(took);
         by_request.entry(op.f.clone()).or_default().push(took);
     }
-    let decided = history.ops.iter().filter(|op| is_decided(op)).count();
+    let decided = history.ops.iter().filter(|op| was_answered(op)).count();
     let groups = Groups::of(history);
     let pauses = groups.groups.values().flat_map(|group| pauses(group)).collect();
     Figures {
@@ -134,8 +134,8 @@ pub fn figures(history: &History) -> Figures {
     }
 }
 
-/// Whether somebody decided an operation.
-pub(super) fn is_decided(op: &Op) -> bool {
+/// Whether an operation was answered: done, or refused, and not for want of a node that could tell.
+pub(super) fn was_answered(op: &Op) -> bool {
     !unknown(op) && (op.outcome == Outcome::Ok || !matches!(op.code, None | Some(0 | 1 | 11 | 13)))
 }
 
@@ -148,7 +148,7 @@ fn recoveries(history: &History) -> Vec<Recovery> {
     let mut decided: Vec<(Micros, Micros)> = history
         .ops
         .iter()
-        .filter(|op| is_decided(op))
+        .filter(|op| was_answered(op))
         .filter_map(|op| Some((op.complete_us?, op.invoke_us)))
         .collect();
     decided.sort_unstable();

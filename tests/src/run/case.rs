@@ -25,8 +25,12 @@ use crate::workloads::Kind;
 /// How long the clients of [`Case::patient`] wait, in seconds.
 const PATIENT_S: u32 = 12;
 
-/// How long its nodes may take to serve again, in seconds: an election over such round trips.
-const RECOVER_FAR_S: u32 = 45;
+/// How long nodes may take to serve again, in seconds.
+const RECOVER_S: u32 = 5;
+
+/// Over long round trips so many latencies more: an election, and one that failed
+/// (`docs/checkers.md` counts the round trips).
+const RECOVER_LATENCIES: u32 = 60;
 
 /// The arguments of nodes with short logs.
 const SHORT_LOGS: [&str; 2] = ["--snapshot-entries", "20"];
@@ -125,10 +129,13 @@ impl Case {
         case.patient()
     }
 
-    /// With clients that wait for as long as round trips of 2 s need, and nodes that know it.
+    /// With clients that wait for as long as round trips of 2 s need, and nodes that know it. They
+    /// have as long to serve again as its latencies need.
     #[must_use]
     pub fn patient(mut self) -> Self {
-        (self.patience, self.recover) = (PATIENT_S, RECOVER_FAR_S);
+        let latency_ms = self.latency_ms.max(self.latency_max_ms);
+        self.patience = PATIENT_S;
+        self.recover = RECOVER_S + (RECOVER_LATENCIES * latency_ms).div_ceil(1_000);
         let timeout_ms = 1_000 * (PATIENT_S - 1);
         self.args.extend(["--request-timeout".to_owned(), timeout_ms.to_string()]);
         self
@@ -146,8 +153,12 @@ impl Case {
         // Whoever was added later draws from a stream of its own, so that seeds keep the rest of
         // their case.
         let mut later = Rng::new(seed, "case with restarts");
+        // Disks fail in few cases: a node that is away shows less of everything else.
+        let mut disks = Rng::new(seed, "case with disk faults");
+        let bad_disks = if disks.percent(20) { 50 } else { 0 };
         let drawn = |nemesis: &Nemesis| match nemesis {
             Nemesis::Restart => later.percent(percent),
+            nemesis if nemesis.is_of_disks() => disks.percent(bad_disks),
             _ => rng.percent(percent),
         };
         let nemeses = able.into_iter().filter(drawn).collect();
@@ -168,7 +179,7 @@ impl Case {
             duplicate: pick(&mut rng, &[2, 5, 20]),
             pipeline: if rng.percent(30) { 4 } else { 1 },
             clients: Self::usual_clients(nodes),
-            recover: 5,
+            recover: RECOVER_S,
             bin: None,
             // Logs so short that nodes which are behind need snapshots.
             args: if rng.percent(40) { SHORT_LOGS.map(str::to_owned).to_vec() } else { Vec::new() },

@@ -13,15 +13,18 @@
 
 pub mod case;
 pub mod clients;
+pub mod kills;
 pub mod nodes;
+pub mod outage;
 mod phases;
 pub mod recorder;
 mod slots;
 pub mod soak;
 mod watch;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::checkers::groups::no_progress;
 use crate::dialects::json;
 use crate::history::{Fault, Header, History, Micros};
 use crate::nemesis::network::{Network, Traffic};
@@ -32,10 +35,17 @@ use crate::targets::Action;
 use crate::workloads::{Kind, Plan, Workload};
 use clients::{Clients, Purpose, Taken};
 use nodes::{Nodes, State};
+use outage::Outage;
 use phases::Phase;
 use recorder::Recorder;
 use slots::Slot;
 use watch::Watch;
+
+/// From this mean latency on Raft's clock runs slower than the nodes'.
+const FAR_US: Micros = 100_000;
+
+/// A node whose disk failed is started again so long after the disk was mended.
+const SUPERVISOR_US: Micros = 100_000;
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
@@ -105,6 +115,10 @@ pub struct Run {
     watch: Watch,
     phase: Phase,
     phase_us: Micros,
+    /// The leader hears nobody, and nothing else is wrong.
+    outage: Option<Outage>,
+    /// When a node was last started again because its disk had failed.
+    supervised_us: Micros,
     heal_us: Option<Micros>,
     /// When each node is to be started.
     start_us: Vec<Micros>,
@@ -119,6 +133,8 @@ impl Run {
     /// Ready to begin at time 0 with [`on_time`](Self::on_time).
     pub fn new(mut setup: Setup) -> Self {
         setup.slots = setup.slots.max(setup.nodes);
+        // A sync that has begun when the faults end takes as long as it takes.
+        setup.recover_us += setup.schedule.slowest_sync_us();
         let nodes = setup.nodes;
         let mut rng = Rng::new(setup.seed, "workload");
         let plan =
@@ -155,6 +171,8 @@ impl Run {
             watch: Watch::new(nodes, setup.schedule.needs_leader()),
             phase: Phase::Start,
             phase_us: 0,
+            outage: None,
+            supervised_us: 0,
             heal_us: None,
             start_us,
             init_us: vec![None; nodes],
@@ -170,9 +188,9 @@ impl Run {
         &self.names
     }
 
-    /// Whether nodes are started again, so that they need something to keep what they sync.
-    pub fn restarts(&self) -> bool {
-        self.setup.schedule.restarts()
+    /// Whether nodes are started again or their disks fail, so that they need disks.
+    pub fn needs_disks(&self) -> bool {
+        self.setup.schedule.needs_disks()
     }
 
     /// What is to be done now, in order.
@@ -224,6 +242,13 @@ impl Run {
     /// What came out.
     pub fn into_outcome(self) -> Outcome {
         let recovered_us = self.recovered_us();
+        let mut config = self.workload.config();
+        let latency_us = self.setup.latency_us.max(self.setup.schedule.farthest_us());
+        if latency_us > FAR_US {
+            // An election over such round trips takes longer than `no-progress` waits by itself.
+            let patience_us = no_progress::PATIENCE + no_progress::LATENCIES * latency_us;
+            config["progress_timeout_ms"] = json!(patience_us / 1_000);
+        }
         let history = History {
             header: Header {
                 arena: 1,
@@ -232,7 +257,7 @@ impl Run {
                 nodes: self.names,
                 seed: self.setup.seed,
                 heal_us: self.heal_us,
-                config: self.workload.config(),
+                config,
             },
             ops: self.recorder.into_ops(),
             faults: self.runner.faults().to_vec(),
@@ -254,6 +279,7 @@ impl Run {
             self.time_out();
             self.step_phase();
             self.step_watch();
+            self.step_outage();
             self.step_slots();
             if (self.actions.len(), self.phase) == before || self.phase == Phase::Over {
                 return;
@@ -280,6 +306,7 @@ impl Run {
             match effect {
                 Effect::Tell(text) => self.tell(text),
                 Effect::Crashed(node) => self.crashed(node),
+                Effect::Deaf(node) => self.outage_begins(node),
                 Effect::Clients { how, slots, until_us } => {
                     for slot in slots {
                         self.fail_client(slot % self.slots.len().max(1), how, until_us);
@@ -382,9 +409,34 @@ impl Run {
         }
     }
 
+    /// A node ended because its disk failed, as it should: whoever looks after it starts it again
+    /// when the disk is mended.
+    fn ended_by_its_disk(&mut self, node: usize, mended_us: Micros) {
+        self.nodes.set(node, State::Waiting);
+        self.start_us[node] = mended_us.max(self.now_us) + SUPERVISOR_US;
+        self.supervised_us = self.supervised_us.max(self.start_us[node]);
+        self.crashed(node);
+        self.tell(format!("{} has ended because of its disk", self.names[node]));
+    }
+
     fn exited(&mut self, node: usize, code: Option<i32>) {
         let how = code.map_or("a signal".to_owned(), |code| format!("status {code}"));
-        match self.nodes.state(node) {
+        let state = self.nodes.state(node);
+        match (state, code, self.nodes.may_have_ended(node, self.now_us)) {
+            (State::Starting | State::Running, Some(1), Some(mended_us)) => {
+                return self.ended_by_its_disk(node, mended_us);
+            }
+            // A folder that cannot be read or written is refused.
+            (State::Starting, Some(3), Some(mended_us)) if self.nodes.disk_is_bad(node) => {
+                return self.ended_by_its_disk(node, mended_us);
+            }
+            (State::Starting, Some(3), _) if self.nodes.rotten(node) => {
+                self.nodes.set(node, State::Exited);
+                return self.tell(format!("{} refuses what it finds", self.names[node]));
+            }
+            _ => {}
+        }
+        match state {
             State::Killed | State::Exited | State::Down => {}
             State::Closing => {
                 self.nodes.set(node, State::Exited);

@@ -7,9 +7,10 @@ use crate::history::Micros;
 use crate::targets::Action;
 
 /// What a node is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum State {
     /// Not started yet, or not again.
+    #[default]
     Waiting,
     /// Started, `init` sent but not answered.
     Starting,
@@ -25,9 +26,26 @@ pub enum State {
     Exited,
 }
 
-#[derive(Debug, Clone)]
+/// A node's process may end of a disk fault so long after the fault: a sync may be under way.
+const LAST_SYNC_US: Micros = 6_000_000;
+
+/// What is wrong with a node's disk, or was.
+#[derive(Debug, Clone, Copy)]
+struct DiskTrouble {
+    /// When it ends.
+    until_us: Micros,
+    /// Whether it is over.
+    mended: bool,
+    /// Whether the node may end because of it.
+    may_end: bool,
+}
+
+#[derive(Debug, Clone, Default)]
 struct Node {
     state: State,
+    disk: Option<DiskTrouble>,
+    /// A bit of its disk has turned round at some time, so it may refuse to start.
+    rotten: bool,
     /// It answered requests at some time.
     has_run: bool,
     /// How many faults keep it from running at present.
@@ -45,12 +63,7 @@ pub struct Nodes {
 impl Nodes {
     /// All waiting to be started.
     pub fn new(nodes: usize) -> Self {
-        Self {
-            nodes: vec![
-                Node { state: State::Waiting, has_run: false, pauses: 0, stood: Vec::new() };
-                nodes
-            ],
-        }
+        Self { nodes: vec![Node::default(); nodes] }
     }
 
     /// How many nodes there are.
@@ -90,9 +103,60 @@ impl Nodes {
         (0..self.nodes.len()).filter(|node| self.state(*node) == State::Running).collect()
     }
 
-    /// Nodes that are dead.
+    /// Nodes that are dead, or may be when they are started the next time.
     pub fn dead(&self) -> usize {
-        (0..self.nodes.len()).filter(|node| !self.alive(*node)).count()
+        let dead = |node: &usize| !self.alive(*node) || self.nodes[*node].rotten;
+        (0..self.nodes.len()).filter(dead).count()
+    }
+
+    /// Whether a majority stays if this node rots.
+    pub fn may_rot(&self, node: usize) -> bool {
+        self.nodes[node].rotten || self.dead() < self.nodes.len().saturating_sub(1) / 2
+    }
+
+    /// A bit of the node's disk turns round.
+    pub fn rots(&mut self, node: usize) {
+        self.nodes[node].rotten = true;
+    }
+
+    /// Whether a bit of the node's disk has turned round at some time.
+    pub fn rotten(&self, node: usize) -> bool {
+        self.nodes[node].rotten
+    }
+
+    /// The node's disk fails until then; `may_end` says whether the node may end because of it.
+    /// Returns whether it can: a disk has one fault at a time.
+    pub fn disk_fails(&mut self, node: usize, until_us: Micros, may_end: bool) -> bool {
+        let disk = &mut self.nodes[node].disk;
+        if disk.is_some_and(|trouble| !trouble.mended) {
+            return false;
+        }
+        *disk = Some(DiskTrouble { until_us, mended: false, may_end });
+        true
+    }
+
+    /// The node's disk does what it should from now on.
+    pub fn disk_is_mended(&mut self, node: usize, now_us: Micros) {
+        if let Some(trouble) = &mut self.nodes[node].disk {
+            (trouble.until_us, trouble.mended) = (now_us, true);
+        }
+    }
+
+    /// When the node's disk is mended, if the node may have ended because of it.
+    pub fn may_have_ended(&self, node: usize, now_us: Micros) -> Option<Micros> {
+        let trouble = self.nodes[node].disk.filter(|trouble| trouble.may_end)?;
+        let over = trouble.mended && trouble.until_us + LAST_SYNC_US < now_us;
+        (!over).then_some(trouble.until_us)
+    }
+
+    /// Whether something is wrong with the node's disk at present.
+    pub fn disk_is_bad(&self, node: usize) -> bool {
+        self.nodes[node].disk.is_some_and(|trouble| !trouble.mended)
+    }
+
+    /// When something was wrong with the node's disk last; 0 for never.
+    pub fn disk_trouble_us(&self, node: usize) -> Micros {
+        self.nodes[node].disk.map_or(0, |trouble| trouble.until_us)
     }
 
     /// One more fault stops the node; the first one says so to the target.

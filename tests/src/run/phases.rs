@@ -11,10 +11,19 @@ use crate::targets::Action;
 
 /// Maelstrom waits so long for `init_ok`.
 const INIT_US: Micros = 10_000_000;
-/// Without a fault every node has to serve within this time.
+/// Without a fault every node has to serve within this time, where lines between nodes take none.
 const WARM_UP_US: Micros = 15_000_000;
-/// The final reads may take so long.
+/// Where they do, so many latencies more: 5 until a leader serves, 8 for a request through a
+/// follower, and twice a line may be held up, for 7 each.
+const WARM_UP_LATENCIES: Micros = 30;
+/// The final reads may take so long, where lines between nodes take no time.
 const DRAIN_US: Micros = 20_000_000;
+/// Where they do, a client's final reads may take so many latencies longer. `offsets` reads nine
+/// times, one read after the other. Each waits for the round under way and for its own, and through
+/// a follower for the way to the leader and back: six latencies, or eight where they are spread.
+/// One in fifty lines takes four times as long and holds up its link, so where a bare majority is
+/// left one read in three is late, refused, and asked again.
+const DRAIN_LATENCIES: Micros = 120;
 /// Nodes may take so long to agree on their state when nobody writes any more.
 const AGREE_US: Micros = 6_000_000;
 /// A node has to end so long after the end of its input; half a second more is for a busy machine.
@@ -49,6 +58,22 @@ impl Phase {
 }
 
 impl Run {
+    /// How long the final reads may take.
+    fn drain_us(&self) -> Micros {
+        DRAIN_US + 2 * self.setup.more_patience_us() + DRAIN_LATENCIES * self.setup.latency_us
+    }
+
+    /// How long the warm-up may take.
+    fn warm_up_us(&self) -> Micros {
+        WARM_UP_US + 2 * self.setup.more_patience_us() + WARM_UP_LATENCIES * self.setup.latency_us
+    }
+
+    /// When every node has to serve again. A disk may strike a node that is started after the last
+    /// fault. It has as long as the others, from when it is started again.
+    fn recovered_by_us(&self) -> Micros {
+        self.phase_us.max(self.supervised_us) + self.setup.recover_us
+    }
+
     /// When the phase may have to change by time alone.
     pub(super) fn next_phase_due(&self) -> Option<Micros> {
         let starts = (0..self.names.len())
@@ -56,16 +81,16 @@ impl Run {
             .map(|node| self.start_us[node]);
         let unanswered = (0..self.names.len())
             .filter(|node| self.nodes.state(*node) == State::Starting)
-            .filter_map(|node| self.init_us[node].map(|at_us| at_us + INIT_US));
+            .filter_map(|node| self.init_due(node));
         let more_us = 2 * self.setup.more_patience_us();
         let limit_us = match self.phase {
             Phase::Start | Phase::Over => None,
             Phase::WarmUp if self.phase_us + 1_000_000 > self.now_us => Some(1_000_000),
-            Phase::WarmUp => Some(WARM_UP_US + more_us),
+            Phase::WarmUp => Some(self.warm_up_us()),
             Phase::Faults => Some(self.setup.faults_us),
             Phase::Recover if self.phase_us + 1_000_000 > self.now_us => Some(1_000_000),
-            Phase::Recover => Some(self.setup.recover_us),
-            Phase::Drain => Some(DRAIN_US + more_us),
+            Phase::Recover => Some(self.recovered_by_us() - self.phase_us),
+            Phase::Drain => Some(self.drain_us()),
             Phase::Agree => Some(AGREE_US + more_us),
             Phase::Close => Some(EXIT_US),
         };
@@ -93,18 +118,18 @@ impl Run {
                     self.enter(Phase::WarmUp);
                 }
             }
-            Phase::WarmUp => self.warm_up(elapsed_us, more_us),
+            Phase::WarmUp => self.warm_up(elapsed_us),
             Phase::Faults if elapsed_us >= self.setup.faults_us => self.heal(),
             Phase::Recover => self.recover(elapsed_us),
             Phase::Drain => {
                 let done = self.workload.drained() && self.idle();
-                if !done && elapsed_us < DRAIN_US + more_us {
+                if !done && elapsed_us < self.drain_us() {
                     return;
                 }
                 if !done {
                     let account = format!(
                         "the final reads were not done after {} s",
-                        (DRAIN_US + more_us) / 1_000_000
+                        self.drain_us() / 1_000_000
                     );
                     self.breach(0, "drain-unfinished", &account);
                 }
@@ -126,17 +151,17 @@ impl Run {
     }
 
     /// Faults begin when every node has served.
-    fn warm_up(&mut self, elapsed_us: Micros, more_us: Micros) {
+    fn warm_up(&mut self, elapsed_us: Micros) {
         let serving = self.watch.all_served();
         if serving && elapsed_us >= 1_000_000 {
             self.tell("every node serves; faults begin".to_owned());
             self.runner.begin(self.now_us);
             self.enter(Phase::Faults);
-        } else if elapsed_us >= WARM_UP_US + more_us {
+        } else if elapsed_us >= self.warm_up_us() {
             for node in self.watch.not_served() {
                 let account = format!(
                     "answered nothing with ok in the first {} s, without any fault",
-                    (WARM_UP_US + more_us) / 1_000_000
+                    self.warm_up_us() / 1_000_000
                 );
                 self.breach(node, "no-service", &account);
             }
@@ -146,7 +171,7 @@ impl Run {
 
     /// The final reads begin when every node serves again, or should.
     fn recover(&mut self, elapsed_us: Micros) {
-        let late = elapsed_us >= self.setup.recover_us;
+        let late = self.now_us >= self.recovered_by_us();
         if late {
             for node in self.watch.not_recovered() {
                 let account = format!(
@@ -202,13 +227,20 @@ impl Run {
                     self.init_us[node] = Some(self.now_us);
                 }
                 State::Starting
-                    if self.init_us[node].is_some_and(|at_us| at_us + INIT_US <= self.now_us) =>
+                    if self.init_due(node).is_some_and(|due_us| due_us <= self.now_us) =>
                 {
                     self.not_up(node, "did not answer init within 10 s");
                 }
                 _ => {}
             }
         }
+    }
+
+    /// When a node that is starting has to have answered `init`. A start syncs several times, so
+    /// the time counts from when its disk is well.
+    fn init_due(&self, node: usize) -> Option<Micros> {
+        let at_us = self.init_us[node].filter(|_| !self.nodes.disk_is_bad(node))?;
+        Some(at_us.max(self.nodes.disk_trouble_us(node)) + INIT_US)
     }
 
     pub(super) fn initialised(&mut self, node: usize, answer: Answer) {

@@ -13,6 +13,7 @@ use crate::workloads::{Cx, Step};
 struct Pending {
     msg_id: u64,
     op: u64,
+    asked_us: Micros,
     deadline_us: Micros,
 }
 
@@ -37,6 +38,11 @@ impl Slot {
     /// Whether it waits for no answer.
     pub(super) fn idle(&self) -> bool {
         self.pending.is_empty()
+    }
+
+    /// Since when it waits for an answer.
+    pub(super) fn waits_since_us(&self) -> Option<Micros> {
+        self.pending.iter().map(|pending| pending.asked_us).min()
     }
 }
 
@@ -132,7 +138,8 @@ impl Run {
                 let msg_id =
                     self.clients.ask(&slot.client, request.f, Some(op), self.now_us, patience_us);
                 let line = json::request(&slot.client, node, request.f, msg_id, &line_args);
-                slot.pending.push(Pending { msg_id, op, deadline_us: self.now_us + patience_us });
+                let (asked_us, deadline_us) = (self.now_us, self.now_us + patience_us);
+                slot.pending.push(Pending { msg_id, op, asked_us, deadline_us });
                 let node = slot.node;
                 self.deliver(node, line);
                 true
@@ -181,10 +188,12 @@ impl Run {
         };
         self.workload.completed(i, op, &mut cx);
         slot.ask_us = Some(self.now_us);
-        if op.outcome == Outcome::Ok {
-            self.watch.served(slot.node);
+        let (node, outcome, is_decided) = (slot.node, op.outcome, op.is_decided());
+        if is_decided {
+            self.watch.served(node);
+            self.outage_sees(node);
         }
-        Some(op.outcome)
+        Some(outcome)
     }
 
     /// The slot's client is gone, with all that it had under way; a new one takes its place.

@@ -5,6 +5,7 @@
 //! of lines that nodes print, of nodes that end, and of time passing. It knows nothing of
 //! workloads, faults or histories, so that the same run runs on real processes and in a simulation.
 
+mod guard;
 pub mod process;
 pub mod sim;
 
@@ -43,12 +44,39 @@ pub enum Action {
         /// Jumps forward by so much now.
         jump_us: Micros,
     },
+    /// Change how the node's disk behaves.
+    Disk(usize, DiskFault),
     /// Close the node's standard input.
     Close(usize),
     /// Something for people to read.
     Tell(String),
     /// The run is over; the target may end all nodes.
     Done,
+}
+
+/// How a node's disk behaves from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskFault {
+    /// As it should.
+    None,
+    /// Syncs take long.
+    Slow {
+        /// At least so long.
+        least_us: Micros,
+        /// At most so long.
+        most_us: Micros,
+    },
+    /// A sync fails.
+    Failing {
+        /// The how manieth one.
+        nth: u64,
+        /// Whether what was not synced is gone from memory too when the node is started again.
+        evicted: bool,
+    },
+    /// There is room for so many bytes more.
+    Full(u64),
+    /// When the node is started next, one bit has turned round: this number draws which.
+    Rotten(u64),
 }
 
 /// Why a run could not be run to its end.

@@ -1,12 +1,15 @@
 //! The target of real processes: each node is a process of a given program, its lines go over
 //! pipes, time is real.
 //!
-//! Owns the processes, their pipes and the clock. A reader thread per node turns lines and the end
-//! of output into events of one channel; a writer thread per node keeps a node that does not read
-//! (paused, or slow) from blocking everything else. What nodes print on standard error goes to a
-//! file each. It knows nothing of what lines mean.
+//! Where nodes are started again, each has a data folder of its own (`--data-dir`). It is removed
+//! with the run. Else nodes keep everything in memory.
+//!
+//! Owns the processes, their pipes, their folders and the clock. A reader thread per node turns
+//! lines and the end of output into events of one channel; a writer thread per node keeps a node
+//! that does not read (paused, or slow) from blocking everything else. What nodes print on standard
+//! error goes to a file each. It knows nothing of what lines mean.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,20 +24,40 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::history::Micros;
 use crate::nemesis::Nemesis;
 use crate::run::Run;
+use crate::targets::guard::Guard;
 use crate::targets::{Action, Target, TargetError};
 
 /// Bytes that may wait for a node that does not read, before lines from its peers are lost on the
 /// way to it.
 const BACKLOG_BYTES: usize = 64 << 20;
 
+/// What came from a node, with the number of its process: a node that was killed says nothing more.
 enum Event {
-    Line(usize, Vec<u8>),
+    Line(usize, u64, Vec<u8>),
     /// End of a node's output.
-    End(usize),
+    End(usize, u64),
+}
+
+/// The data folders of a run. They are gone when it is over, however it ends.
+struct Folders(PathBuf);
+
+impl Folders {
+    fn of_node(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        // What stays lies beside the logs, and the next run of this name takes it away.
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 struct Node {
     child: Child,
+    /// Which of all processes of the run it is.
+    life: u64,
     /// `None` once its input is closed.
     input: Option<Sender<Vec<u8>>>,
     backlog: Arc<AtomicUsize>,
@@ -58,11 +81,23 @@ impl Processes {
         Self { program: program.to_owned(), args, logs: logs.to_owned() }
     }
 
-    fn start(&self, name: &str, node: usize, events: &Sender<Event>) -> Result<Node, TargetError> {
+    /// Starts a node's process, on what an earlier one has left in its data folder, if it has one.
+    fn start(
+        &self,
+        name: &str,
+        (node, life): (usize, u64),
+        folders: Option<&Folders>,
+        events: &Sender<Event>,
+    ) -> Result<Node, TargetError> {
         let failed =
             |source| TargetError::Start { path: self.program.display().to_string(), source };
-        let log = File::create(self.logs.join(format!("{name}.log"))).map_err(failed)?;
-        let mut child = Command::new(&self.program)
+        let log = self.logs.join(format!("{name}.log"));
+        let log = OpenOptions::new().create(true).append(true).open(log).map_err(failed)?;
+        let mut command = Command::new(&self.program);
+        if let Some(folders) = folders {
+            command.arg("--data-dir").arg(folders.of_node(name));
+        }
+        let mut child = command
             .args(&self.args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -77,9 +112,37 @@ impl Processes {
         }
         if let Some(stdout) = child.stdout.take() {
             let events = events.clone();
-            thread::spawn(move || read_lines(stdout, node, &events));
+            thread::spawn(move || read_lines(stdout, (node, life), &events));
         }
-        Ok(Node { child, input: Some(sender), backlog, ending: false, gone: false })
+        Ok(Node { child, life, input: Some(sender), backlog, ending: false, gone: false })
+    }
+}
+
+impl Processes {
+    /// Makes the folder for logs, without those of an earlier run, and the one for data folders, if
+    /// they are asked for.
+    fn prepare(&self, names: &[String], durable: bool) -> Result<Option<Folders>, TargetError> {
+        let failed = |what: &str, path: &Path| {
+            let what = format!("cannot {what} {}", path.display());
+            move |source| TargetError::System { what, source }
+        };
+        std::fs::create_dir_all(&self.logs)
+            .map_err(failed("make the folder for logs,", &self.logs))?;
+        let remove = |path: &Path, removed: std::io::Result<()>| match removed {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path)(error)),
+            _ => Ok(()),
+        };
+        for name in names {
+            let log = self.logs.join(format!("{name}.log"));
+            remove(&log, std::fs::remove_file(&log))?;
+        }
+        if !durable {
+            return Ok(None);
+        }
+        let folder = self.logs.join("data");
+        remove(&folder, std::fs::remove_dir_all(&folder))?;
+        std::fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
+        Ok(Some(Folders(folder)))
     }
 }
 
@@ -102,7 +165,7 @@ fn write_lines(mut stdin: impl Write, lines: &Receiver<Vec<u8>>, backlog: &Atomi
     }
 }
 
-fn read_lines(stdout: impl std::io::Read, node: usize, events: &Sender<Event>) {
+fn read_lines(stdout: impl std::io::Read, (node, life): (usize, u64), events: &Sender<Event>) {
     let mut reader = BufReader::with_capacity(1 << 16, stdout);
     loop {
         let mut line = Vec::new();
@@ -112,7 +175,7 @@ fn read_lines(stdout: impl std::io::Read, node: usize, events: &Sender<Event>) {
                 if line.last() == Some(&b'\n') {
                     line.pop();
                 }
-                if events.send(Event::Line(node, line)).is_err() {
+                if events.send(Event::Line(node, life, line)).is_err() {
                     return;
                 }
             }
@@ -121,7 +184,7 @@ fn read_lines(stdout: impl std::io::Read, node: usize, events: &Sender<Event>) {
         }
     }
     // Nobody listens any more when the run is over.
-    let _over = events.send(Event::End(node));
+    let _over = events.send(Event::End(node, life));
 }
 
 impl Node {
@@ -158,7 +221,7 @@ impl Node {
 }
 
 /// All nodes of a run; whatever happens, none outlives it.
-struct Nodes(Vec<Option<Node>>);
+struct Nodes(Vec<Option<Node>>, Guard);
 
 impl Drop for Nodes {
     fn drop(&mut self) {
@@ -179,6 +242,8 @@ impl Nodes {
             Action::Kill(node) => {
                 if let Some(node) = &mut self.0[node] {
                     node.end();
+                    let pid = node.child.id();
+                    self.watch(pid, Guard::ended)?;
                 }
             }
             Action::Close(node) => {
@@ -191,9 +256,27 @@ impl Nodes {
                     "the stage `real` cannot change clocks".to_owned(),
                 ));
             }
+            Action::Disk(..) => {
+                return Err(TargetError::Unable("the stage `real` cannot break disks".to_owned()));
+            }
             Action::Start(_) | Action::Tell(_) | Action::Done => {}
         }
         Ok(())
+    }
+
+    /// Tells the guard of a process.
+    fn watch(
+        &mut self,
+        pid: u32,
+        tell: impl FnOnce(&mut Guard, u32) -> std::io::Result<()>,
+    ) -> Result<(), TargetError> {
+        let what = || "cannot tell the guard of a process".to_owned();
+        tell(&mut self.1, pid).map_err(|source| TargetError::System { what: what(), source })
+    }
+
+    /// The node, if this process of it has not been seen to end.
+    fn living(&mut self, node: usize, life: u64) -> Option<&mut Node> {
+        self.0[node].as_mut().filter(|node| node.life == life && !node.gone)
     }
 
     fn signal(&self, node: usize, signal: Signal) -> Result<(), TargetError> {
@@ -207,8 +290,7 @@ impl Target for Processes {
     }
 
     fn can(&self, nemesis: Nemesis) -> bool {
-        // The binary keeps its log in memory, so nobody comes back as who it was.
-        !matches!(nemesis, Nemesis::Clock | Nemesis::Restart)
+        nemesis != Nemesis::Clock && !nemesis.is_of_disks()
     }
 
     fn run(
@@ -216,12 +298,12 @@ impl Target for Processes {
         run: &mut Run,
         tell: &mut dyn FnMut(Micros, &str),
     ) -> Result<(), TargetError> {
-        std::fs::create_dir_all(&self.logs).map_err(|source| TargetError::System {
-            what: format!("cannot make the folder {} for logs", self.logs.display()),
-            source,
-        })?;
         let names = run.node_names().to_vec();
-        let mut nodes = Nodes((0..names.len()).map(|_| None).collect());
+        let folders = self.prepare(&names, run.needs_disks())?;
+        let mut lives = 0..;
+        let guard = Guard::start()
+            .map_err(|source| TargetError::Start { path: "sh".to_owned(), source })?;
+        let mut nodes = Nodes((0..names.len()).map(|_| None).collect(), guard);
         let (sender, events) = mpsc::channel();
         let begun = Instant::now();
         let now_us = || Micros::try_from(begun.elapsed().as_micros()).unwrap_or(Micros::MAX);
@@ -230,7 +312,11 @@ impl Target for Processes {
             for action in run.take_actions() {
                 match action {
                     Action::Start(node) => {
-                        nodes.0[node] = Some(self.start(&names[node], node, &sender)?)
+                        let life = lives.next().unwrap_or_default();
+                        let folders = folders.as_ref();
+                        let started = self.start(&names[node], (node, life), folders, &sender)?;
+                        nodes.watch(started.child.id(), Guard::started)?;
+                        nodes.0[node] = Some(started);
                     }
                     Action::Tell(text) => tell(now_us(), &text),
                     Action::Done => return Ok(()),
@@ -239,6 +325,7 @@ impl Target for Processes {
             }
             let mut wait_us =
                 run.next_wakeup().map_or(100_000, |at_us| at_us.saturating_sub(now_us()));
+            let mut ended = Vec::new();
             for (node, running) in nodes.0.iter_mut().enumerate() {
                 let Some(running) = running.as_mut().filter(|n| n.ending && !n.gone) else {
                     continue;
@@ -247,6 +334,7 @@ impl Target for Processes {
                 match running.child.try_wait() {
                     Ok(Some(status)) => {
                         running.gone = true;
+                        ended.push(running.child.id());
                         run.on_exit(now_us(), node, status.code());
                         wait_us = 0;
                     }
@@ -259,10 +347,17 @@ impl Target for Processes {
                     }
                 }
             }
+            for pid in ended {
+                nodes.watch(pid, Guard::ended)?;
+            }
             match events.recv_timeout(Duration::from_micros(wait_us)) {
-                Ok(Event::Line(node, line)) => run.on_line(now_us(), node, line),
-                Ok(Event::End(node)) => {
-                    if let Some(node) = &mut nodes.0[node] {
+                Ok(Event::Line(node, life, line)) => {
+                    if nodes.living(node, life).is_some() {
+                        run.on_line(now_us(), node, line);
+                    }
+                }
+                Ok(Event::End(node, life)) => {
+                    if let Some(node) = nodes.living(node, life) {
                         node.ending = true;
                     }
                 }

@@ -19,6 +19,13 @@ pub const DEFAULT_PARTITIONS: u64 = 6;
 const MOST_PARTITIONS: u64 = 9;
 const GROW_EVERY_US: Micros = 7_000_000;
 const PAGE: u64 = 500;
+/// In so many of a hundred runs some keys are long.
+const RUNS_WITH_LONG_KEYS: u32 = 25;
+/// There so many of a hundred records have one.
+const LONG_KEYS: u32 = 4;
+/// As JSON each of these characters takes six: a few such keys are more than a reply can tell.
+const LONG_KEY: &str = "\u{1}";
+const LONG_KEY_CHARS: usize = 170_000;
 
 /// The topics of a run.
 #[derive(Debug)]
@@ -30,6 +37,8 @@ pub struct Topics {
     next_value: u64,
     grow_us: Micros,
     deletions: Deletions,
+    /// Which records have a long key, in a run that has such.
+    long_keys: Option<Rng>,
     /// A topic that was owed was there all the same: nobody knows which, so its partitions have to be
     /// looked up.
     unsure: bool,
@@ -42,8 +51,10 @@ pub struct Topics {
 impl Topics {
     /// Two topics, not made yet, which these groups read. Takes nothing from the workload's stream.
     pub fn new(rng: &Rng, groups: &[&str]) -> Self {
+        let mut long_keys = Rng::new(rng.clone().u64(), "long keys");
         Self {
             deletions: Deletions::new(Rng::new(rng.clone().u64(), "deletions"), groups),
+            long_keys: long_keys.percent(RUNS_WITH_LONG_KEYS).then_some(long_keys),
             partitions: BTreeMap::new(),
             missing: vec![("t1", 4), ("t0", 6)],
             next_value: 0,
@@ -120,6 +131,12 @@ impl Topics {
             // The first partitions are there in any case.
             1 => args["partition"] = json!(cx.rng.below(4)),
             _ => {}
+        }
+        if self.long_keys.as_mut().is_some_and(|rng| rng.percent(LONG_KEYS)) {
+            args = json!({
+                "topic": "t0", "message": args["message"],
+                "key": LONG_KEY.repeat(LONG_KEY_CHARS), "partition": 0,
+            });
         }
         Request::new("send", args)
     }

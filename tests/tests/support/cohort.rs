@@ -12,8 +12,8 @@ pub fn binary() -> &'static Path {
         let arena = Path::new(env!("CARGO_BIN_EXE_arena"));
         let cohort = arena.with_file_name("cohort");
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let newest =
-            ["node/src", "raft-store", "assignors/src"].map(|folder| newest(&root.join(folder)));
+        let newest = ["node/src", "raft-store", "assignors/src", "wire/src"]
+            .map(|folder| newest(&root.join(folder)));
         let built = cohort.metadata().and_then(|metadata| metadata.modified()).ok();
         if built < newest.into_iter().max().flatten() {
             build(arena);

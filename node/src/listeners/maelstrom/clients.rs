@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use runtime::Instant;
+
 use super::replies::Encoded;
 use super::requests::ReplyShape;
 use crate::cluster::members::Members;
@@ -139,19 +141,22 @@ impl Replies {
         }
     }
 
-    /// The service has replied.
+    /// The service has replied. What comes too long after its request's deadline is not said.
     pub fn complete(
         &mut self,
         replied: Replied,
+        now: Instant,
         members: &Members,
         config: &Config,
         printer: &mut Printer,
     ) {
-        let Replied { client: key, number, overdue, completion } = replied;
+        let Replied { client: key, number, deadline, completion } = replied;
         let Some(queue) = self.queues.get_mut(&key) else { return };
         match completion {
             Completion::Delayed => queue.ordered.detach(number),
-            Completion::Done(_) if overdue > limits::LATE_ANSWER => queue.ordered.forget(number),
+            Completion::Done(_) if now > deadline + limits::LATE_ANSWER => {
+                queue.ordered.forget(number);
+            }
             Completion::Done(response) => {
                 if let Some((_, Owed::Service(shape))) = queue.ordered.owed(number) {
                     let response = as_client_takes_it(response, *shape, config);
@@ -210,5 +215,39 @@ fn as_client_takes_it(response: Response, shape: ReplyShape, config: &Config) ->
             Err(ServiceError::timed_out(config.request_timeout).into())
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use state_machine::reply::Reply;
+
+    use super::*;
+
+    #[test]
+    fn regression_a_reply_that_is_known_too_late_is_not_printed() {
+        let members = Members::new("n1", ["n1".to_owned()]).expect("it is one of them");
+        let config = Config::parse_from(["cohort"]).expect("no flags");
+        let deadline = Instant::from_millis(4_000);
+        let tick = Duration::from_millis(1);
+        for (now, lines) in [
+            (deadline, 2),
+            (deadline + limits::LATE_ANSWER, 2),
+            // The one behind it does not wait for it.
+            (deadline + limits::LATE_ANSWER + tick, 1),
+        ] {
+            let (mut replies, mut printer) = (Replies::new(&members), Printer::default());
+            let owed = Owed::Service(ReplyShape { ok: "unsubscribe_ok" });
+            let caller = |msg_id| Caller { client: "c".into(), msg_id };
+            let (client, number) = replies.owe(owed, caller(1));
+            replies.answer_own(caller(2), Encoded::bare("topology_ok"), &mut printer);
+            let completion = Completion::Done(Ok(Reply::Done));
+            let replied = Replied { client, number, deadline, completion };
+            replies.complete(replied, now, &members, &config, &mut printer);
+            printer.empty(|text| assert_eq!(text.lines().count(), lines, "{text}"));
+            assert!(replies.is_empty());
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! error can name the field, its value and what was expected.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -13,15 +14,12 @@ use serde_json::value::RawValue;
 use super::plain;
 
 /// A message as it came in.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct Envelope<'a> {
     /// Who sent it.
-    #[serde(borrow)]
     pub src: Cow<'a, str>,
-    #[serde(borrow, default)]
     pub(super) dest: Option<Text<'a>>,
     /// What.
-    #[serde(borrow)]
     pub body: Fields<'a>,
 }
 
@@ -31,7 +29,18 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// Where it is no JSON object, or has no `src` or `body` of the right kind.
     pub fn parse(text: &'a [u8]) -> Result<Self, serde_json::Error> {
-        plain::envelope(text).map_or_else(|| serde_json::from_slice(text), Ok)
+        plain::envelope(text).map_or_else(|| Self::parse_any(text), Ok)
+    }
+
+    /// Reads a message that need not be plain. Of equal fields the last one counts, and only that.
+    pub(super) fn parse_any(text: &'a [u8]) -> Result<Self, serde_json::Error> {
+        let fields: Fields<'a> = serde_json::from_slice(text)?;
+        let missing = serde::de::Error::missing_field;
+        let src: Text<'a> =
+            serde_json::from_str(fields.get_any("src").ok_or_else(|| missing("src"))?)?;
+        let dest = serde_json::from_str(fields.get_any("dest").unwrap_or("null"))?;
+        let body = serde_json::from_str(fields.get_any("body").ok_or_else(|| missing("body"))?)?;
+        Ok(Self { src: src.0, dest, body })
     }
 
     /// To whom, if it says.
@@ -68,9 +77,13 @@ impl<'a> Fields<'a> {
         self.0.iter().rev().find(|(field, _)| field == name).map(|(_, value)| *value)
     }
 
-    /// All fields in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
+    /// All fields in order; of equal ones the last.
+    pub fn each(&self) -> Vec<(&str, &'a str)> {
+        let mut seen = BTreeSet::new();
+        let last = self.0.iter().rev().filter(|(name, _)| seen.insert(name.as_ref()));
+        let mut each: Vec<_> = last.map(|(name, value)| (name.as_ref(), *value)).collect();
+        each.reverse();
+        each
     }
 }
 

@@ -85,9 +85,10 @@ pub fn of_failure(failure: &Failure) -> Code {
 
 fn of_service_error(error: &ServiceError) -> Code {
     match error {
-        ServiceError::NotAvailable { .. } | ServiceError::Overloaded { .. } => {
-            COORDINATOR_NOT_AVAILABLE
-        }
+        ServiceError::NotAvailable { .. }
+        | ServiceError::Overtaken
+        | ServiceError::Overloaded { .. }
+        | ServiceError::DiskFull { .. } => COORDINATOR_NOT_AVAILABLE,
         ServiceError::TooLarge { .. } => (12, "MESSAGE_TOO_LARGE"),
         ServiceError::TimedOut { .. } => (0, "REQUEST_TIMED_OUT"),
         ServiceError::Closed => REBALANCE_IN_PROGRESS,
@@ -103,6 +104,9 @@ fn of_rejection(rejection: &Rejection) -> Code {
         Rejection::TopicCannotShrink { .. }
         | Rejection::OffsetBeyondEnd { .. }
         | Rejection::InvalidAssignment { .. } => INVALID_REQUEST,
+        Rejection::OffsetOutOfRange { .. } => (12, "OFFSET_OUT_OF_RANGE"),
+        Rejection::ProducerFenced { .. } => (22, "INVALID_PRODUCER_EPOCH"),
+        Rejection::OutOfSequence { .. } => (22, "OUT_OF_ORDER_SEQUENCE_NUMBER"),
         Rejection::KeyNotFound(_) => (20, "KEY_NOT_FOUND"),
         Rejection::PreconditionFailed { .. } => (22, "PRECONDITION_FAILED"),
         Rejection::GroupNotFound(_) => (20, "GROUP_ID_NOT_FOUND"),
@@ -111,7 +115,9 @@ fn of_rejection(rejection: &Rejection) -> Code {
         Rejection::RebalanceInProgress(_) | Rejection::NotAssigned { .. } => REBALANCE_IN_PROGRESS,
         Rejection::FencedInstance { .. } => (22, "FENCED_INSTANCE_ID"),
         Rejection::InconsistentProtocol { .. } => (22, "INCONSISTENT_GROUP_PROTOCOL"),
-        Rejection::GroupFull { .. } => (22, "GROUP_MAX_SIZE_REACHED"),
+        Rejection::GroupFull { .. } | Rejection::GroupTooLarge { .. } => {
+            (22, "GROUP_MAX_SIZE_REACHED")
+        }
         Rejection::NonEmptyGroup(_) => (22, "NON_EMPTY_GROUP"),
         Rejection::GroupSubscribedToTopic { .. } => (22, "GROUP_SUBSCRIBED_TO_TOPIC"),
         Rejection::UnsupportedAssignor(_) => (12, "UNSUPPORTED_ASSIGNOR"),

@@ -269,11 +269,12 @@ impl Listener {
         }
     }
 
-    /// The service has replied: what is at its client's turn is printed.
-    pub fn complete(&mut self, replied: Vec<Replied>) {
+    /// The service has replied: what is at its client's turn is printed, unless it is `now` too
+    /// late for it.
+    pub fn complete(&mut self, replied: Vec<Replied>, now: Instant) {
         let (Some(replies), Some(members)) = (&mut self.replies, &self.members) else { return };
         for replied in replied {
-            replies.complete(replied, members, &self.config, &mut self.printer);
+            replies.complete(replied, now, members, &self.config, &mut self.printer);
         }
     }
 

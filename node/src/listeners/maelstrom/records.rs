@@ -1,13 +1,17 @@
 //! Messages as Kafka record batches (magic 2) and back. The log holds nothing else, so what comes
-//! in here could be read by a Kafka consumer, and what a Kafka producer writes could be read here.
+//! in here can be read by a Kafka consumer. What a Kafka producer writes is told here where it is
+//! JSON on one line, and not compressed.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::records::RecordBatchDecoder;
+use serde::de::IgnoredAny;
 use thiserror::Error;
 
 use state_machine::ids::Offset;
+use state_machine::topics::budget::escapes;
 use state_machine::values::{Records, StoredBatch};
 
 use crate::limits;
@@ -61,6 +65,10 @@ const EPOCH: usize = 12;
 const MAGIC: usize = 16;
 /// Where the CRC-32C of all bytes after it stands, in 4 bytes.
 const CRC: usize = 17;
+/// The attributes' last byte, with the bit that says that the time is that of the append. Of all
+/// listeners only this one leaves it to the log.
+const ATTRIBUTES_END: usize = 22;
+const APPEND_TIME: u8 = 1 << 3;
 const PRODUCER: usize = 43;
 const COUNT: usize = 57;
 
@@ -95,7 +103,10 @@ impl Encoder {
         batch[LENGTH..EPOCH].copy_from_slice(&after_length.to_be_bytes());
         let crc = crc32c::crc32c(&batch[CRC + 4..]);
         batch[CRC..CRC + 4].copy_from_slice(&crc.to_be_bytes());
-        Records { count: 1, bytes: batch.freeze() }
+        // A value is told as it stands.
+        let escapes = key.map_or(0, escapes);
+        let escapes = escapes.try_into().unwrap_or(u32::MAX);
+        Records { count: 1, bytes: batch.freeze(), created: None, escapes }
     }
 
     fn field(&mut self, text: Option<&str>) {
@@ -129,24 +140,39 @@ fn field_len(text: Option<&str>) -> usize {
     text.map_or(1, |text| varint_len(text.len()) + text.len())
 }
 
-/// The records of a batch, from `from` on.
+/// The records of a batch that have these offsets.
 ///
 /// # Errors
 /// Where the bytes are no record batch, or hold no JSON text.
-pub fn decode(batch: &StoredBatch, from: Offset) -> Result<Vec<JsonRecord>, CorruptBatch> {
+pub fn decode(
+    batch: &StoredBatch,
+    offsets: &Range<Offset>,
+) -> Result<Vec<JsonRecord>, CorruptBatch> {
     let corrupt = |problem: String| CorruptBatch { offset: batch.base_offset, problem };
     let set =
         RecordBatchDecoder::decode(&mut batch.bytes.clone()).map_err(|e| corrupt(e.to_string()))?;
     let text =
         |bytes: &Bytes| String::from_utf8(bytes.to_vec()).map_err(|e| corrupt(e.to_string()));
+    // What this listener did not write may be anything.
+    let is_own = batch.bytes.get(ATTRIBUTES_END).is_some_and(|byte| byte & APPEND_TIME != 0);
+    let json = |value: String| {
+        let fits = |value: &str| {
+            !value.contains(['\n', '\r']) && serde_json::from_str::<IgnoredAny>(value).is_ok()
+        };
+        if is_own || fits(&value) {
+            Ok(value)
+        } else {
+            Err(corrupt("a value is not JSON on one line".to_owned()))
+        }
+    };
     let mut records = Vec::with_capacity(set.records.len());
     for (record, offset) in
-        set.records.iter().zip(batch.base_offset..).filter(|(_, offset)| *offset >= from)
+        set.records.iter().zip(batch.base_offset..).filter(|(_, offset)| offsets.contains(offset))
     {
         records.push(JsonRecord {
             offset,
             key: record.key.as_ref().map(text).transpose()?.map(Arc::from),
-            value: record.value.as_ref().map_or(Ok("null".to_owned()), text)?,
+            value: json(record.value.as_ref().map_or(Ok("null".to_owned()), text)?)?,
             timestamp: batch.timestamp,
         });
     }
@@ -163,7 +189,7 @@ mod tests {
     };
     use proptest::prelude::*;
 
-    use super::{Encoder, decode};
+    use super::{CRC, Encoder, decode};
     use state_machine::values::StoredBatch;
 
     /// As Kafka's own crate writes it.
@@ -205,6 +231,16 @@ mod tests {
     }
 
     #[test]
+    fn escapes_are_counted_as_json_writes_them() {
+        let all: String = (0..0x300).filter_map(char::from_u32).collect();
+        for key in ["", "a", "\"", "\\", "\u{0}", "\u{1f}\u{20}\u{7f}\u{80}", "\n\r\t", &all] {
+            let json = serde_json::to_string(key).expect("text");
+            let escapes = Encoder::default().encode(Some(key), "\"\\u0001\"").escapes;
+            assert_eq!(escapes as usize, json.len() - 2 - key.len(), "{json}");
+        }
+    }
+
+    #[test]
     fn lengths_around_the_bounds_of_a_varint_and_of_a_block() {
         let mut encoder = Encoder::default();
         for len in [0, 1, 50, 57, 58, 63, 64, 65, 8_180, 8_191, 8_192, 65_536, 1 << 20] {
@@ -227,12 +263,30 @@ mod tests {
             assert_eq!(records.bytes[16], 2, "the magic of a record batch");
             let batch =
                 StoredBatch { base_offset: 7, count: 1, timestamp: 9, bytes: records.bytes };
-            let found = decode(&batch, 7).expect("it can be decoded");
+            let found = decode(&batch, &(7..9)).expect("it can be decoded");
             assert_eq!(found.len(), 1);
             assert_eq!((found[0].offset, found[0].timestamp), (7, 9));
             assert_eq!((found[0].key.as_deref(), found[0].value.as_str()), (key, value));
-            assert!(decode(&batch, 8).expect("it can be decoded").is_empty());
+            assert!(decode(&batch, &(8..9)).expect("it can be decoded").is_empty());
+            assert!(decode(&batch, &(0..7)).expect("it can be decoded").is_empty());
         }
+    }
+
+    #[test]
+    fn what_others_wrote_is_told_only_where_it_is_json_on_one_line() {
+        let told = |value: &str, is_own: bool| {
+            let mut bytes = by_kafka(None, value).to_vec();
+            bytes[super::ATTRIBUTES_END] |= if is_own { super::APPEND_TIME } else { 0 };
+            let crc = crc32c::crc32c(&bytes[CRC + 4..]);
+            bytes[CRC..CRC + 4].copy_from_slice(&crc.to_be_bytes());
+            let batch = StoredBatch { base_offset: 0, count: 1, timestamp: 0, bytes: bytes.into() };
+            decode(&batch, &(0..1)).is_ok()
+        };
+        assert!(told("{\"a\":[1]}", false) && told("1", false));
+        for value in ["text", "", "1}}", "[1,\n2]", "{\"a\":\r1}"] {
+            assert!(!told(value, false), "{value}");
+        }
+        assert!(told("[1, 2]", true), "its own are not looked at again");
     }
 
     #[test]
@@ -241,7 +295,7 @@ mod tests {
         for cut in 0..good.len() {
             let batch =
                 StoredBatch { base_offset: 0, count: 1, timestamp: 0, bytes: good.slice(..cut) };
-            assert!(decode(&batch, 0).is_err() || cut == 0, "cut at {cut}");
+            assert!(decode(&batch, &(0..1)).is_err() || cut == 0, "cut at {cut}");
         }
     }
 }

@@ -11,13 +11,13 @@ use crate::service::api::{Failure, Response, Status};
 use state_machine::groups::classic::reply::{ClassicReply, JoinedMember};
 use state_machine::groups::polling::reply::{PollingReply, PollingView};
 use state_machine::groups::reply::{DescribedMember, DescribedOffset, Description, GroupReply};
-use state_machine::ids::{MemberId, Offset, PartitionId, TopicPartition};
+use state_machine::ids::{MemberId, PartitionId, TopicPartition};
 use state_machine::keyed_logs::reply::KeyedLogReply;
 use state_machine::offsets::reply::OffsetReply;
 use state_machine::registers::reply::RegisterReply;
 use state_machine::reply::Reply;
 use state_machine::topics::reply::TopicReply;
-use state_machine::values::{StoredBatch, TopicPartitions};
+use state_machine::values::{Found, TopicPartitions};
 
 /// Room for the fields of a reply, in bytes, before it is known what they are.
 const FIELDS: usize = 48;
@@ -57,7 +57,7 @@ impl Encoded {
             Err(failure) => return Self::failure(&failure),
         };
         let mut fields = String::new();
-        if let Err(corrupt) = write_reply(&reply, form, members, &mut fields) {
+        if let Err(corrupt) = write_reply(&reply, members, &mut fields) {
             return Self::bad_request(&BadRequest::Corrupt(corrupt.to_string()));
         }
         Self { kind: form.ok, fields }.limited()
@@ -183,10 +183,10 @@ fn field(name: &str, out: &mut String) {
 
 type Written = Result<(), records::CorruptBatch>;
 
-fn write_reply(reply: &Reply, form: ReplyShape, members: &Members, out: &mut String) -> Written {
+fn write_reply(reply: &Reply, members: &Members, out: &mut String) -> Written {
     match reply {
         Reply::Done => Ok(()),
-        Reply::Topic(reply) => topic_reply(reply, form, out),
+        Reply::Topic(reply) => topic_reply(reply, out),
         Reply::KeyedLog(reply) => keyed_log_reply(reply, out),
         Reply::Register(RegisterReply::Value(text)) => {
             field("value", out);
@@ -203,10 +203,13 @@ fn write_reply(reply: &Reply, form: ReplyShape, members: &Members, out: &mut Str
             Ok(())
         }
         Reply::Group(reply) => group_reply(reply, members, out),
+        // Only another listener asks for these.
+        Reply::Offset(OffsetReply::CommittedAll(_) | OffsetReply::Commits(_))
+        | Reply::Producer(_) => Ok(()),
     }
 }
 
-fn topic_reply(reply: &TopicReply, form: ReplyShape, out: &mut String) -> Written {
+fn topic_reply(reply: &TopicReply, out: &mut String) -> Written {
     match reply {
         TopicReply::Appended { partition, offset } => {
             field("partition", out);
@@ -221,14 +224,19 @@ fn topic_reply(reply: &TopicReply, form: ReplyShape, out: &mut String) -> Writte
                 number(*count, out);
             });
         }
-        TopicReply::Fetched { batches, high_watermark } => {
+        TopicReply::Fetched { found, high_watermark } => {
             field("records", out);
             out.push('[');
-            record_list(None, batches, form.from, out)?;
+            record_list(None, found, out)?;
             out.push(']');
             field("high_watermark", out);
             number(*high_watermark, out);
         }
+        // Only another listener asks for these.
+        TopicReply::Produced { .. }
+        | TopicReply::Described(_)
+        | TopicReply::Read(_)
+        | TopicReply::Offsets(_) => {}
     }
     Ok(())
 }
@@ -242,9 +250,9 @@ fn keyed_log_reply(reply: &KeyedLogReply, out: &mut String) -> Written {
         }
         KeyedLogReply::Messages(logs) => {
             field("msgs", out);
-            list(OBJECT, logs, out, |(key, batches), out| {
+            list(OBJECT, logs, out, |(key, found), out| {
                 named(key.as_str(), out);
-                if let Err(corrupt) = log_messages(batches, out) {
+                if let Err(corrupt) = log_messages(found, out) {
                     written = Err(corrupt);
                 }
             });
@@ -293,16 +301,12 @@ fn group_reply(reply: &GroupReply, members: &Members, out: &mut String) -> Writt
 fn polling_reply(reply: &PollingReply, out: &mut String) -> Written {
     match reply {
         PollingReply::Told(view) => polling_view(view, out),
-        PollingReply::Polled { view, spans, records } => {
+        PollingReply::Polled { view, records } => {
             polling_view(view, out);
             field("records", out);
             out.push('[');
-            for (partition, batches) in records {
-                let from = spans
-                    .iter()
-                    .find(|span| span.partition == *partition)
-                    .map_or(0, |span| span.from);
-                record_list(Some(partition), batches, from, out)?;
+            for (partition, found) in records {
+                record_list(Some(partition), found, out)?;
             }
             out.push(']');
         }
@@ -324,17 +328,17 @@ fn classic_reply(reply: &ClassicReply, out: &mut String) {
             field("members", out);
             list(ARRAY, members, out, joined_member);
         }
-        ClassicReply::Synced { assignment } => {
+        ClassicReply::Synced { assignment, .. } => {
             field("assignment", out);
             topic_partitions(assignment, out);
         }
     }
 }
 
-fn log_messages(batches: &[StoredBatch], out: &mut String) -> Written {
+fn log_messages(found: &Found, out: &mut String) -> Written {
     out.push('[');
-    for batch in batches {
-        for record in records::decode(batch, 0)? {
+    for batch in &found.batches {
+        for record in records::decode(batch, &found.offsets())? {
             if !out.ends_with('[') {
                 out.push(',');
             }
@@ -349,14 +353,9 @@ fn log_messages(batches: &[StoredBatch], out: &mut String) -> Written {
     Ok(())
 }
 
-fn record_list(
-    partition: Option<&TopicPartition>,
-    batches: &[StoredBatch],
-    from: Offset,
-    out: &mut String,
-) -> Written {
-    for batch in batches {
-        for record in records::decode(batch, from)? {
+fn record_list(partition: Option<&TopicPartition>, found: &Found, out: &mut String) -> Written {
+    for batch in &found.batches {
+        for record in records::decode(batch, &found.offsets())? {
             if !out.ends_with('[') {
                 out.push(',');
             }

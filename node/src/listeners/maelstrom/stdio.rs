@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use raft_store::Storage;
+use raft_store::{OpenError, Storage};
 use runtime::Instant;
 use state_machine::ids::NodeId;
 use thiserror::Error;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 
-use super::lines::{Lines, Piece, Taken};
+use super::lines::{self, Lines, Taken};
 use super::outbox::Outbox;
 use super::peers::LinesTransport;
 use super::{Listener, Received};
@@ -27,16 +27,35 @@ use crate::peers::transport;
 use crate::service::Service;
 use crate::service::handle::{Connection, Handle};
 
+/// Input as it was read, of any size: bytes of lines.
+#[derive(Debug)]
+pub struct Chunk {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// When they were read. `None`: when the node takes them. A node that is busy takes them later
+    /// than they came, and the clients' time runs.
+    pub read_at: Option<Instant>,
+}
+
+impl From<Vec<u8>> for Chunk {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, read_at: None }
+    }
+}
+
 /// Why a node stopped before its input ended.
 #[derive(Debug, Error)]
 pub enum NodeError {
     /// Raft has stopped: its memory or its storage failed.
     #[error("raft has stopped: {0}")]
     Raft(String),
+    /// The data folder is not this node's.
+    #[error("{0}")]
+    Folder(#[from] OpenError),
 }
 
 /// Runs a node until its input has ended and everything is answered. `storage` is what it remembers
-/// and where it keeps what it must not forget; `input` gives pieces of lines, of any size; lines to
+/// and where it keeps what it must not forget; `input` gives chunks of lines, of any size; lines to
 /// print go to `outbox`, which is closed at the end.
 ///
 /// # Errors
@@ -44,7 +63,7 @@ pub enum NodeError {
 pub async fn run(
     config: Config,
     storage: Storage,
-    mut input: Receiver<Vec<u8>>,
+    mut input: Receiver<Chunk>,
     outbox: Outbox,
 ) -> Result<(), NodeError> {
     let mut node = Node::new(config, storage, outbox.clone());
@@ -56,11 +75,12 @@ pub async fn run(
 struct Node {
     config: Arc<Config>,
     storage: Storage,
-    incarnation: u64,
     outbox: Outbox,
     lines: Lines,
     listener: Listener,
     running: Option<Running>,
+    /// Why the node does not start.
+    refused: Option<OpenError>,
 }
 
 /// The service, once the node knows who it is.
@@ -91,7 +111,7 @@ impl Running {
 enum Woken {
     Failed(NodeError),
     Replies,
-    Input(Option<Vec<u8>>),
+    Input(Option<Chunk>),
     Drained,
 }
 
@@ -99,17 +119,17 @@ impl Node {
     fn new(config: Config, storage: Storage, outbox: Outbox) -> Self {
         let config = Arc::new(config);
         Self {
-            incarnation: storage.next_incarnation(),
             storage,
             outbox,
             lines: Lines::new(config.max_line),
             listener: Listener::new(config.clone()),
             running: None,
+            refused: None,
             config,
         }
     }
 
-    async fn serve(&mut self, input: &mut Receiver<Vec<u8>>) -> Result<(), NodeError> {
+    async fn serve(&mut self, input: &mut Receiver<Chunk>) -> Result<(), NodeError> {
         loop {
             let may_read = self.may_read();
             let (failed, replied) = waits(&mut self.running, &self.listener);
@@ -122,9 +142,14 @@ impl Node {
             };
             match woken {
                 Woken::Failed(error) => return Err(error),
-                Woken::Input(Some(chunk)) => self.take_input(&chunk, Instant::now()),
+                Woken::Input(Some(Chunk { bytes, read_at })) => {
+                    self.take_input(&bytes, read_at.unwrap_or_else(Instant::now));
+                }
                 Woken::Input(None) => return self.end(Instant::now()).await,
                 Woken::Replies | Woken::Drained => {}
+            }
+            if let Some(refused) = self.refused.take() {
+                return Err(refused.into());
             }
             self.print();
             // The service has to come to its turn, however much input there is.
@@ -142,7 +167,7 @@ impl Node {
     /// Prints what is known and at its turn.
     fn print(&mut self) {
         if let Some(replied) = self.listener.connection().map(Connection::take_replies) {
-            self.listener.complete(replied);
+            self.listener.complete(replied, Instant::now());
         }
         if let Some(running) = &self.running {
             self.listener.tell_status(|| running.handle.status());
@@ -156,10 +181,10 @@ impl Node {
         self.lines = lines;
     }
 
-    fn take_piece(&mut self, piece: Piece<'_>, now: Instant) -> Taken {
+    fn take_piece(&mut self, piece: lines::Piece<'_>, now: Instant) -> Taken {
         match piece {
-            Piece::Text(text) => self.take_message(text, now),
-            Piece::Broken(head, problem) => {
+            lines::Piece::Text(text) => self.take_message(text, now),
+            lines::Piece::Broken(head, problem) => {
                 self.listener.skip(head, problem);
                 Taken::Whole
             }
@@ -190,7 +215,13 @@ impl Node {
 
     /// The node has been told who it is: it starts its service.
     fn start(&mut self, members: &Members) {
-        let transport = LinesTransport::new(members.clone(), self.incarnation, self.outbox.clone());
+        let names: Vec<String> = members.names().map(str::to_owned).collect();
+        if let Err(refused) = self.storage.belong_to(members.my_name(), &names) {
+            self.refused = Some(refused);
+            return;
+        }
+        let incarnation = self.storage.incarnation();
+        let transport = LinesTransport::new(members.clone(), incarnation, self.outbox.clone());
         let timeouts = Timeouts {
             append: self.config.append_timeout,
             chunk: self.config.snapshot_timeout,
@@ -198,10 +229,10 @@ impl Node {
         };
         let nodes: Vec<NodeId> = members.ids().collect();
         let others = nodes.iter().copied().filter(|id| *id != members.me()).collect();
-        let peers = Peers::new(members.me(), others, Box::new(transport.clone()), timeouts);
+        let transport_of_peers = Box::new(transport.clone());
+        let peers = Peers::new(members.me(), others, transport_of_peers, timeouts, &self.storage);
         let (alone, config) = (nodes.len() == 1, self.config.clone());
-        let service =
-            Service::new(config, members.me(), nodes, self.incarnation, &self.storage, peers);
+        let service = Service::new(config, members.me(), nodes, &self.storage, peers);
         let handle = service.handle();
         self.listener.connect(handle.connect());
         let (spoken, quiet) = (Arc::new(Notify::new()), self.config.quiet);

@@ -11,6 +11,7 @@ use super::reply::GroupReply;
 use crate::ids::{Generation, GroupId, MemberId, PartitionId, ProtocolName, TopicName};
 use crate::rejection::Rejection;
 use crate::reply::Outcome;
+use crate::topics::budget::{MAX_REPLY_TEXT, topic_text};
 use crate::transition::Transition;
 
 pub(super) fn declare(
@@ -47,6 +48,12 @@ pub(super) fn declare(
         consumers.iter().cloned().zip(assignment.into_target().into_iter().map(numbers)).collect();
     let revoked =
         (strategy.as_str() == "cooperative-sticky").then(|| moved_away(before, &assignments));
+    let told = assignments.iter().chain(revoked.iter().flatten());
+    let text = told.map(|(id, owned)| topic_text(id.as_str(), owned.len())).sum();
+    if text > MAX_REPLY_TEXT as u64 {
+        // The caller could not be told, and everything would have been done all the same.
+        return Err(Rejection::GroupTooLarge { group: id.clone(), text });
+    }
     let event = GroupEvent::Declared {
         strategy: strategy.clone(),
         topic: topic.clone(),

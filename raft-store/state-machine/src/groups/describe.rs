@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::classic::members::ClassicMember;
+use bytes::Bytes;
+
+use super::classic::members::{Classic, ClassicMember};
 use super::existing;
 use super::group::{Group, HOUR_MS, Membership};
 use super::polling::members::PollingMember;
-use super::reply::{DescribedMember, DescribedOffset, Description, GroupReply};
+use super::reply::{DescribedClient, DescribedMember, DescribedOffset, Description, GroupReply};
 use crate::ids::{GroupId, MemberId, Offset, TopicName, TopicPartition};
 use crate::reply::Outcome;
 use crate::state::State;
@@ -45,6 +47,7 @@ fn members(group: &Group) -> Vec<DescribedMember> {
                 } else {
                     vec![(declared.topic.clone(), owned.clone())]
                 },
+                client: None,
             };
             declared.assignments.iter().map(member).collect()
         }
@@ -54,6 +57,7 @@ fn members(group: &Group) -> Vec<DescribedMember> {
                 instance_id: m.instance_id.clone(),
                 topics: m.topics.clone(),
                 assignment: polling.described_assignment(m),
+                client: None,
             };
             polling.members.iter().map(member).collect()
         }
@@ -63,10 +67,18 @@ fn members(group: &Group) -> Vec<DescribedMember> {
                 instance_id: m.instance_id.clone(),
                 topics: classic.topics_of(m),
                 assignment: m.assignment.clone(),
+                client: client(classic, m),
             };
             classic.members.iter().map(member).collect()
         }
     }
+}
+
+fn client(classic: &Classic, member: &ClassicMember) -> Option<Box<DescribedClient>> {
+    let client = member.client.clone()?;
+    let elected = classic.protocol.as_ref().and_then(|elected| member.protocol(elected));
+    let metadata = elected.map_or_else(Bytes::new, |protocol| protocol.metadata.clone());
+    Some(Box::new(DescribedClient { client, metadata, given: member.given.clone() }))
 }
 
 fn offsets(state: &State, group: &Group, members: &[DescribedMember]) -> Vec<DescribedOffset> {

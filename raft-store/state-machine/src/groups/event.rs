@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::classic::event::{ClassicEvent, InitialDelay};
+use super::group::Group;
 use super::polling::event::PollingEvent;
 use crate::command::RequestId;
 use crate::ids::{Generation, InstanceId, MemberId, PartitionId, ProtocolName, TopicName};
@@ -50,10 +51,12 @@ pub enum GroupEvent {
         /// Only where a classic group was empty and waits for more members first.
         initial: Option<InitialDelay>,
     },
-    /// Who shall read what in a generation: the whole target, sorted by member.
+    /// Who shall read what in a generation, sorted by member.
     Assigned {
         /// In a polling group the generation begins with this.
         generation: Generation,
+        /// In a classic group everyone's target; in a polling group only those that differ from
+        /// the member's target before, which is empty for a new member.
         targets: Vec<(MemberId, TopicPartitions)>,
     },
     /// A rebalance is over and the group is Stable.
@@ -113,10 +116,14 @@ pub enum RemovalReason {
 pub enum Touched<'a> {
     /// Nobody's.
     Nothing,
+    /// No single member's.
+    Whole,
     /// One member's.
     Member(&'a MemberId),
     /// A seat's, under its old and its new name.
     Seat(&'a MemberId, &'a MemberId),
+    /// Those of the members that have a new target.
+    Targets(&'a [(MemberId, TopicPartitions)]),
     /// Perhaps everyone's.
     Everyone,
 }
@@ -132,10 +139,19 @@ impl GroupEvent {
                 Touched::Member(member)
             }
             Self::SeatTaken { from, to, .. } => Touched::Seat(from, to),
-            Self::Declared { .. }
-            | Self::RebalanceStarted { .. }
-            | Self::Assigned { .. }
-            | Self::Removed => Touched::Everyone,
+            Self::Assigned { targets, .. } => Touched::Targets(targets),
+            Self::Declared { .. } | Self::RebalanceStarted { .. } | Self::Removed => {
+                Touched::Everyone
+            }
+        }
+    }
+
+    /// As [`touches`](Self::touches), in a group as it is after the event. Nobody's time changes
+    /// when a rebalance begins in a polling group.
+    pub fn touches_in(&self, group: &Group) -> Touched<'_> {
+        match self {
+            Self::RebalanceStarted { .. } if group.membership.polling().is_some() => Touched::Whole,
+            _ => self.touches(),
         }
     }
 }

@@ -6,27 +6,45 @@ use super::declared::Declared;
 use super::event::GroupEvent;
 use super::group::{Group, Groups, HOUR_MS, MAX_RECENT_REBALANCES, Membership};
 use super::members::Members;
-use crate::ids::{GroupId, Millis};
+use crate::ids::{GroupId, Millis, TopicName};
 use crate::offsets::event::OffsetEvent;
 
 impl Groups {
     /// Makes a fact about one group true. A group is made by the first fact about it.
     pub(crate) fn evolve(&mut self, id: &GroupId, event: &GroupEvent, now_ms: Millis) {
+        let readers = event.changes_topics_of();
+        let named = |groups: &Self| groups.get(id).map(|group| group.topics_of(&readers));
+        let before = named(self);
         if let GroupEvent::Removed = event {
-            self.0.remove(id);
+            self.all.remove(id);
         } else {
             self.group_mut(id).evolve(event, now_ms);
+        }
+        for topic in before.into_iter().chain(named(self)).flatten() {
+            self.find_by_topic(&topic, id);
         }
     }
 
     /// Makes a fact about committed offsets true.
     pub(crate) fn evolve_offset(&mut self, event: &OffsetEvent) {
-        self.group_mut(event.group()).offsets.evolve(event);
+        let (id, topic) = (event.group(), event.topic());
+        let offsets = &mut self.group_mut(id).offsets;
+        let had = offsets.has(topic);
+        offsets.evolve(event);
+        if offsets.has(topic) != had {
+            self.find_by_topic(topic, id);
+        }
+    }
+
+    /// Keeps [`Groups::by_topic`] what it says.
+    fn find_by_topic(&mut self, topic: &TopicName, id: &GroupId) {
+        let names = self.get(id).is_some_and(|group| group.names(topic));
+        self.by_topic.set(topic, id, names);
     }
 
     /// Another node coordinates: polling consumers read on from their committed offsets.
     pub(crate) fn coordinator_changed(&mut self) {
-        for group in self.0.values_mut() {
+        for group in self.all.values_mut() {
             if group.membership.polling().is_some()
                 && let Membership::Polling(polling) = &mut Arc::make_mut(group).membership
             {
@@ -36,10 +54,10 @@ impl Groups {
     }
 
     fn group_mut(&mut self, id: &GroupId) -> &mut Group {
-        if !self.0.contains_key(id) {
-            self.0.insert(id.clone(), Arc::default());
+        if !self.all.contains_key(id) {
+            self.all.insert(id.clone(), Arc::default());
         }
-        Arc::make_mut(self.0.get_mut(id).expect("was made"))
+        Arc::make_mut(self.all.get_mut(id).expect("was made"))
     }
 }
 

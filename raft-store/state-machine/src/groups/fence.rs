@@ -2,7 +2,7 @@
 
 use super::group::{Group, Membership};
 use crate::ids::{Generation, GroupId, MemberId, TopicPartition};
-use crate::offsets::command::Fence;
+use crate::offsets::command::{Committer, Fence};
 use crate::rejection::Rejection;
 
 /// What a member claims when it commits.
@@ -68,6 +68,29 @@ impl Group {
             }
             Membership::Polling(polling) => polling.may_commit(&claim),
             Membership::Classic(classic) => classic.may_commit(&claim),
+        }
+    }
+
+    /// Whether a member may commit at all; `None`: an administrator. Whose a partition is, only the
+    /// members of such a group know.
+    ///
+    /// # Errors
+    /// As [`may_commit`](Self::may_commit), but for the partition.
+    pub(crate) fn may_commit_all(
+        &self,
+        id: &GroupId,
+        member: Option<&Committer>,
+    ) -> Result<(), Rejection> {
+        match (&self.membership, member) {
+            (Membership::Classic(classic), Some(member)) => {
+                classic.may_commit_all(id, self.generation, member)
+            }
+            (
+                Membership::Simple | Membership::Declared(_) | Membership::Polling(_),
+                Some(member),
+            ) => Err(Rejection::unknown_member(id, &member.member_id)),
+            (_, None) if self.has_members() => Err(Rejection::MemberNotNamed(id.clone())),
+            (_, None) => Ok(()),
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::by_topic::ByTopic;
 use super::classic::members::Classic;
 use super::declared::Declared;
 use super::polling::members::Polling;
@@ -198,22 +199,54 @@ impl Group {
 }
 
 /// All groups. They are shared, so that a snapshot's clone is cheap.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Groups(pub(super) BTreeMap<GroupId, Arc<Group>>);
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Groups {
+    pub(super) all: BTreeMap<GroupId, Arc<Group>>,
+    /// The groups that name each topic.
+    pub(super) by_topic: ByTopic,
+}
 
 impl Groups {
     /// A group.
     pub fn get(&self, group: &GroupId) -> Option<&Group> {
-        self.0.get(group).map(AsRef::as_ref)
+        self.all.get(group).map(AsRef::as_ref)
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    /// How many parts a clone copies.
+    pub(crate) fn parts(&self) -> usize {
+        self.all.len() + self.by_topic.len()
     }
 
     /// All by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&GroupId, &Group)> {
-        self.0.iter().map(|(id, group)| (id, group.as_ref()))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&GroupId, &Group)> {
+        self.all.iter().map(|(id, group)| (id, group.as_ref()))
+    }
+
+    /// Those that name a topic ([`Group::names`]), by name.
+    pub fn of_topic(&self, topic: &TopicName) -> impl Iterator<Item = (&GroupId, &Group)> {
+        let found = |id| Some((id, self.get(id)?));
+        self.by_topic.groups(topic).filter_map(found)
+    }
+
+    /// Whether [`of_topic`](Self::of_topic) is what a look at all groups finds.
+    pub(crate) fn are_found_by_topic(&self) -> bool {
+        self.by_topic == ByTopic::of(self.iter())
+    }
+}
+
+/// Written is what does not follow from the rest.
+impl Serialize for Groups {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { all, by_topic: _ } = self;
+        all.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Groups {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let all = BTreeMap::deserialize(deserializer)?;
+        let mut groups = Self { all, by_topic: ByTopic::default() };
+        groups.by_topic = ByTopic::of(groups.iter());
+        Ok(groups)
     }
 }

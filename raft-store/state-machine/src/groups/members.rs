@@ -17,7 +17,8 @@ pub(super) trait Members {
     fn removed(&mut self, id: &MemberId);
     /// A rebalance began.
     fn rebalance_started(&mut self, timeout_ms: u32, initial: Option<InitialDelay>);
-    /// It is known who shall read what in a generation.
+    /// It is known who shall read what in a generation; `targets` are as in
+    /// [`GroupEvent::Assigned`](super::event::GroupEvent::Assigned).
     fn assigned(&mut self, generation: Generation, targets: &[(MemberId, TopicPartitions)]);
     /// A rebalance is over.
     fn rebalance_completed(&mut self);

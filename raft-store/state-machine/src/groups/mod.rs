@@ -20,6 +20,7 @@ use crate::reply::{Answered, Decided, Reply};
 use crate::state::State;
 use crate::transition::Transition;
 
+mod by_topic;
 pub mod classic;
 pub mod command;
 mod deadlines;

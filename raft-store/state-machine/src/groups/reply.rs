@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::classic::command::Client;
 use super::classic::reply::ClassicReply;
 use super::group::{GroupKind, GroupState};
 use super::polling::reply::PollingReply;
@@ -81,6 +83,19 @@ pub struct DescribedMember {
     pub topics: Vec<TopicName>,
     /// What it reads.
     pub assignment: TopicPartitions,
+    /// What a member of Kafka's own protocol says besides.
+    pub client: Option<Box<DescribedClient>>,
+}
+
+/// A member of Kafka's own protocol in a group's description.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DescribedClient {
+    /// Who it is.
+    pub client: Client,
+    /// What it says to its leader under the elected protocol.
+    pub metadata: Bytes,
+    /// What its leader gave it.
+    pub given: Bytes,
 }
 
 /// A partition in a group's description.

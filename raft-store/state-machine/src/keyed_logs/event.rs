@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{LogKey, Millis, Offset};
-use crate::values::Records;
+use crate::values::{Place, Records};
 
 /// One fact about a keyed log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +13,9 @@ pub enum KeyedLogEvent {
     Appended {
         key: LogKey,
         records: Records,
-        /// The first one's.
+        /// It makes the log if there is none with this id.
+        place: Place,
+        /// The first record's.
         offset: Offset,
         timestamp: Millis,
     },

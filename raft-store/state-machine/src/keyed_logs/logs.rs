@@ -21,6 +21,11 @@ impl KeyedLogs {
         self.logs.get(key)
     }
 
+    /// All logs by key.
+    pub(crate) fn logs(&self) -> impl Iterator<Item = &PartitionLog> {
+        self.logs.values()
+    }
+
     /// A log's committed position.
     pub fn committed(&self, key: &LogKey) -> Option<Offset> {
         self.committed.get(key).copied()
@@ -35,14 +40,17 @@ impl KeyedLogs {
     /// Makes a fact true.
     pub(crate) fn evolve(&mut self, event: &KeyedLogEvent) {
         match event {
-            KeyedLogEvent::Appended { key, records, offset, timestamp } => {
+            KeyedLogEvent::Appended { key, records, place, offset, timestamp } => {
                 let append = |log: &mut PartitionLog| {
                     debug_assert_eq!(log.end_offset(), *offset, "offsets are dense");
-                    log.append(records, *timestamp);
+                    log.append(*place, records, *timestamp);
                 };
                 match self.logs.get_mut(key) {
                     Some(log) => append(log),
-                    None => append(self.logs.entry(key.clone()).or_default()),
+                    None => {
+                        let log = PartitionLog::new(place.log);
+                        append(self.logs.entry(key.clone()).or_insert(log));
+                    }
                 }
             }
             KeyedLogEvent::Committed { key, offset } => {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{LogKey, Offset};
-use crate::values::StoredBatch;
+use crate::values::Found;
 
 /// What was done with keyed logs, or read of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub enum KeyedLogReply {
         offset: Offset,
     },
     /// Messages; logs without any are left out.
-    Messages(Vec<(LogKey, Vec<StoredBatch>)>),
+    Messages(Vec<(LogKey, Found)>),
     /// Committed positions; logs without one are left out.
     Committed(Vec<(LogKey, Offset)>),
 }

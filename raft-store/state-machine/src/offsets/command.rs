@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Generation, GroupId, MemberId, Offset, PartitionId, TopicName};
+use crate::ids::{Generation, GroupId, InstanceId, MemberId, Offset, PartitionId, TopicName};
 use crate::liveness::Heartbeat;
+use crate::values::TopicPartitions;
 
 /// A change of committed offsets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,14 @@ pub enum OffsetCommand {
         member: MemberId,
         /// The generation that the consumer names, if it names one.
         generation: Option<Generation>,
+    },
+    /// Commit offsets of several partitions, those that exist. All are refused together where the
+    /// member is.
+    CommitAll {
+        group: GroupId,
+        /// `None`: by whoever administers the group.
+        member: Option<Committer>,
+        commits: Vec<PartitionCommit>,
     },
     /// Remove committed offsets of a topic.
     Delete {
@@ -49,6 +58,28 @@ pub struct OffsetCommit {
     pub metadata: Option<Arc<str>>,
 }
 
+/// Which member commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
+pub struct Committer {
+    pub member_id: MemberId,
+    /// If the member gives one.
+    pub instance_id: Option<InstanceId>,
+    pub generation: Generation,
+}
+
+/// An offset of one partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
+pub struct PartitionCommit {
+    pub topic: TopicName,
+    pub partition: PartitionId,
+    /// The next offset that the group will read.
+    pub offset: Offset,
+    /// The committer's own note.
+    pub metadata: Option<Arc<str>>,
+}
+
 /// On whose behalf a member of a group commits (Kafka's `OffsetCommit` fields).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fence {
@@ -64,6 +95,8 @@ pub struct Fence {
 pub enum OffsetQuery {
     /// A group's committed offset of a partition.
     Fetch { group: GroupId, topic: TopicName, partition: PartitionId },
+    /// A group's committed offsets: of partitions, with those that have none, or all that it has.
+    FetchAll { group: GroupId, partitions: Option<TopicPartitions> },
 }
 
 impl OffsetCommand {
@@ -76,6 +109,9 @@ impl OffsetCommand {
             Self::Commit { commit, fence } => {
                 let member = fence.as_ref()?.member_id.as_ref()?;
                 Some(Heartbeat::of(&commit.group, member))
+            }
+            Self::CommitAll { group, member, .. } => {
+                Some(Heartbeat::of(group, &member.as_ref()?.member_id))
             }
             Self::Delete { .. } | Self::Expire { .. } => None,
         }

@@ -1,11 +1,13 @@
 //! An offset is committed by an administrator, or fenced by a member (Kafka's `OffsetCommit`).
 
-use super::command::{Fence, OffsetCommit};
+use super::command::{Committer, Fence, OffsetCommit, PartitionCommit};
 use super::committed::CommittedOffset;
 use super::event::OffsetEvent;
-use crate::ids::{MemberId, TopicPartition};
+use super::reply::OffsetReply;
+use crate::ids::{Generation, GroupId, MemberId, TopicPartition};
 use crate::rejection::Rejection;
 use crate::reply::{Outcome, Reply};
+use crate::topics::topic::Topic;
 use crate::transition::Transition;
 
 pub(super) fn commit(
@@ -22,6 +24,40 @@ pub(super) fn commit(
     }
     record(tx, commit);
     Ok(Reply::Done)
+}
+
+/// Each partition has to exist, as Kafka's request layer looks at it; what is said of the member
+/// counts for all.
+pub(super) fn commit_all(
+    tx: &mut Transition<'_>,
+    id: &GroupId,
+    member: Option<&Committer>,
+    commits: &[PartitionCommit],
+) -> Outcome {
+    match (tx.state().group(id), member) {
+        (Some(group), _) => group.may_commit_all(id, member)?,
+        (None, Some(member)) => {
+            let (given, current) = (member.generation, Generation::default());
+            return Err(Rejection::IllegalGeneration { group: id.clone(), given, current });
+        }
+        (None, None) => {}
+    }
+    let mut refused = Vec::with_capacity(commits.len());
+    for commit in commits {
+        let PartitionCommit { topic, partition, offset, metadata } = commit.clone();
+        match tx.state().topic(&topic).map(Topic::partition_count) {
+            Some(count) if partition < count => {
+                let group = id.clone();
+                record(tx, &OffsetCommit { group, topic, partition, offset, metadata });
+                refused.push(None);
+            }
+            Some(partitions) => {
+                refused.push(Some(Rejection::UnknownPartition { topic, partition, partitions }));
+            }
+            None => refused.push(Some(Rejection::UnknownTopic(topic))),
+        }
+    }
+    Ok(OffsetReply::Commits(refused).into())
 }
 
 /// Writes the commit down; who may do it has been decided.

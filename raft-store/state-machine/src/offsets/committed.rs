@@ -33,6 +33,11 @@ impl CommittedOffsets {
         self.0.get(topic)?.get(&partition)
     }
 
+    /// Whether there are any of a topic.
+    pub(crate) fn has(&self, topic: &TopicName) -> bool {
+        self.0.contains_key(topic)
+    }
+
     /// Those of a topic.
     pub fn of_topic(
         &self,

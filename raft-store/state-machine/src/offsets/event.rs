@@ -27,4 +27,11 @@ impl OffsetEvent {
             Self::Committed { group, .. } | Self::Removed { group, .. } => group,
         }
     }
+
+    /// Of which topic.
+    pub fn topic(&self) -> &TopicName {
+        match self {
+            Self::Committed { topic, .. } | Self::Removed { topic, .. } => topic,
+        }
+    }
 }

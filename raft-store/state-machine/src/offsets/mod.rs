@@ -26,6 +26,9 @@ pub(crate) fn decide(tx: &mut Transition<'_>, command: &OffsetCommand) -> Outcom
         OffsetCommand::PollingCommit { commit, member, generation } => {
             polling_commit::polling_commit(tx, commit, member, *generation)
         }
+        OffsetCommand::CommitAll { group, member, commits } => {
+            commit::commit_all(tx, group, member.as_ref(), commits)
+        }
         OffsetCommand::Delete { group, topic, partitions } => {
             delete::delete(tx, group, topic, partitions.as_deref())
         }
@@ -37,6 +40,9 @@ pub(crate) fn query(state: &State, query: &OffsetQuery) -> Outcome {
     match query {
         OffsetQuery::Fetch { group, topic, partition } => {
             fetch::fetch(state, group, topic, *partition)
+        }
+        OffsetQuery::FetchAll { group, partitions } => {
+            fetch::fetch_all(state, group, partitions.as_ref())
         }
     }
 }

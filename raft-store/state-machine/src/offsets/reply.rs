@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Offset;
+use super::committed::CommittedOffset;
+use crate::ids::{Offset, TopicPartition};
+use crate::rejection::Rejection;
 
 /// What was read of a group's offsets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,4 +18,8 @@ pub enum OffsetReply {
         /// The committer's own note.
         metadata: Option<Arc<str>>,
     },
+    /// Committed offsets.
+    CommittedAll(Vec<(TopicPartition, Option<CommittedOffset>)>),
+    /// What became of each commit, in their order; `None`: done.
+    Commits(Vec<Option<Rejection>>),
 }

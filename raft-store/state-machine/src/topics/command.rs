@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::placement::Placement;
-use crate::ids::{Offset, PartitionId, TopicName};
+use super::sequences::Sequence;
+use crate::ids::{Millis, Offset, PartitionId, TopicName};
 use crate::values::Records;
 
 /// A change of a topic.
@@ -24,6 +25,15 @@ pub enum TopicCommand {
     },
     /// Remove a topic, its records and its committed offsets.
     Delete { topic: TopicName },
+    /// Remove the records of a partition before an offset.
+    Trim {
+        topic: TopicName,
+        partition: PartitionId,
+        /// At most the end of the log.
+        before: Offset,
+    },
+    /// Remove what is too old, or too much, of every partition.
+    Retain(Retention),
     /// Append to a partition of a topic, which is made if it does not exist.
     Produce {
         topic: TopicName,
@@ -32,6 +42,33 @@ pub enum TopicCommand {
         new_topic_partitions: u32,
         records: Records,
     },
+    /// Append to a partition that exists.
+    Append {
+        topic: TopicName,
+        partition: PartitionId,
+        /// Of an idempotent producer.
+        sequence: Option<Sequence>,
+        records: Records,
+    },
+    /// Forget producers that have been silent for so long.
+    ForgetProducers { silent_ms: Millis },
+}
+
+/// What is kept of a partition. Whole segments go, the oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Retention {
+    /// A segment goes when its last record is older than so many ms (Kafka's `retention.ms`).
+    pub ms: Option<Millis>,
+    /// A segment goes, but not the last one, while so many bytes are left without it (Kafka's
+    /// `retention.bytes`).
+    pub bytes: Option<u64>,
+}
+
+impl Retention {
+    /// Whether anything ever goes.
+    pub fn is_limited(&self) -> bool {
+        self.ms.is_some() || self.bytes.is_some()
+    }
 }
 
 /// A read of topics.
@@ -49,4 +86,37 @@ pub enum TopicQuery {
         /// At most this many records.
         max_messages: u32,
     },
+    /// Topics by name, also those that do not exist; `None`: all.
+    Describe { topics: Option<Vec<TopicName>> },
+    /// Records of several partitions, in this order.
+    Read {
+        partitions: Vec<ReadFrom>,
+        /// No more than so many bytes, but always one block of the first that has any.
+        max_bytes: u32,
+    },
+    /// Offsets of several partitions.
+    Offsets { partitions: Vec<OffsetAt> },
+}
+
+/// Where to read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
+pub struct ReadFrom {
+    pub topic: TopicName,
+    pub partition: PartitionId,
+    /// The first one's.
+    pub offset: Offset,
+    /// No more than so many bytes of it.
+    pub max_bytes: u32,
+}
+
+/// Which offset of a partition is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a field is documented where its name does not say all")]
+pub struct OffsetAt {
+    pub topic: TopicName,
+    pub partition: PartitionId,
+    /// That of the first record from an offset on that has this time or a later one. `None`: no
+    /// record is looked for.
+    pub since: Option<(Millis, Offset)>,
 }

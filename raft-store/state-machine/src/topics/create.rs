@@ -11,7 +11,9 @@ pub(super) fn create(tx: &mut Transition<'_>, topic: &TopicName, partitions: u32
     if tx.state().topic(topic).is_some() {
         return Err(Rejection::TopicAlreadyExists(topic.clone()));
     }
-    tx.emit(TopicEvent::Created { topic: topic.clone(), partitions });
+    let first = tx.state().next_log();
+    let logs = first..first.plus(partitions.into());
+    tx.emit(TopicEvent::Created { topic: topic.clone(), partitions, logs });
     groups::topic_changed(tx, topic);
     Ok(Reply::Done)
 }

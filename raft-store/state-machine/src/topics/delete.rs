@@ -2,6 +2,7 @@
 
 use super::event::TopicEvent;
 use super::existing;
+use super::partitions::PartitionLog;
 use crate::groups;
 use crate::ids::TopicName;
 use crate::offsets::event::OffsetEvent;
@@ -9,11 +10,11 @@ use crate::reply::{Outcome, Reply};
 use crate::transition::Transition;
 
 pub(super) fn delete(tx: &mut Transition<'_>, topic: &TopicName) -> Outcome {
-    existing(tx.state(), topic)?;
+    let logs = existing(tx.state(), topic)?.partitions.iter().map(PartitionLog::id).collect();
     for (group, partition) in tx.state().commits_of_topic(topic) {
         tx.emit(OffsetEvent::Removed { group, topic: topic.clone(), partition });
     }
-    tx.emit(TopicEvent::Deleted { topic: topic.clone() });
+    tx.emit(TopicEvent::Deleted { topic: topic.clone(), logs });
     groups::topic_changed(tx, topic);
     Ok(Reply::Done)
 }

@@ -18,7 +18,9 @@ pub(super) fn grow(tx: &mut Transition<'_>, topic: &TopicName, partitions: u32) 
         });
     }
     if partitions > current {
-        tx.emit(TopicEvent::Grown { topic: topic.clone(), partitions });
+        let first = tx.state().next_log();
+        let logs = first..first.plus((partitions - current).into());
+        tx.emit(TopicEvent::Grown { topic: topic.clone(), partitions, logs });
         groups::topic_changed(tx, topic);
     }
     Ok(Reply::Done)

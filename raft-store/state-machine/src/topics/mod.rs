@@ -8,9 +8,12 @@ use crate::reply::Outcome;
 use crate::state::State;
 use crate::transition::Transition;
 
+mod append;
+pub mod budget;
 pub mod command;
 mod create;
 mod delete;
+mod describe;
 pub mod event;
 mod evolve;
 mod fetch;
@@ -19,11 +22,15 @@ mod list;
 pub mod partitions;
 pub mod placement;
 mod produce;
+mod read;
 pub mod reply;
+pub mod sequences;
 pub mod topic;
+mod trim;
 
-use crate::ids::TopicName;
+use crate::ids::{PartitionId, TopicName};
 use command::{TopicCommand, TopicQuery};
+use partitions::PartitionLog;
 use topic::Topic;
 
 pub(crate) fn decide(tx: &mut Transition<'_>, command: &TopicCommand) -> Outcome {
@@ -31,9 +38,17 @@ pub(crate) fn decide(tx: &mut Transition<'_>, command: &TopicCommand) -> Outcome
         TopicCommand::Create { topic, partitions } => create::create(tx, topic, *partitions),
         TopicCommand::Grow { topic, partitions } => grow::grow(tx, topic, *partitions),
         TopicCommand::Delete { topic } => delete::delete(tx, topic),
+        TopicCommand::Trim { topic, partition, before } => {
+            trim::trim(tx, topic, *partition, *before)
+        }
+        TopicCommand::Retain(retention) => trim::retain(tx, retention),
         TopicCommand::Produce { topic, placement, new_topic_partitions, records } => {
             produce::produce(tx, topic, *placement, *new_topic_partitions, records)
         }
+        TopicCommand::Append { topic, partition, sequence, records } => {
+            append::append(tx, topic, *partition, sequence.as_ref(), records)
+        }
+        TopicCommand::ForgetProducers { silent_ms } => append::forget_producers(tx, *silent_ms),
     }
 }
 
@@ -43,7 +58,24 @@ pub(crate) fn query(state: &State, query: &TopicQuery) -> Outcome {
         TopicQuery::Fetch { topic, partition, offset, max_messages } => {
             fetch::fetch(state, topic, *partition, *offset, *max_messages)
         }
+        TopicQuery::Describe { topics } => describe::describe(state, topics.as_deref()),
+        TopicQuery::Read { partitions, max_bytes } => read::read(state, partitions, *max_bytes),
+        TopicQuery::Offsets { partitions } => read::offsets(state, partitions),
     }
+}
+
+/// A partition of a topic that exists.
+fn existing_partition<'a>(
+    state: &'a State,
+    topic: &TopicName,
+    partition: PartitionId,
+) -> Result<&'a PartitionLog, Rejection> {
+    let found = existing(state, topic)?;
+    found.partitions.get(partition as usize).ok_or_else(|| Rejection::UnknownPartition {
+        topic: topic.clone(),
+        partition,
+        partitions: found.partition_count(),
+    })
 }
 
 fn existing<'a>(state: &'a State, topic: &TopicName) -> Result<&'a Topic, Rejection> {

@@ -1,7 +1,7 @@
 //! Records are appended to a partition. The topic is made if it does not exist.
 
+use super::append;
 use super::create::create;
-use super::event::TopicEvent;
 use super::placement::{Placement, partition_of};
 use super::reply::TopicReply;
 use super::topic::Topic;
@@ -35,15 +35,7 @@ pub(super) fn produce(
     if found.is_none() {
         create(tx, topic, count)?;
     }
-    let log = &tx.state().topic(topic).expect("exists or was made").partitions[partition as usize];
-    let (offset, timestamp) = (log.end_offset(), log.timestamp_at(tx.state().now_ms()));
-    tx.emit(TopicEvent::Appended {
-        topic: topic.clone(),
-        partition,
-        records: records.clone(),
-        offset,
-        timestamp,
-        next: placement == Placement::Next,
-    });
+    let next = placement == Placement::Next;
+    let offset = append::write(tx, topic, partition, records, next, None);
     Ok(TopicReply::Appended { partition, offset }.into())
 }

@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::partitions::PartitionLog;
+use super::sequences::Producers;
 use crate::ids::{PartitionId, TopicName};
 
 /// A topic has at most this many partitions.
 pub const MAX_PARTITIONS: u32 = 10_000;
+
+/// A producer counts as so many bytes in a clone of its partition.
+const PRODUCER_BYTES: usize = 256;
 
 /// A topic with its partitions.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -17,6 +21,8 @@ pub struct Topic {
     pub partitions: Vec<PartitionLog>,
     /// Which partition the next record without a key goes to.
     pub next: PartitionId,
+    /// What is known of idempotent producers, by partition; of those that have any.
+    pub producers: BTreeMap<PartitionId, Producers>,
 }
 
 impl Topic {
@@ -43,6 +49,9 @@ impl Topics {
 
     /// How many bytes, about, a clone costs.
     pub(crate) fn clone_cost(&self) -> usize {
-        self.0.values().flat_map(|topic| &topic.partitions).map(PartitionLog::clone_cost).sum()
+        let logs = self.0.values().flat_map(|topic| &topic.partitions);
+        let producers = self.0.values().flat_map(|topic| topic.producers.values());
+        logs.map(PartitionLog::clone_cost).sum::<usize>()
+            + PRODUCER_BYTES * producers.map(Producers::len).sum::<usize>()
     }
 }

@@ -2,6 +2,7 @@
 //! op names by number (a member, a deadline, an earlier request) is looked up in the state when it
 //! is run.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use state_machine::State;
 use state_machine::command::{Acknowledged, Command, Lane, RequestId, Write};
@@ -9,10 +10,16 @@ use state_machine::groups::classic::command::{ClassicCommand, JoinInfo, Protocol
 use state_machine::groups::command::{Deadline, GroupCommand};
 use state_machine::groups::group::Membership;
 use state_machine::groups::polling::command::{PollingCommand, Subscription};
-use state_machine::ids::{Generation, GroupId, InstanceId, MemberId, ProtocolName, TopicName};
-use state_machine::offsets::command::{Fence, OffsetCommand, OffsetCommit};
-use state_machine::topics::command::TopicCommand;
+use state_machine::ids::{
+    Generation, GroupId, InstanceId, MemberId, ProtocolName, TopicName, TopicPartition,
+};
+use state_machine::offsets::command::{
+    Committer, Fence, OffsetCommand, OffsetCommit, PartitionCommit,
+};
+use state_machine::producers::command::ProducerCommand;
+use state_machine::topics::command::{Retention, TopicCommand};
 use state_machine::topics::placement::Placement;
+use state_machine::topics::sequences::Sequence;
 use state_machine::values::Records;
 
 const STRATEGIES: [&str; 4] = ["range", "roundrobin", "sticky", "cooperative-sticky"];
@@ -28,6 +35,15 @@ pub enum Op {
         topic: usize,
         by: u32,
     },
+    Trim {
+        topic: usize,
+        partition: u32,
+        before: u64,
+    },
+    Retain {
+        ms: u64,
+        bytes: u64,
+    },
     DeleteTopic {
         topic: usize,
     },
@@ -35,6 +51,24 @@ pub enum Op {
         topic: usize,
         partition: u32,
         count: u32,
+    },
+    Append {
+        topic: usize,
+        partition: u32,
+        count: u32,
+        /// Of which producer, and how far its number is from the next one.
+        producer: Option<(u64, u32)>,
+        /// How long before now, in ms, if the records have their own times.
+        created: Option<u64>,
+    },
+    MakeProducer,
+    ForgetProducers {
+        ms: u64,
+    },
+    CommitAll {
+        member: Option<usize>,
+        behind: i32,
+        offset: u64,
     },
     Subscribe {
         name: usize,
@@ -128,8 +162,20 @@ pub fn op(polling: bool) -> impl Strategy<Value = Op> {
         2 => (topic.clone(), 1..4_u32).prop_map(|(topic, partitions)| Op::Topic { topic, partitions }),
         1 => (topic.clone(), 1..3_u32).prop_map(|(topic, by)| Op::Grow { topic, by }),
         1 => topic.clone().prop_map(|topic| Op::DeleteTopic { topic }),
+        1 => (topic.clone(), 0..4_u32, 0..6_u64)
+            .prop_map(|(topic, partition, before)| Op::Trim { topic, partition, before }),
+        1 => (0..60_000_u64, 0..8_u64).prop_map(|(ms, bytes)| Op::Retain { ms, bytes }),
         2 => (topic.clone(), 0..4_u32, 1..4_u32)
             .prop_map(|(topic, partition, count)| Op::Send { topic, partition, count }),
+        2 => (topic.clone(), 0..4_u32, 1..4_u32, prop::option::of((0..3_u64, 0..3_u32)),
+            prop::option::of(0..100_000_u64))
+            .prop_map(|(topic, partition, count, producer, created)| Op::Append {
+                topic, partition, count, producer, created
+            }),
+        1 => Just(Op::MakeProducer),
+        1 => (0..90_000_u64).prop_map(|ms| Op::ForgetProducers { ms }),
+        1 => (prop::option::of(name.clone()), 0..2_i32, 0..4_u64)
+            .prop_map(|(member, behind, offset)| Op::CommitAll { member, behind, offset }),
         of_thin => (name.clone(), 1..4_usize, prop_oneof![6 => Just(3), 2 => Just(0), 1 => 0..4_usize], instance())
             .prop_map(|(name, topics, strategy, instance)| Op::Subscribe { name, topics, strategy, instance }),
         of_thin => (name.clone(), 0..6_u32).prop_map(|(name, max)| Op::Poll { name, max }),
@@ -209,15 +255,86 @@ fn offers(topics: &[TopicName], which: usize, owned: Vec<(TopicName, Vec<u32>)>)
         topics: topics.to_vec(),
         owned: owned.clone(),
         generation: None,
+        metadata: Bytes::new(),
     };
     lists[which].iter().map(protocol).collect()
 }
 
 fn join_info(instance_id: Option<InstanceId>, protocols: Vec<Protocol>) -> JoinInfo {
-    JoinInfo { instance_id, session_timeout_ms: 10_000, rebalance_timeout_ms: 60_000, protocols }
+    JoinInfo {
+        instance_id,
+        session_timeout_ms: 10_000,
+        rebalance_timeout_ms: 60_000,
+        protocols,
+        client: None,
+    }
+}
+
+fn trim(topic: usize, partition: u32, before: u64) -> Command {
+    TopicCommand::Trim { topic: TOPICS[topic].into(), partition, before }.into()
+}
+
+fn retain(ms: u64, bytes: u64) -> Command {
+    TopicCommand::Retain(Retention { ms: Some(ms), bytes: Some(bytes) }).into()
+}
+
+fn delete(topic: usize) -> Command {
+    TopicCommand::Delete { topic: TOPICS[topic].into() }.into()
+}
+
+/// Of a partition that may be there and one that is not.
+fn commit_all(member: Option<MemberId>, generation: Generation, offset: u64) -> Command {
+    let commit =
+        |partition| PartitionCommit { topic: TOPICS[0].into(), partition, offset, metadata: None };
+    let member = member.map(|member_id| Committer { member_id, instance_id: None, generation });
+    let commits = vec![commit(0), commit(9)];
+    OffsetCommand::CommitAll { group: group(), member, commits }.into()
+}
+
+fn records(count: u32, created: Option<u64>) -> Records {
+    Records { count, bytes: vec![b'x'; count as usize].into(), created, escapes: 0 }
 }
 
 impl Op {
+    /// What an op on topics, records or producers comes to.
+    fn on_topics(&self, state: &State) -> Command {
+        match *self {
+            Op::Topic { topic, partitions } => {
+                TopicCommand::Create { topic: TOPICS[topic].into(), partitions }.into()
+            }
+            Op::Grow { topic, by } => {
+                let now = state.topic(&TOPICS[topic].into()).map_or(0, |t| t.partition_count());
+                TopicCommand::Grow { topic: TOPICS[topic].into(), partitions: now + by }.into()
+            }
+            Op::Trim { topic, partition, before } => trim(topic, partition, before),
+            Op::Retain { ms, bytes } => retain(ms, bytes),
+            Op::DeleteTopic { topic } => delete(topic),
+            Op::Send { topic, partition, count } => TopicCommand::Produce {
+                topic: TOPICS[topic].into(),
+                placement: Placement::Partition(partition),
+                new_topic_partitions: 2,
+                records: records(count, None),
+            }
+            .into(),
+            Op::Append { topic, partition, count, producer, created } => {
+                let at = TopicPartition { topic: TOPICS[topic].into(), partition };
+                let end = state.partition(&at).map_or(0, |log| log.end_offset());
+                let end = u32::try_from(end).expect("a short log");
+                let created = created.map(|ms| state.now_ms().saturating_sub(ms));
+                TopicCommand::Append {
+                    topic: at.topic,
+                    partition,
+                    sequence: producer.map(|(id, by)| Sequence::new(id, 0, end + by, count)),
+                    records: records(count, created),
+                }
+                .into()
+            }
+            Op::MakeProducer => ProducerCommand::Make.into(),
+            Op::ForgetProducers { ms } => TopicCommand::ForgetProducers { silent_ms: ms }.into(),
+            _ => unreachable!("{self:?} is no op on topics"),
+        }
+    }
+
     pub fn say(&self, state: &State) -> Said {
         let generation = || state.group(&group()).map_or(0, |g| g.generation.0);
         let commit = |topic: usize, partition: u32, offset: u64| OffsetCommit {
@@ -228,23 +345,19 @@ impl Op {
             metadata: None,
         };
         Said::Command(match *self {
-            Op::Topic { topic, partitions } => {
-                TopicCommand::Create { topic: TOPICS[topic].into(), partitions }.into()
+            Op::Topic { .. }
+            | Op::Grow { .. }
+            | Op::Trim { .. }
+            | Op::Retain { .. }
+            | Op::DeleteTopic { .. }
+            | Op::Send { .. }
+            | Op::Append { .. }
+            | Op::MakeProducer
+            | Op::ForgetProducers { .. } => self.on_topics(state),
+            Op::CommitAll { member: i, behind, offset } => {
+                let generation = Generation(generation() - behind);
+                commit_all(i.map(|i| member(state, i)), generation, offset)
             }
-            Op::Grow { topic, by } => {
-                let now = state.topic(&TOPICS[topic].into()).map_or(0, |t| t.partition_count());
-                TopicCommand::Grow { topic: TOPICS[topic].into(), partitions: now + by }.into()
-            }
-            Op::DeleteTopic { topic } => {
-                TopicCommand::Delete { topic: TOPICS[topic].into() }.into()
-            }
-            Op::Send { topic, partition, count } => TopicCommand::Produce {
-                topic: TOPICS[topic].into(),
-                placement: Placement::Partition(partition),
-                new_topic_partitions: 2,
-                records: Records { count, bytes: vec![b'x'; count as usize].into() },
-            }
-            .into(),
             Op::Subscribe { name: i, topics: mask, strategy: s, instance: which } => {
                 PollingCommand::Subscribe {
                     group: group(),

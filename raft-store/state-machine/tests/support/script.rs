@@ -8,14 +8,18 @@ use state_machine::command::{Batch, Command, RequestId, Stamp, Write};
 use state_machine::event::Event;
 use state_machine::groups::command::{Deadline, GroupCommand};
 use state_machine::invariants::{check, check_step};
-use state_machine::reply::{Answer, Decided};
+use state_machine::reply::{Answer, Decided, Decision};
 
 use super::show;
+use super::store::Store;
+use super::targets::Targets;
 use super::words::{Ask, ExpireWhat, Line};
 
 #[derive(Default)]
 pub struct World {
     pub state: State,
+    /// The records, as a node keeps them beside the state.
+    pub store: Store,
     pub stamp: Stamp,
 }
 
@@ -71,7 +75,10 @@ impl World {
             Ask::Command(command) => self.command(request_id, command),
             Ask::Query(query) => match self.state.query(&query) {
                 Ok(Answer::NeedsCommand(command)) => self.command(request_id, command),
-                Ok(Answer::Reply(reply)) => format!("    reply  {}", show::outcome(&Ok(reply))),
+                Ok(Answer::Reply(mut reply)) => {
+                    self.store.fill(&mut reply);
+                    format!("    reply  {}", show::outcome(&Ok(reply)))
+                }
                 Err(refused) => format!("    reply  {}", show::outcome(&Err(refused))),
             },
             Ask::Expire(group, what) => {
@@ -126,7 +133,9 @@ impl World {
 
     fn command(&mut self, request_id: Option<RequestId>, command: Command) -> String {
         let mut events = Vec::new();
+        let mut targets = Targets::of(&self.state);
         let decided = self.apply(Write { request_id, command }, &mut events);
+        events.iter_mut().for_each(|event| targets.complete(event));
         let mut out = String::new();
         for event in &events {
             writeln!(out, "    event  {}", show::event(event)).expect("a string");
@@ -140,7 +149,13 @@ impl World {
         let before = self.state.clone();
         let batch = Batch { stamp: self.stamp, acknowledged: Vec::new(), writes: vec![write] };
         self.state.begin(&batch);
+        let first = events.len();
         let decided = self.state.apply(&batch.writes[0], Some(events));
+        events[first..].iter().for_each(|event| self.store.follow(event));
+        if let Ok(Decision::Reply(reply)) = &decided {
+            // All that it says where to find is there.
+            self.store.fill(&mut reply.clone());
+        }
         let broken = check_step(&before, &self.state);
         assert!(broken.is_empty(), "{:?} broke {broken:?}", batch.writes[0]);
         self.check();

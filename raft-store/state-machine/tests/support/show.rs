@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use bytes::Bytes;
 use state_machine::command::RequestId;
 use state_machine::event::Event;
 use state_machine::groups::classic::event::ClassicEvent;
@@ -18,13 +19,17 @@ use state_machine::keyed_logs::event::KeyedLogEvent;
 use state_machine::keyed_logs::reply::KeyedLogReply;
 use state_machine::offsets::event::OffsetEvent;
 use state_machine::offsets::reply::OffsetReply;
+use state_machine::producers::event::ProducerEvent;
+use state_machine::producers::reply::ProducerReply;
 use state_machine::registers::event::RegisterEvent;
 use state_machine::registers::reply::RegisterReply;
 use state_machine::rejection::Rejection;
 use state_machine::reply::{Decided, Decision, Outcome, Reply};
 use state_machine::topics::event::TopicEvent;
-use state_machine::topics::reply::TopicReply;
+use state_machine::topics::reply::{OffsetsFound, ReadPart, TopicReply};
 use state_machine::values::{StoredBatch, TopicPartitions};
+
+use super::words::HEAD_BYTES;
 
 pub fn time(ms: u64) -> String {
     if ms.is_multiple_of(1_000) { format!("{}s", ms / 1_000) } else { format!("{ms}ms") }
@@ -44,6 +49,11 @@ fn numbers(numbers: &[u32]) -> String {
         _ => format!("{from}..{to}"),
     };
     runs.iter().map(run).collect::<Vec<_>>().join(",")
+}
+
+/// Bytes that are text.
+fn plain(bytes: &Bytes) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 pub fn partitions(list: &TopicPartitions) -> String {
@@ -108,6 +118,7 @@ pub fn event(event: &Event) -> String {
         Event::Offset(OffsetEvent::Removed { group, topic, partition }) => {
             format!("offset_removed {group} {topic}-{partition}")
         }
+        Event::Producer(ProducerEvent::Made { id }) => format!("producer_made {id}"),
         Event::Group { group, event } => group_event(group.as_str(), event),
         Event::CoordinatorChanged { node } => format!("coordinator_changed n{node}"),
     }
@@ -115,15 +126,25 @@ pub fn event(event: &Event) -> String {
 
 fn topic_event(event: &TopicEvent) -> String {
     match event {
-        TopicEvent::Created { topic, partitions } => {
+        TopicEvent::Created { topic, partitions, .. } => {
             format!("topic_created {topic} partitions={partitions}")
         }
-        TopicEvent::Grown { topic, partitions } => {
+        TopicEvent::Grown { topic, partitions, .. } => {
             format!("topic_grown {topic} partitions={partitions}")
         }
-        TopicEvent::Deleted { topic } => format!("topic_deleted {topic}"),
-        TopicEvent::Appended { topic, partition, offset, timestamp, .. } => {
-            format!("appended {topic}-{partition} {offset} at={timestamp}")
+        TopicEvent::Deleted { topic, .. } => format!("topic_deleted {topic}"),
+        TopicEvent::Trimmed { topic, partition, start, segments, .. } => {
+            format!("trimmed {topic}-{partition} start={start} segments={segments:?}")
+        }
+        TopicEvent::Appended { topic, partition, offset, timestamp, sequence, .. } => {
+            let sequence = sequence.map(|s| {
+                format!(" producer={} epoch={} seq={}..{}", s.producer, s.epoch, s.first, s.last)
+            });
+            let sequence = sequence.unwrap_or_default();
+            format!("appended {topic}-{partition} {offset} at={timestamp}{sequence}")
+        }
+        TopicEvent::ProducersForgotten { topic, partition, producers } => {
+            format!("producers_forgotten {topic}-{partition} {producers:?}")
         }
     }
 }
@@ -206,6 +227,10 @@ fn classic_event(group: &str, event: &ClassicEvent) -> String {
             )
         }
         ClassicEvent::Emptied { generation } => format!("emptied {group} generation={generation}"),
+        ClassicEvent::Given { assignments } => {
+            let given = |(member, bytes): &(_, Bytes)| format!("{member}>{}", plain(bytes));
+            format!("given {group} {}", list(assignments.iter().map(given)))
+        }
         ClassicEvent::SyncWaits { member, .. } => format!("sync_waits {group}/{member}"),
         ClassicEvent::SyncFetched { member } => format!("sync_fetched {group}/{member}"),
     }
@@ -225,8 +250,9 @@ fn view(view: &PollingView) -> String {
 }
 
 fn batches(batches: &[StoredBatch]) -> String {
-    let batch =
-        |b: &StoredBatch| format!("{}:{}", b.base_offset, String::from_utf8_lossy(&b.bytes));
+    let batch = |b: &StoredBatch| {
+        format!("{}:{}", b.base_offset, String::from_utf8_lossy(&b.bytes[HEAD_BYTES..]))
+    };
     list(batches.iter().map(batch))
 }
 
@@ -258,15 +284,42 @@ fn reply(reply: &Reply) -> String {
         Reply::Topic(TopicReply::Listed(topics)) => {
             list(topics.iter().map(|(name, n)| format!("{name}={n}")))
         }
-        Reply::Topic(TopicReply::Fetched { batches: found, high_watermark }) => {
-            format!("[{}] high_watermark={high_watermark}", batches(found))
+        Reply::Topic(TopicReply::Fetched { found, high_watermark }) => {
+            format!("[{}] high_watermark={high_watermark}", batches(&found.batches))
         }
+        Reply::Topic(TopicReply::Produced { offset, start }) => {
+            format!("produced offset={offset} start={start}")
+        }
+        Reply::Topic(TopicReply::Described(topics)) => list(topics.iter().map(|(name, found)| {
+            let found = found.map(|f| format!("{}/log {}", f.partitions, f.first_log.0));
+            format!("{name}={}", option(found))
+        })),
+        Reply::Topic(TopicReply::Read(parts)) => list(parts.iter().map(|part| match part {
+            Ok(ReadPart { found, start, high_watermark }) => {
+                format!("{start}..{high_watermark} [{}]", batches(&found.batches))
+            }
+            Err(rejection) => refused(rejection),
+        })),
+        Reply::Topic(TopicReply::Offsets(found)) => list(found.iter().map(|found| match found {
+            Ok(OffsetsFound { start, end, newest, within, .. }) => {
+                let within = within.as_ref().map(|w| format!("{:?}", w.offsets()));
+                format!("{start}..{end} newest={} within={}", option(*newest), option(within))
+            }
+            Err(rejection) => refused(rejection),
+        })),
+        Reply::Producer(ProducerReply::Made { id }) => format!("producer {id}"),
+        Reply::Offset(OffsetReply::CommittedAll(found)) => list(found.iter().map(|(at, found)| {
+            format!("{at}={}", option(found.as_ref().map(|committed| committed.offset)))
+        })),
+        Reply::Offset(OffsetReply::Commits(done)) => list(
+            done.iter().map(|refusal| refusal.as_ref().map_or_else(|| "ok".to_owned(), refused)),
+        ),
         // A keyed log is one partition.
         Reply::KeyedLog(KeyedLogReply::Appended { offset }) => {
             format!("appended partition=0 offset={offset}")
         }
         Reply::KeyedLog(KeyedLogReply::Messages(logs)) => {
-            list(logs.iter().map(|(key, found)| format!("{key} [{}]", batches(found))))
+            list(logs.iter().map(|(key, found)| format!("{key} [{}]", batches(&found.batches))))
         }
         Reply::KeyedLog(KeyedLogReply::Committed(offsets)) => {
             list(offsets.iter().map(|(key, offset)| format!("{key}={offset}")))
@@ -287,8 +340,10 @@ fn group_reply(reply: &GroupReply) -> String {
             format!("{}{}", declaration(assignments), revoked.unwrap_or_default())
         }
         GroupReply::Polling(PollingReply::Told(told)) => view(told),
-        GroupReply::Polling(PollingReply::Polled { view: told, spans, .. }) => {
-            let spans = spans.iter().map(|s| format!("{} {}..{}", s.partition, s.from, s.to));
+        GroupReply::Polling(PollingReply::Polled { view: told, records }) => {
+            let spans = records.iter().map(|(partition, found)| {
+                format!("{partition} {}..{}", found.extent.from, found.extent.to)
+            });
             format!("{} records {}", view(told), list(spans))
         }
         GroupReply::Classic(ClassicReply::Joined {
@@ -300,15 +355,19 @@ fn group_reply(reply: &GroupReply) -> String {
         }) => {
             let members = members.iter().map(|m| {
                 let instance = m.instance_id.as_ref().map(|i| format!("[{i}]")).unwrap_or_default();
-                format!("{}{instance}({})", m.member_id, list(&m.topics))
+                let metadata = plain(&m.metadata);
+                let metadata = if metadata.is_empty() { metadata } else { format!("={metadata}") };
+                format!("{}{instance}({}){metadata}", m.member_id, list(&m.topics))
             });
             let members = list(members);
             format!(
                 "joined {member_id} generation={generation} {protocol} leader={leader} members={members}"
             )
         }
-        GroupReply::Classic(ClassicReply::Synced { assignment }) => {
-            format!("synced {}", partitions(assignment))
+        GroupReply::Classic(ClassicReply::Synced { assignment, given }) => {
+            let given = plain(given);
+            let given = if given.is_empty() { given } else { format!(" given {given}") };
+            format!("synced {}{given}", partitions(assignment))
         }
         GroupReply::Listed(groups) => list(
             groups
@@ -330,6 +389,9 @@ fn error_name(rejection: &Rejection) -> &'static str {
         | Rejection::OffsetBeyondEnd { .. }
         | Rejection::InvalidAssignment { .. }
         | Rejection::AssignorFailed { .. } => "INVALID_REQUEST",
+        Rejection::OffsetOutOfRange { .. } => "OFFSET_OUT_OF_RANGE",
+        Rejection::ProducerFenced { .. } => "INVALID_PRODUCER_EPOCH",
+        Rejection::OutOfSequence { .. } => "OUT_OF_ORDER_SEQUENCE_NUMBER",
         Rejection::KeyNotFound(_) => "KEY_NOT_FOUND",
         Rejection::PreconditionFailed { .. } => "PRECONDITION_FAILED",
         Rejection::GroupNotFound(_) => "GROUP_ID_NOT_FOUND",
@@ -340,7 +402,7 @@ fn error_name(rejection: &Rejection) -> &'static str {
         }
         Rejection::FencedInstance { .. } => "FENCED_INSTANCE_ID",
         Rejection::InconsistentProtocol { .. } => "INCONSISTENT_GROUP_PROTOCOL",
-        Rejection::GroupFull { .. } => "GROUP_MAX_SIZE_REACHED",
+        Rejection::GroupFull { .. } | Rejection::GroupTooLarge { .. } => "GROUP_MAX_SIZE_REACHED",
         Rejection::NonEmptyGroup(_) => "NON_EMPTY_GROUP",
         Rejection::GroupSubscribedToTopic { .. } => "GROUP_SUBSCRIBED_TO_TOPIC",
         Rejection::UnsupportedAssignor(_) => "UNSUPPORTED_ASSIGNOR",

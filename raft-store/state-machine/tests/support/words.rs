@@ -6,17 +6,24 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use state_machine::command::{Acknowledged, Command, Lane, Query, RequestId};
-use state_machine::groups::classic::command::{ClassicCommand, JoinInfo, Protocol};
+use state_machine::groups::classic::command::{
+    Assignments, ClassicCommand, Client, JoinInfo, Protocol,
+};
 use state_machine::groups::command::{Deadline, GroupCommand, GroupQuery};
 use state_machine::groups::polling::command::{PollingCommand, Subscription};
 use state_machine::ids::{Generation, GroupId, MemberId, PartitionId, TopicName, TopicPartition};
 use state_machine::keyed_logs::command::{KeyedLogCommand, KeyedLogQuery};
-use state_machine::offsets::command::{Fence, OffsetCommand, OffsetCommit, OffsetQuery};
+use state_machine::offsets::command::{
+    Committer, Fence, OffsetCommand, OffsetCommit, OffsetQuery, PartitionCommit,
+};
+use state_machine::producers::command::ProducerCommand;
 use state_machine::registers::command::{RegisterCommand, RegisterQuery};
 use state_machine::registers::register::RegisterValue;
-use state_machine::topics::command::{TopicCommand, TopicQuery};
+use state_machine::topics::command::{OffsetAt, ReadFrom, Retention, TopicCommand, TopicQuery};
 use state_machine::topics::placement::{Placement, murmur2};
+use state_machine::topics::sequences::Sequence;
 use state_machine::values::{Records, TopicPartitions};
 
 /// What a line asks for.
@@ -146,8 +153,19 @@ fn by_topic(text: &str) -> TopicPartitions {
     text.split('+').map(topic).collect()
 }
 
-fn records(message: &str, count: u32) -> Records {
-    Records { count, bytes: message.as_bytes().to_vec().into() }
+/// The head of a Kafka record batch has so many bytes.
+pub const HEAD_BYTES: usize = 61;
+
+/// A batch whose head is as Kafka's, as far as a store of records looks at it. What follows is the
+/// message itself, in place of records.
+pub fn records(message: &str, count: u32) -> Records {
+    let mut bytes = vec![0; HEAD_BYTES];
+    bytes.extend_from_slice(message.as_bytes());
+    let len = u32::try_from(bytes.len() - 12).expect("a short message");
+    bytes[8..12].copy_from_slice(&len.to_be_bytes());
+    bytes[16] = 2;
+    bytes[23..27].copy_from_slice(&(count - 1).to_be_bytes());
+    Records { count, bytes: bytes.into(), created: None, escapes: 0 }
 }
 
 /// `range(t,u);sticky(t)@t:0,1@3` is range for t and u, and sticky for t, where t-0 and t-1 were
@@ -161,9 +179,62 @@ fn protocols(text: &str) -> Vec<Protocol> {
             topics: names(topics.strip_suffix(')').expect("name(topics)")),
             owned: parts.next().map_or_else(Vec::new, by_topic),
             generation: parts.next().map(|g| Generation(g.parse().expect("a generation"))),
+            metadata: Bytes::new(),
         }
     };
     text.split(';').filter(|part| !part.is_empty()).map(protocol).collect()
+}
+
+/// What a member offers; of a client, each protocol with its metadata.
+fn offers(w: &Words<'_>) -> Vec<Protocol> {
+    let mut protocols = protocols(w.text("offers").unwrap_or("range(t)"));
+    let metadata = Bytes::from(w.text("metadata").unwrap_or_default().to_owned());
+    protocols.iter_mut().for_each(|protocol| protocol.metadata = metadata.clone());
+    protocols
+}
+
+fn client(w: &Words<'_>) -> Option<Client> {
+    Some(Client {
+        protocol_type: w.text("client")?.into(),
+        client_id: "client".into(),
+        host: "/127.0.0.1".into(),
+    })
+}
+
+/// What a leader brings: `assign=member>partitions`, or `give=member>bytes`.
+fn assignments(w: &Words<'_>) -> Option<Assignments> {
+    let one = |part: &str| {
+        let (member, owned) = part.split_once('>').expect("member>partitions");
+        (MemberId::from(member), by_topic(owned))
+    };
+    if let Some(text) = w.text("assign") {
+        return Some(Assignments::Partitions(text.split(';').map(one).collect()));
+    }
+    let given = |text: &str| text.split(';').map(given).collect();
+    w.text("give").map(|text| Assignments::Opaque(given(text)))
+}
+
+/// `member>bytes`.
+fn given(text: &str) -> (MemberId, Bytes) {
+    let (member, bytes) = text.split_once('>').expect("member>bytes");
+    (member.into(), bytes.to_owned().into())
+}
+
+/// A batch of an idempotent producer, if the line names one.
+fn sequence(w: &Words<'_>, count: u32) -> Option<Sequence> {
+    let producer = w.number("producer")?;
+    let (epoch, first) = (w.number("epoch").unwrap_or(0), w.number("seq").unwrap_or(0));
+    Some(Sequence::new(producer, epoch, first, count))
+}
+
+/// Commits of all that is written `topic-0=offset`.
+fn commits(w: &Words<'_>) -> Vec<PartitionCommit> {
+    let one = |(at, offset): (&&str, &&str)| {
+        let TopicPartition { topic, partition } = partition(at);
+        let offset = offset.parse().expect("an offset");
+        PartitionCommit { topic, partition, offset, metadata: None }
+    };
+    w.named.iter().filter(|(name, _)| name.contains('-')).map(one).collect()
 }
 
 fn register(text: &str) -> RegisterValue {
@@ -202,6 +273,62 @@ fn query(query: impl Into<Query>) -> Ask {
     Ask::Query(query.into())
 }
 
+/// What only listeners of Kafka's own clients ask; `None`: another verb.
+fn of_kafka(w: &Words<'_>) -> Option<Ask> {
+    Some(match w.plain(0) {
+        "append" => {
+            let TopicPartition { topic, partition } = partition(w.plain(1));
+            let count = w.number("count").unwrap_or(1);
+            let mut records = records(w.plain(2), count);
+            records.created = w.number("created");
+            command(TopicCommand::Append {
+                topic,
+                partition,
+                sequence: sequence(w, count),
+                records,
+            })
+        }
+        "producer" => command(ProducerCommand::Make),
+        "forget-producers" => {
+            command(TopicCommand::ForgetProducers { silent_ms: w.time("silent", 0).into() })
+        }
+        "describe-topics" => {
+            let topics = w.plain.get(1).map(|topics| names(topics));
+            query(TopicQuery::Describe { topics })
+        }
+        "read-from" => {
+            let from = |(at, offset): (&&str, &&str)| {
+                let TopicPartition { topic, partition } = partition(at);
+                let offset = offset.parse().expect("an offset");
+                ReadFrom { topic, partition, offset, max_bytes: u32::MAX }
+            };
+            let named = w.named.iter().filter(|(name, _)| name.contains('-'));
+            let max_bytes = w.number("bytes").unwrap_or(u32::MAX);
+            query(TopicQuery::Read { partitions: named.map(from).collect(), max_bytes })
+        }
+        "offsets" => {
+            let TopicPartition { topic, partition } = partition(w.plain(1));
+            let from = w.number("from").unwrap_or(0);
+            let since = w.number("since").map(|time| (time, from));
+            query(TopicQuery::Offsets { partitions: vec![OffsetAt { topic, partition, since }] })
+        }
+        "commit-all" => command(OffsetCommand::CommitAll {
+            group: w.plain(1).into(),
+            member: w.text("member").map(|member| Committer {
+                member_id: member.into(),
+                instance_id: w.text("instance").map(Into::into),
+                generation: Generation(w.number("generation").unwrap_or(-1)),
+            }),
+            commits: commits(w),
+        }),
+        "committed-all" => query(OffsetQuery::FetchAll {
+            group: w.plain(1).into(),
+            partitions: w.text("of").map(by_topic),
+        }),
+        _ => return None,
+    })
+}
+
 fn ask(w: &Words<'_>) -> Ask {
     match w.plain(0) {
         "topic" => command(TopicCommand::Create {
@@ -213,6 +340,18 @@ fn ask(w: &Words<'_>) -> Ask {
             partitions: w.number("partitions").expect("partitions="),
         }),
         "delete-topic" => command(TopicCommand::Delete { topic: w.plain(1).into() }),
+        "trim" => {
+            let TopicPartition { topic, partition } = partition(w.plain(1));
+            command(TopicCommand::Trim {
+                topic,
+                partition,
+                before: w.number("before").expect("before="),
+            })
+        }
+        "retain" => command(TopicCommand::Retain(Retention {
+            ms: w.named.get("age").map(|age| time(age)),
+            bytes: w.number("bytes"),
+        })),
         "topics" => query(TopicQuery::List),
         "send" => command(TopicCommand::Produce {
             topic: w.plain(1).into(),
@@ -267,7 +406,7 @@ fn ask(w: &Words<'_>) -> Ask {
         "show" => Ask::ShowGroup(w.plain(1).into()),
         "deadlines" => Ask::ShowDeadlines(w.plain(1).into()),
         "sessions" => Ask::ShowSessions,
-        _ => of_groups(w),
+        _ => of_kafka(w).unwrap_or_else(|| of_groups(w)),
     }
 }
 
@@ -360,22 +499,19 @@ fn of_groups(w: &Words<'_>) -> Ask {
                 instance_id: instance_id(),
                 session_timeout_ms: w.time("session", 45_000),
                 rebalance_timeout_ms: w.time("rebalance", 300_000),
-                protocols: protocols(w.text("offers").unwrap_or("range(t)")),
+                protocols: offers(w),
+                client: client(w),
             };
             command(ClassicCommand::Join { group, member, info })
         }
         "sync" => {
             let (group, member) = w.member(1);
-            let one = |part: &str| {
-                let (member, owned) = part.split_once('>').expect("member>partitions");
-                (MemberId::from(member), by_topic(owned))
-            };
             command(ClassicCommand::Sync {
                 group,
                 member,
                 instance_id: instance_id(),
                 generation: generation().expect("generation="),
-                assignments: w.text("assign").map(|text| text.split(';').map(one).collect()),
+                assignments: assignments(w),
             })
         }
         "leave" => {

@@ -17,7 +17,7 @@ mod fenced_commit;
 mod generation_reuse;
 mod lost_member;
 mod no_convergence;
-mod no_progress;
+pub mod no_progress;
 mod not_covering;
 mod offset_goes_back;
 mod outside_subscription;

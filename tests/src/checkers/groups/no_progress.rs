@@ -15,6 +15,10 @@ use crate::history::{History, Micros, Op, Outcome};
 /// How long nothing may be answered: elections and deadlines several times over.
 pub const PATIENCE: Micros = 15_000_000;
 
+/// Where round trips are long, so many latencies more. Raft's clock is slowed down to them there,
+/// so an election is a number of round trips: `docs/checkers.md` counts them.
+pub const LATENCIES: Micros = 40;
+
 /// A cluster that stands still.
 #[derive(Debug)]
 pub struct NoProgress;
@@ -39,12 +43,9 @@ fn needs_leader(op: &Op) -> bool {
     )
 }
 
-/// Whether an answer shows that there was a leader: a node can refuse what it does not understand
-/// by itself.
+/// Whether an answer shows that there was a leader.
 fn is_progress(op: &Op) -> bool {
-    needs_leader(op)
-        && !is_silence(op)
-        && (op.outcome == Outcome::Ok || matches!(op.code, Some(20..=22)))
+    needs_leader(op) && !is_silence(op) && op.is_decided()
 }
 
 impl Checker for NoProgress {

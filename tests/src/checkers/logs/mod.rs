@@ -17,6 +17,7 @@ mod duplicate;
 mod inconsistent_offsets;
 mod int_nonmonotonic_poll;
 mod int_poll_skip;
+mod later_write;
 mod lost_write;
 mod nonmonotonic_poll;
 mod nonmonotonic_send;
@@ -38,6 +39,7 @@ pub use duplicate::Duplicate;
 pub use inconsistent_offsets::InconsistentOffsets;
 pub use int_nonmonotonic_poll::IntNonmonotonicPoll;
 pub use int_poll_skip::IntPollSkip;
+pub use later_write::LaterWrite;
 pub use lost_write::LostWrite;
 pub use nonmonotonic_poll::NonmonotonicPoll;
 pub use nonmonotonic_send::NonmonotonicSend;
@@ -66,6 +68,7 @@ pub fn all() -> Vec<&'static dyn Checker> {
         &IntPollSkip,
         &NonmonotonicSend,
         &StalePoll,
+        &LaterWrite,
         &DenseOffsets,
     ]
 }

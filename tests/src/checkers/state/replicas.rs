@@ -1,6 +1,6 @@
-//! **replica-divergence** (G21): two nodes that applied the same index are in the same state, also
-//! after snapshots and restarts. **nondeterministic-apply** (G22): a replay of the log on a fresh
-//! state machine gives that state too.
+//! **replica-divergence** (G21): two nodes that applied the same index are in the same state, with
+//! the same records to the byte, also after snapshots and restarts. **nondeterministic-apply**
+//! (G22): a replay of the log on a fresh state machine gives that state too.
 
 use std::collections::BTreeMap;
 

@@ -53,7 +53,7 @@ pub struct Applied {
     pub term: u64,
     /// A hash of its payload.
     pub entry: u64,
-    /// A hash of the state after it, where one was taken.
+    /// A hash of the state after it and of its records, where one was taken.
     pub state: Option<u64>,
 }
 
@@ -93,7 +93,7 @@ pub struct Leader {
 pub struct Replayed {
     /// The index.
     pub index: u64,
-    /// A hash of the state.
+    /// A hash of the state and of its records.
     pub state: u64,
 }
 

@@ -3,18 +3,21 @@
 //! Runs the production code of the node ([`cohort::listeners::maelstrom::stdio::run`]) for each
 //! node inside a simulated machine of its own ([`Host`]), on one tokio runtime whose clock stands
 //! still while anybody has something to do. Transport, clock, randomness and process life are the
-//! run's and the hosts', and where nodes restart, their disks ([`Disk`]) and how often they take
-//! snapshots; everything else is what the binary runs. The same case gives the same history, to the
-//! byte. Owns the machines and the driving; knows nothing of what lines mean.
+//! run's and the hosts', and where nodes restart or disks fail, their disks (`disk`) and how often
+//! they take snapshots; everything else is what the binary runs. The same case gives the same
+//! history, to the byte. Owns the machines and the driving; knows nothing of what lines mean.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cohort::config::Config;
 use cohort::listeners::maelstrom::outbox::Outbox;
+use cohort::listeners::maelstrom::stdio::{self, Chunk, NodeError};
 use raft_store::flaws::{self, Flaw};
-use raft_store::{Disk, Storage, observe};
+use raft_store::{StateMachine, Storage, WalSizes, observe};
 use runtime::Host;
+use runtime::files::Files;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -24,8 +27,10 @@ use crate::nemesis::Nemesis;
 use crate::rng::Rng;
 use crate::run::Run;
 use crate::targets::{Action, Target, TargetError};
+use disk::MachineDisk;
 use watch::Watch;
 
+mod disk;
 mod replay;
 mod watch;
 
@@ -33,12 +38,10 @@ mod watch;
 const INPUT_LINES: usize = 1 << 18;
 /// Nodes' wall clocks begin here, in ms since 1970: any time will do, as long as it is the same.
 const EPOCH_MS: u64 = 1_700_000_000_000;
-/// A node's disk syncs in one of these times, where nodes come back: at once, or so late that a
-/// crash takes something.
-const SYNC_MS: [u64; 4] = [0, 3, 10, 40];
-/// Where nodes come back they take a snapshot after at most so many entries, so that they begin
-/// with one.
-const SNAPSHOT_ENTRIES: [u64; 3] = [20, 200, 5_000];
+/// A segment of a log has at most so many bytes: a few messages, some more, or all of a run.
+const SEGMENT_BYTES: [u32; 3] = [300, 5_000, 64 << 20];
+/// A node's write-ahead log has files so small that a run fills some.
+const WAL_SIZES: WalSizes = WalSizes { segment: 256 * 1024, zeroed: 64 * 1024 };
 /// More events than this without time passing mean that the simulation turns on the spot.
 const MOST_EVENTS_AT_ONCE: u32 = 2_000_000;
 
@@ -69,17 +72,18 @@ pub trait Interceptor: std::fmt::Debug {
 
 enum Event {
     Lines(usize, Vec<u8>),
+    /// Why a node ends.
+    Said(usize, String),
     /// A node ended with this status.
     End(usize, i32),
 }
 
 struct Machine {
     host: Host,
-    /// What outlives the node's process, where anything does, and how many entries it takes before
-    /// a snapshot.
-    disk: Option<(Disk, u64)>,
+    /// What outlives the node's process, where anything does.
+    disk: Option<MachineDisk>,
     /// `None` once its input is closed.
-    input: Option<mpsc::Sender<Vec<u8>>>,
+    input: Option<mpsc::Sender<Chunk>>,
     /// Hands on what the node prints.
     reader: tokio::task::AbortHandle,
 }
@@ -113,41 +117,43 @@ impl Sim {
     }
 
     /// A machine for a node that is started for the first time.
-    fn hardware(&self, node: usize, durable: bool) -> (Host, Option<(Disk, u64)>) {
+    fn hardware(&self, node: usize, durable: bool) -> (Host, Option<MachineDisk>) {
         let host = Host::new(Rng::new(self.seed, &format!("machine {node}")).u64(), EPOCH_MS);
-        let mut rng = Rng::new(self.seed, &format!("disk {node}"));
-        let mut pick = |of: &[u64]| rng.pick(of).copied().unwrap_or_default();
-        let disk = Disk::new(Duration::from_millis(pick(&SYNC_MS)));
-        (host, durable.then(|| (disk, pick(&SNAPSHOT_ENTRIES))))
+        (host, durable.then(|| MachineDisk::new(self.seed, node)))
     }
 
     /// Starts a node with what its disk has, if it has one.
     fn start(
         &self,
         node: usize,
-        (host, disk): (Host, Option<(Disk, u64)>),
+        (host, mut disk): (Host, Option<MachineDisk>),
         watch: &Watch,
         events: &mpsc::UnboundedSender<Event>,
     ) -> Machine {
-        let (mut config, mut storage) = (self.config.clone(), Storage::default());
-        if let Some((disk, snapshot_entries)) = &disk {
-            config.snapshot_entries = config.snapshot_entries.min(*snapshot_entries);
-            storage = disk.open();
+        let (mut config, machine) = (self.config.clone(), StateMachine::default());
+        let mut files: Option<Arc<dyn Files>> = None;
+        // It goes with what a leader proposes, so nodes may differ.
+        let mut rng = Rng::new(self.seed, &format!("segments {node}"));
+        config.log_limits.segment_bytes =
+            rng.pick(&SEGMENT_BYTES).copied().unwrap_or(config.log_limits.segment_bytes);
+        if let Some(disk) = &mut disk {
+            config.snapshot_entries = config.snapshot_entries.min(disk.snapshot_entries());
+            watch.ended(node);
+            let disk = Arc::new(disk.begin_life());
+            files = Some(match self.flaw {
+                Some(flaw) => flaws::files(flaw, disk),
+                None => disk,
+            });
         }
         host.revive();
-        let host = observe::attach(host, watch.observer(node, storage.machine.clone()));
+        let host = observe::attach(host, watch.observer(node, machine.clone()));
         let host = match self.flaw {
             Some(flaw) => flaws::attach(host, flaw),
             None => host,
         };
         let (sender, input) = mpsc::channel(INPUT_LINES);
         let outbox = Outbox::default();
-        let mut running = host.spawn(cohort::listeners::maelstrom::stdio::run(
-            config,
-            storage,
-            input,
-            outbox.clone(),
-        ));
+        let mut running = host.spawn(run_node(config, files, machine, input, outbox.clone()));
         let events = events.clone();
         let reader = tokio::spawn(async move {
             let status = loop {
@@ -158,7 +164,10 @@ impl Sim {
                     },
                     ended = &mut running => break match ended {
                         Ok(Ok(())) => 0,
-                        Ok(Err(_)) => 1,
+                        Ok(Err((status, reason))) => {
+                            let _over = events.send(Event::Said(node, reason));
+                            status
+                        }
                         Err(_) => 101,
                     },
                 }
@@ -201,7 +210,7 @@ impl Sim {
                         let crashed =
                             machines.remove(&node).map(|machine| (machine.host, machine.disk));
                         let hardware =
-                            crashed.unwrap_or_else(|| self.hardware(node, run.restarts()));
+                            crashed.unwrap_or_else(|| self.hardware(node, run.needs_disks()));
                         machines.insert(node, self.start(node, hardware, watch, &sender));
                     }
                     (Action::Tell(text), _) => tell(now_us(), &text),
@@ -227,9 +236,17 @@ impl Sim {
                             heard.into_iter().for_each(|line| run.on_line(now_us(), node, line));
                         }
                     },
-                    Event::End(node, status) => run.on_exit(now_us(), node, Some(status)),
+                    Event::Said(node, text) => tell(now_us(), &format!("node {node}: {text}")),
+                    Event::End(node, status) => {
+                        if let Some(machine) = machines.get_mut(&node).filter(|_| status != 0) {
+                            machine.ended();
+                        }
+                        run.on_exit(now_us(), node, Some(status));
+                    }
                 },
-                () = tokio::time::sleep_until(begun + Duration::from_micros(wake_us)) => run.on_time(now_us()),
+                () = tokio::time::sleep_until(begun + Duration::from_micros(wake_us)) => {
+                    run.on_time(now_us());
+                }
             }
             let now_us = now_us();
             at_once = if at_once.0 == now_us { (now_us, at_once.1 + 1) } else { (now_us, 0) };
@@ -242,12 +259,43 @@ impl Sim {
     }
 }
 
+impl Machine {
+    /// The node's process has ended by itself; the machine goes on.
+    fn ended(&mut self) {
+        self.host.kill();
+        self.input = None;
+        if let Some(disk) = &mut self.disk {
+            disk.process_ended();
+        }
+    }
+}
+
+/// A node's process, from its start on. Ends with a status where the node cannot go on.
+async fn run_node(
+    config: Config,
+    files: Option<Arc<dyn Files>>,
+    machine: StateMachine,
+    input: mpsc::Receiver<Chunk>,
+    outbox: Outbox,
+) -> Result<(), (i32, String)> {
+    let storage = match files {
+        Some(files) => match Storage::open(files, machine, WAL_SIZES).await {
+            Ok(storage) => storage,
+            Err(refused) => return Err((3, refused.to_string())),
+        },
+        None => Storage::in_memory(machine),
+    };
+    stdio::run(config, storage, input, outbox).await.map_err(|error| {
+        (if matches!(error, NodeError::Folder(_)) { 3 } else { 1 }, error.to_string())
+    })
+}
+
 fn act(machines: &mut BTreeMap<usize, Machine>, action: Action) -> Result<(), TargetError> {
     match action {
         Action::Deliver { node, mut line, peer } => {
             line.push(b'\n');
             let input = machines.get(&node).and_then(|machine| machine.input.as_ref());
-            let refused = input.and_then(|input| input.try_send(line).err());
+            let refused = input.and_then(|input| input.try_send(line.into()).err());
             if let (Some(mpsc::error::TrySendError::Full(_)), false) = (refused, peer) {
                 return Err(TargetError::Unable(format!("node {node} reads nothing any more")));
             }
@@ -268,6 +316,11 @@ fn act(machines: &mut BTreeMap<usize, Machine>, action: Action) -> Result<(), Ta
             if let Some(machine) = machines.get(&node) {
                 let rate = u64::try_from(1_000_000 + i64::from(rate_ppm)).unwrap_or(1);
                 machine.host.set_clock(rate, Duration::from_micros(jump_us));
+            }
+        }
+        Action::Disk(node, fault) => {
+            if let Some(disk) = machines.get_mut(&node).and_then(|m| m.disk.as_mut()) {
+                disk.set(fault);
             }
         }
         // Lines for a machine that stands queue up; its clock goes on.

@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use raft_store::Checkpoint;
+use raft_store::records::RecordStore;
 use state_machine::command::{Batch, Command, RequestId, Write};
 use state_machine::event::Event;
 use state_machine::groups::classic::event::ClassicEvent;
@@ -21,7 +23,7 @@ use state_machine::topics::event::TopicEvent;
 use state_machine::values::TopicPartitions;
 use state_machine::{State, invariants};
 
-use super::watch::{Entry, Notes, hash};
+use super::watch::{Entry, Notes, hash_state};
 use crate::checkers::state::StateTrace;
 use crate::checkers::state::trace::{
     Breach, Change, Commit, Effect, GroupState, MemberChange, MemberState, Replayed, TopicChange,
@@ -40,6 +42,7 @@ pub(super) fn trace(notes: Notes) -> StateTrace {
         trace,
         leaders,
         state: State::default(),
+        records: RecordStore::default(),
         present: BTreeSet::new(),
         sessions: BTreeMap::new(),
     };
@@ -54,6 +57,7 @@ struct Replay {
     /// Who led each term.
     leaders: BTreeMap<u64, String>,
     state: State,
+    records: RecordStore,
     /// Members whose requests are taken: neither gone nor away.
     present: BTreeSet<(GroupId, MemberId)>,
     /// Their session time-outs.
@@ -75,7 +79,10 @@ impl Replay {
             self.batch(index, entry.term, &logged, entry.given.as_ref().unwrap_or(&logged));
         }
         if hashed {
-            self.trace.replayed.push(Replayed { index, state: hash(&self.state) });
+            let state = self.state.clone();
+            let state = hash_state(&Checkpoint { state, records: self.records.freeze() });
+            let state = state.expect("the replay keeps its records in memory");
+            self.trace.replayed.push(Replayed { index, state });
         }
     }
 
@@ -99,6 +106,11 @@ impl Replay {
             if let (Some(request_id), false) = (&request_id, events.is_empty()) {
                 self.trace.effects.push(Effect { index, origin: request_id.clone() });
             }
+            for event in &events {
+                if let Err(error) = self.records.follow(event) {
+                    self.trace.breaches.push(Breach { index, account: error.to_string() });
+                }
+            }
             let place = Place { index, leader: &leader, clock_us, request_id };
             for event in &events {
                 match event {
@@ -115,7 +127,7 @@ impl Replay {
                     Event::Topic(
                         TopicEvent::Created { topic, .. }
                         | TopicEvent::Grown { topic, .. }
-                        | TopicEvent::Deleted { topic },
+                        | TopicEvent::Deleted { topic, .. },
                     ) => self.trace.topics.push(TopicChange { index, topic: topic.to_string() }),
                     _ => {}
                 }
@@ -209,6 +221,7 @@ impl Replay {
                 ClassicEvent::RebalanceExtended { .. }
                 | ClassicEvent::JoinCompleted { .. }
                 | ClassicEvent::Emptied { .. }
+                | ClassicEvent::Given { .. }
                 | ClassicEvent::SyncWaits { .. }
                 | ClassicEvent::SyncFetched { .. },
             )

@@ -9,7 +9,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft_store::observe::{AppliedEntry, Observer};
-use raft_store::{Proposal, StateMachine, codec, flaws};
+use raft_store::records::RecordStore;
+use raft_store::{Checkpoint, Proposal, StateMachine, codec, flaws};
 use serde::Serialize;
 use state_machine::State;
 use state_machine::command::{Batch, RequestId};
@@ -20,7 +21,8 @@ use crate::checkers::state::StateTrace;
 use crate::checkers::state::trace::{Answer, Applied, Heartbeat, Leader, Served};
 use crate::history::Micros;
 
-/// The state is hashed after every so manieth entry: each hash reads all of it.
+/// The state is hashed after every so manieth entry, with the records of its logs: each hash reads
+/// all of it.
 const HASHED: u64 = 32;
 
 /// An entry of the log, as the first node that applied it did.
@@ -53,11 +55,11 @@ impl Notes {
     /// snapshot that it installed, may be none that is hashed.
     fn last_state(&mut self, node: &str, incarnation: u32, machine: &StateMachine) {
         let Some(index) = machine.applied().map(|id| id.index()) else { return };
-        let state = Some(machine.read(hash));
+        let state = hash_state(&machine.checkpoint());
         let mut rows = self.trace.applied.iter_mut().rev();
         let row = rows.find(|row| row.node == node && row.incarnation == incarnation);
         match row.filter(|row| row.index == index) {
-            Some(row) => row.state = state,
+            Some(row) => row.state = state.or(row.state),
             None => {
                 // It came by a snapshot.
                 let Some(entry) = self.entries.get(&index) else { return };
@@ -96,6 +98,21 @@ impl Watch {
         Arc::new(OneIncarnation { watch: self.clone(), node, name: name(node), incarnation })
     }
 
+    /// A node's process has ended, and its disk is about to lose what was not synced.
+    pub fn ended(&self, node: usize) {
+        let mut notes = self.lock();
+        let machines = notes.incarnations.get_mut(&node);
+        // An incarnation keeps its number.
+        let last = machines.and_then(|machines| {
+            let number = u32::try_from(machines.len().checked_sub(1)?).ok()?;
+            let last = machines.last_mut()?;
+            Some((number, std::mem::take(last)))
+        });
+        if let Some((incarnation, machine)) = last {
+            notes.last_state(&name(node), incarnation, &machine);
+        }
+    }
+
     /// What was written down, and how each incarnation ended; the watch is over.
     pub fn into_notes(self) -> Notes {
         let mut notes = std::mem::take(&mut *self.lock());
@@ -117,11 +134,21 @@ impl Watch {
     }
 }
 
+/// A hash of a state and of every byte of its records. Nothing where the records cannot be read: a
+/// node on such a disk ends, and says why.
+pub(super) fn hash_state(checkpoint: &Checkpoint) -> Option<u64> {
+    checkpoint.encode().ok().map(|bytes| hash_bytes(&bytes))
+}
+
 /// A hash of what a value is written as.
-pub(super) fn hash<T: Serialize + ?Sized>(value: &T) -> u64 {
+fn hash<T: Serialize + ?Sized>(value: &T) -> u64 {
+    hash_bytes(&codec::encode(value))
+}
+
+fn hash_bytes(bytes: &[u8]) -> u64 {
     // Fixed keys: the same in every process.
     let mut hasher = DefaultHasher::new();
-    codec::encode(value).hash(&mut hasher);
+    bytes.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -145,7 +172,8 @@ impl OneIncarnation {
 }
 
 impl Observer for OneIncarnation {
-    fn applied(&self, entry: &AppliedEntry<'_>, state: &State) {
+    fn applied(&self, entry: &AppliedEntry<'_>, state: &State, records: &RecordStore) {
+        let checkpoint = || Checkpoint { state: state.clone(), records: records.freeze() };
         let given = flaws::recall::<Batch>();
         let mut notes = self.watch.lock();
         notes.trace.applied.push(Applied {
@@ -154,7 +182,7 @@ impl Observer for OneIncarnation {
             index: entry.index,
             term: entry.term,
             entry: entry.proposal.map_or(0, hash),
-            state: entry.index.is_multiple_of(HASHED).then(|| hash(state)),
+            state: entry.index.is_multiple_of(HASHED).then(|| hash_state(&checkpoint())).flatten(),
         });
         notes.entries.entry(entry.index).or_insert_with(|| Entry {
             term: entry.term,

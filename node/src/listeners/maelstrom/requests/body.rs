@@ -12,6 +12,7 @@ use state_machine::ids::{
 };
 use state_machine::offsets::command::{Fence, OffsetCommit};
 use state_machine::registers::register::RegisterValue;
+use state_machine::topics::budget::escapes;
 use state_machine::topics::topic::MAX_PARTITIONS;
 use state_machine::values::TopicPartitions;
 
@@ -269,7 +270,7 @@ impl<'a> Body<'a> {
         let fields: Fields<'a> =
             Self::parse(name, value, "an object of topics and lists of partitions")?;
         let mut topics = Vec::new();
-        for (topic, partitions) in fields.iter() {
+        for (topic, partitions) in fields.each() {
             topics.push((checked_name(name, topic)?.into(), Self::partitions(name, partitions)?));
         }
         topics.sort();
@@ -286,7 +287,7 @@ impl<'a> Body<'a> {
     pub(super) fn canonical(&self, name: &str) -> Result<Arc<str>> {
         let text = self.any(name)?;
         let problem = |e| BadRequest::Invalid(format!("field `{name}`: {e}"));
-        check_size(name, text)?;
+        check_value(name, text)?;
         Ok(json::canonical(text).map_err(problem)?.into())
     }
 
@@ -334,11 +335,20 @@ pub(super) fn offset_number(name: &str, value: &str) -> Result<Offset> {
     Body::integer(name, value, 0, i64::MAX).map(i64::unsigned_abs)
 }
 
-pub(super) fn check_size(name: &str, text: &str) -> Result<()> {
-    if text.len() > limits::RECORD {
-        let len = text.len();
+/// A key is told with its escapes, so these count.
+pub(super) fn check_key(name: &str, key: &str) -> Result<()> {
+    check_len(name, key.len() as u64 + escapes(key))
+}
+
+/// A value is told as it stands.
+pub(super) fn check_value(name: &str, text: &str) -> Result<()> {
+    check_len(name, text.len() as u64)
+}
+
+fn check_len(name: &str, len: u64) -> Result<()> {
+    if len > limits::RECORD as u64 {
         return Err(BadRequest::MessageTooLarge(format!(
-            "field `{name}` has {len} bytes, expected at most {}",
+            "field `{name}` has {len} bytes as JSON, expected at most {}",
             limits::RECORD
         )));
     }

@@ -1,11 +1,13 @@
 //! Requests about groups, and `poll`, which also serves Maelstrom's logs.
 
-use state_machine::groups::classic::command::{ClassicCommand, JoinInfo, Protocol};
+use state_machine::groups::classic::command::{Assignments, ClassicCommand, JoinInfo, Protocol};
 use state_machine::groups::command::{GroupCommand, GroupQuery};
 use state_machine::groups::polling::command::{PollingCommand, Subscription};
 use state_machine::ids::MemberId;
 use state_machine::keyed_logs::command::KeyedLogQuery;
 use state_machine::values::TopicPartitions;
+
+use bytes::Bytes;
 
 use super::super::envelope::Fields;
 use super::body::{Body, DEFAULT_TOPIC, checked_name};
@@ -84,7 +86,7 @@ pub(super) fn sync_group(body: &Body<'_>) -> Result<Decoded> {
         member: body.member()?,
         instance_id: body.instance()?,
         generation: body.required_generation()?,
-        assignments: body.optional("assignments", assignments)?,
+        assignments: body.optional("assignments", assignments)?.map(Assignments::Partitions),
     };
     command("sync_group_ok", sync)
 }
@@ -149,6 +151,7 @@ pub(super) fn join_group(body: &Body<'_>, config: &Config) -> Result<ClassicComm
                 None,
             )?,
             protocols: texts.iter().map(|text| protocol(text.get())).collect::<Result<_>>()?,
+            client: None,
         },
     })
 }
@@ -164,6 +167,7 @@ fn protocol(value: &str) -> Result<Protocol> {
             .optional("owned", |value| Body::topic_partitions("owned", value))?
             .unwrap_or_default(),
         generation: body.generation()?,
+        metadata: Bytes::new(),
     })
 }
 
@@ -171,7 +175,7 @@ fn assignments(value: &str) -> Result<Vec<(MemberId, TopicPartitions)>> {
     let fields: Fields<'_> =
         Body::parse("assignments", value, "an object of members and their assignments")?;
     let mut assignments = Vec::new();
-    for (member, assignment) in fields.iter() {
+    for (member, assignment) in fields.each() {
         let member = checked_name("assignments", member)?.into();
         assignments.push((member, Body::topic_partitions("assignments", assignment)?));
     }

@@ -20,5 +20,6 @@ pub(super) fn list_committed_offsets(body: &Body<'_>) -> Result<Decoded> {
 pub(super) fn log_offsets(body: &Body<'_>) -> Result<Vec<(LogKey, Offset)>> {
     let value = body.required("offsets")?;
     let fields: Fields<'_> = Body::parse("offsets", value, "an object of keys and offsets")?;
-    fields.iter().map(|(key, offset)| Ok((key.into(), offset_number("offsets", offset)?))).collect()
+    let fields = fields.each().into_iter();
+    fields.map(|(key, offset)| Ok((key.into(), offset_number("offsets", offset)?))).collect()
 }

@@ -14,7 +14,6 @@ mod topics;
 
 use state_machine::command::{Command, Query};
 use state_machine::groups::command::GroupQuery;
-use state_machine::ids::Offset;
 use state_machine::topics::command::TopicQuery;
 
 use self::body::{Body, shown};
@@ -30,8 +29,6 @@ use crate::service::api::Request;
 pub struct ReplyShape {
     /// The reply's type.
     pub ok: &'static str,
-    /// The first offset asked for, where a reply's batches may begin before it.
-    pub from: Offset,
 }
 
 impl ReplyShape {
@@ -66,7 +63,7 @@ fn invalid<T>(text: String) -> Result<T> {
 }
 
 fn shape(ok: &'static str) -> ReplyShape {
-    ReplyShape { ok, from: 0 }
+    ReplyShape { ok }
 }
 
 fn command(ok: &'static str, command: impl Into<Command>) -> Result<Decoded> {

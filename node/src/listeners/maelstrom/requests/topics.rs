@@ -8,8 +8,8 @@ use state_machine::values::Records;
 
 use super::super::json;
 use super::super::records::Encoder;
-use super::body::{Body, check_size, partition_number};
-use super::{Decoded, ReplyShape, Result, command, shape};
+use super::body::{Body, check_key, check_value, partition_number};
+use super::{Decoded, Result, command, shape};
 use crate::config::Config;
 use crate::service::api::Request;
 
@@ -19,7 +19,7 @@ const DEFAULT_FETCH_MESSAGES: u32 = 1_000;
 pub(super) fn send(body: &Body<'_>, config: &Config, encoder: &mut Encoder) -> Result<Decoded> {
     let request: Command = if body.either("msg", "message")? == "msg" {
         let key = body.string("key")?;
-        check_size("key", &key)?;
+        check_key("key", &key)?;
         KeyedLogCommand::Send {
             key: key.into(),
             records: message(encoder, None, "msg", body.any("msg")?)?,
@@ -65,16 +65,13 @@ pub(super) fn fetch(body: &Body<'_>) -> Result<Decoded> {
     let (topic, partition, offset) = (body.topic()?, body.partition()?, body.offset()?);
     let max_messages = body.max_messages(DEFAULT_FETCH_MESSAGES)?;
     let fetch = TopicQuery::Fetch { topic, partition, offset, max_messages };
-    Ok(Decoded::Service(
-        Request::Query(fetch.into()),
-        ReplyShape { from: offset, ..shape("fetch_ok") },
-    ))
+    Ok(Decoded::Service(Request::Query(fetch.into()), shape("fetch_ok")))
 }
 
 fn message(encoder: &mut Encoder, key: Option<&str>, name: &str, text: &str) -> Result<Records> {
-    check_size(name, text)?;
+    check_value(name, text)?;
     if let Some(key) = key {
-        check_size("key", key)?;
+        check_key("key", key)?;
     }
     Ok(encoder.encode(key, &json::one_line(text)))
 }

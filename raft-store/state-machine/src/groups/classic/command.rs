@@ -1,5 +1,8 @@
 //! What a classic member can ask.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Lane;
@@ -27,7 +30,7 @@ pub enum ClassicCommand {
         /// The generation it joined.
         generation: Generation,
         /// From the group's leader.
-        assignments: Option<Vec<(MemberId, TopicPartitions)>>,
+        assignments: Option<Assignments>,
     },
     /// Leave.
     Leave {
@@ -38,6 +41,15 @@ pub enum ClassicCommand {
         /// A static member gives up its seat.
         permanent: bool,
     },
+}
+
+/// What a group's leader brings for its members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Assignments {
+    /// Partitions, which have to fit the group.
+    Partitions(Vec<(MemberId, TopicPartitions)>),
+    /// Bytes that only members understand. Whoever is not named gets none.
+    Opaque(Vec<(MemberId, Bytes)>),
 }
 
 /// What a classic member says of itself when it joins.
@@ -51,6 +63,20 @@ pub struct JoinInfo {
     pub rebalance_timeout_ms: u32,
     /// In the member's order of preference.
     pub protocols: Vec<Protocol>,
+    /// The client that it is, where members say more to each other than the state understands.
+    /// Members of one group are all such, of one protocol type, or none is.
+    pub client: Option<Client>,
+}
+
+/// What a member of Kafka's own protocol says of itself besides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// What kind of members they are, such as `consumer` or `connect`.
+    pub protocol_type: Arc<str>,
+    /// The client's own name.
+    pub client_id: Arc<str>,
+    /// Where it connects from.
+    pub host: Arc<str>,
 }
 
 /// One protocol that a classic member offers (Kafka's JoinGroup).
@@ -64,6 +90,9 @@ pub struct Protocol {
     pub owned: TopicPartitions,
     /// The generation in which it owned that.
     pub generation: Option<Generation>,
+    /// What it says to the member that assigns, byte for byte; empty where that is told in the
+    /// other fields.
+    pub metadata: Bytes,
 }
 
 impl ClassicCommand {

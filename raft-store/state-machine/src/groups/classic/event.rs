@@ -1,5 +1,6 @@
 //! What can happen to classic members.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::command::JoinInfo;
@@ -37,6 +38,8 @@ pub enum ClassicEvent {
     },
     /// A rebalance ended without members: the group is empty, in a new generation.
     Emptied { generation: Generation },
+    /// The leader brought bytes for members; who is not named has none.
+    Given { assignments: Vec<(MemberId, Bytes)> },
     /// A member asked for its assignment before it was there: its request is delayed.
     SyncWaits { member: MemberId, request_id: Option<RequestId> },
     /// A member asked for its assignment and got it.
@@ -60,6 +63,7 @@ impl ClassicEvent {
             Self::Joined { member, .. }
             | Self::SyncWaits { member, .. }
             | Self::SyncFetched { member } => Touched::Member(member),
+            Self::Given { .. } => Touched::Nothing,
             Self::RebalanceExtended { .. } | Self::JoinCompleted { .. } | Self::Emptied { .. } => {
                 Touched::Everyone
             }

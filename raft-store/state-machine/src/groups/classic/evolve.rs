@@ -1,5 +1,7 @@
 //! What events make of a classic group's members. Decides nothing.
 
+use bytes::Bytes;
+
 use super::command::{JoinInfo, Protocol};
 use super::event::{ClassicEvent, InitialDelay};
 use super::members::{Classic, DelayedKind, DelayedRequest, InitialWait, Phase};
@@ -37,6 +39,7 @@ impl Group {
                 self.emptied_ms = now_ms;
                 *classic = Classic::default();
             }
+            ClassicEvent::Given { assignments } => classic.given(assignments),
             ClassicEvent::SyncWaits { member, request_id } => {
                 classic.sync_waits(member, *request_id)
             }
@@ -57,7 +60,10 @@ impl Classic {
         }
         member.session_timeout_ms = info.session_timeout_ms;
         member.rebalance_timeout_ms = info.rebalance_timeout_ms;
+        member.client.clone_from(&info.client);
+        let before = if is_new { 0 } else { member.text() };
         let old = std::mem::replace(&mut member.protocols, info.protocols.clone());
+        self.text = self.text - before + member.text();
         if let Some(request_id) = waits {
             member.delayed =
                 Some(DelayedRequest { kind: DelayedKind::Join, request_id: *request_id });
@@ -117,10 +123,18 @@ impl Classic {
             member.delayed = None;
             member.is_new = false;
             member.assignment.clear();
+            member.given.clear();
         }
         let topics =
             self.members.values().filter_map(|m| m.protocol(protocol)).flat_map(|p| &p.topics);
         self.subscribed = topics.cloned().collect();
+    }
+
+    fn given(&mut self, assignments: &[(MemberId, Bytes)]) {
+        for (id, given) in assignments {
+            let member = self.members.get_mut(id).expect("only members are given something");
+            member.given.clone_from(given);
+        }
     }
 
     fn sync_waits(&mut self, id: &MemberId, request_id: Option<RequestId>) {
@@ -159,6 +173,7 @@ impl Members for Classic {
     fn removed(&mut self, id: &MemberId) {
         let member = self.members.remove(id).expect("who goes was there");
         self.count_protocols(&member.protocols, &[]);
+        self.text -= member.text();
         for partition in each(&member.assignment) {
             self.owners.remove(&partition);
         }

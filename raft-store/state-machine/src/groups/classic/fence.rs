@@ -3,7 +3,8 @@
 
 use super::members::{Classic, Phase};
 use crate::groups::fence::Claim;
-use crate::ids::Generation;
+use crate::ids::{Generation, GroupId};
+use crate::offsets::command::Committer;
 use crate::rejection::Rejection;
 
 impl Classic {
@@ -21,5 +22,23 @@ impl Classic {
             Some(owner) if owner != claim.member => Err(claim.not_assigned()),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whether a member may commit, whatever the partition.
+    pub(in crate::groups) fn may_commit_all(
+        &self,
+        id: &GroupId,
+        current: Generation,
+        member: &Committer,
+    ) -> Result<(), Rejection> {
+        self.present(id, &member.member_id, member.instance_id.as_ref())?;
+        let given = member.generation;
+        if given != current {
+            return Err(Rejection::IllegalGeneration { group: id.clone(), given, current });
+        }
+        if self.phase == Phase::Completing {
+            return Err(Rejection::RebalanceInProgress(id.clone()));
+        }
+        Ok(())
     }
 }

@@ -25,6 +25,8 @@ impl Classic {
             self.member_violations(id, member, found);
         }
         found.unless(offered == self.offered, || "protocols are miscounted".to_owned());
+        let text: u64 = self.members.values().map(ClassicMember::text).sum();
+        found.unless(text == self.text, || "the text of members is miscounted".to_owned());
         let common = self.offered.values().any(|n| *n as usize == self.members.len());
         found.unless(self.members.is_empty() || common, || {
             "no protocol is supported by all".to_owned()

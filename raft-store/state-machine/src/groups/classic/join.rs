@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::command::JoinInfo;
 use super::event::ClassicEvent;
-use super::members::{Classic, ClassicMember, DelayedKind, Phase};
+use super::members::{Classic, ClassicMember, DelayedKind, Phase, member_text};
 use super::rebalance::{answer, classic, joined, joins_may_finish, maybe_finish, prepare};
 use super::{leave, replace};
 use crate::command::RequestId;
@@ -13,11 +13,13 @@ use crate::groups::group::Group;
 use crate::ids::{GroupId, InstanceId, MemberId};
 use crate::rejection::Rejection;
 use crate::reply::{Decided, Decision};
+use crate::topics::budget::MAX_REPLY_TEXT;
 use crate::transition::Transition;
 
 /// Order of checks, as in Kafka: group exists or the member is new; group of another kind; size;
-/// protocols; static identity; member. A member that comes too late into a group that has become
-/// too large is removed, which is the one refusal that changes something.
+/// protocols; what the leader can be told; static identity; member. A member that comes too late
+/// into a group that has become too large is removed, which is the one refusal that changes
+/// something.
 pub(super) fn join(
     tx: &mut Transition<'_>,
     id: &GroupId,
@@ -45,6 +47,10 @@ pub(super) fn join(
         }
         return Err(Rejection::GroupFull { group: id.clone(), limit });
     }
+    let protocol_type = info.client.as_ref().map(|client| &*client.protocol_type);
+    if !members.members.is_empty() && members.protocol_type() != protocol_type {
+        return Err(group.inconsistent(id, "its members are of another protocol type"));
+    }
     if info.protocols.is_empty() {
         return Err(group.inconsistent(id, "a member has to offer a protocol"));
     }
@@ -52,6 +58,13 @@ pub(super) fn join(
         |name| members.offered.get(name).is_some_and(|n| *n as usize == members.members.len());
     if !members.members.is_empty() && !info.protocols.iter().any(|p| supported(&p.name)) {
         return Err(group.inconsistent(id, "not all members support one of the protocols offered"));
+    }
+    let before = member.or(seat.as_ref()).and_then(|member| members.members.get(member));
+    let text = members.text - before.map_or(0, ClassicMember::text)
+        + member_text(info.instance_id.as_ref(), &info.protocols);
+    if text > MAX_REPLY_TEXT as u64 {
+        // Its leader could not be told of all members, and could not assign.
+        return Err(Rejection::GroupTooLarge { group: id.clone(), text });
     }
     match (member, seat) {
         (None, None) => add(tx, id, info),

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::command::Protocol;
+use super::command::{Client, Protocol};
 use super::event::InitialDelay;
 use crate::command::RequestId;
 use crate::groups::group::GroupState;
 use crate::ids::{GroupId, InstanceId, MemberId, ProtocolName, TopicName, TopicPartition};
 use crate::rejection::Rejection;
+use crate::topics::budget::{text_len, topic_text};
 use crate::values::TopicPartitions;
 
 /// How long a new member may wait in its first join before it counts as gone (fixed in Kafka too),
@@ -29,6 +31,8 @@ pub struct Classic {
     pub members: BTreeMap<MemberId, ClassicMember>,
     /// Who has the seat of each static identity.
     pub instances: BTreeMap<InstanceId, MemberId>,
+    /// What the group's leader is told of all members takes at most so many bytes as text.
+    pub text: u64,
     /// How many members offer each protocol.
     pub offered: BTreeMap<ProtocolName, u32>,
     /// The topics that members read under the elected protocol, as of the last join phase.
@@ -86,6 +90,10 @@ pub struct ClassicMember {
     pub protocols: Vec<Protocol>,
     /// What it reads; empty from the end of a join phase until the leader has assigned.
     pub assignment: TopicPartitions,
+    /// What its leader gave it, where that was bytes.
+    pub given: Bytes,
+    /// The client that it is, if it speaks Kafka's own protocol.
+    pub client: Option<Client>,
     /// Its request that waits for the group.
     pub delayed: Option<DelayedRequest>,
     /// It has not yet seen the end of a join phase.
@@ -108,6 +116,29 @@ pub enum DelayedKind {
     Join,
     /// `sync_group`.
     Sync,
+}
+
+/// What is told of a member besides its static identity and what it offers, as text.
+const MEMBER_TEXT: u64 = 512;
+
+/// At most so many bytes of text tell the group's leader of a member. Its id is made of its
+/// identity.
+pub(super) fn member_text(instance_id: Option<&InstanceId>, protocols: &[Protocol]) -> u64 {
+    let offered = protocols.iter().map(|protocol| {
+        let topics = protocol.topics.iter().map(|name| topic_text(name.as_str(), 0));
+        let owned = protocol.owned.iter();
+        let owned = owned.map(|(name, of_topic)| topic_text(name.as_str(), of_topic.len()));
+        topics.chain(owned).sum::<u64>() + protocol.metadata.len() as u64
+    });
+    let identity = instance_id.map_or(0, |id| 2 * text_len(id.as_str()));
+    MEMBER_TEXT + identity + offered.max().unwrap_or(0)
+}
+
+impl ClassicMember {
+    /// See [`member_text`].
+    pub(super) fn text(&self) -> u64 {
+        member_text(self.instance_id.as_ref(), &self.protocols)
+    }
 }
 
 impl Classic {
@@ -170,6 +201,11 @@ impl Classic {
         self.members.get(member).ok_or_else(|| Rejection::unknown_member(id, member))
     }
 
+    /// The protocol type of its members, if they have one.
+    pub fn protocol_type(&self) -> Option<&str> {
+        self.members.values().next()?.client.as_ref().map(|client| &*client.protocol_type)
+    }
+
     /// The greatest rebalance time-out of the members, in ms.
     pub(super) fn rebalance_timeout_ms(&self) -> u32 {
         self.members.values().map(|m| m.rebalance_timeout_ms).max().unwrap_or(0)
@@ -178,7 +214,7 @@ impl Classic {
 
 impl ClassicMember {
     /// What it offers under a name.
-    pub(super) fn protocol(&self, name: &ProtocolName) -> Option<&Protocol> {
+    pub(in crate::groups) fn protocol(&self, name: &ProtocolName) -> Option<&Protocol> {
         self.protocols.iter().find(|p| p.name == *name)
     }
 }

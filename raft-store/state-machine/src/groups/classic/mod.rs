@@ -51,7 +51,7 @@ pub(super) fn decide(tx: &mut Transition<'_>, command: &ClassicCommand) -> Decid
             join::join(tx, group, member.as_ref(), info.clone())
         }
         ClassicCommand::Sync { group, member, instance_id, generation, assignments } => {
-            sync::sync(tx, group, member, instance_id.as_ref(), *generation, assignments.as_deref())
+            sync::sync(tx, group, member, instance_id.as_ref(), *generation, assignments.as_ref())
         }
         ClassicCommand::Leave { group, member, instance_id, permanent } => {
             Ok(leave::leave(tx, group, member, instance_id.as_ref(), *permanent)?.into())

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::command::Protocol;
 use super::event::{ClassicEvent, InitialDelay};
 use super::members::{Classic, ClassicMember, DelayedKind, Phase};
@@ -175,6 +177,7 @@ pub(super) fn joined(state: &State, id: &GroupId, member: &MemberId) -> Reply {
             topics: offered.map_or_else(Vec::new, |p| p.topics.clone()),
             owned: offered.map_or_else(Vec::new, |p| p.owned.clone()),
             generation: offered.and_then(|p| p.generation),
+            metadata: offered.map_or_else(Bytes::new, |p| p.metadata.clone()),
         }
     };
     let members = if leader == *member {

@@ -1,5 +1,6 @@
 //! What is answered to classic members.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::groups::reply::GroupReply;
@@ -25,7 +26,11 @@ pub enum ClassicReply {
         members: Vec<JoinedMember>,
     },
     /// Its assignment is there.
-    Synced { assignment: TopicPartitions },
+    Synced {
+        assignment: TopicPartitions,
+        /// As its leader brought it, where that was bytes.
+        given: Bytes,
+    },
 }
 
 /// A member as the leader of its group sees it.
@@ -40,6 +45,8 @@ pub struct JoinedMember {
     pub owned: TopicPartitions,
     /// The generation in which it owned that.
     pub generation: Option<Generation>,
+    /// What it says to the leader, byte for byte.
+    pub metadata: Bytes,
 }
 
 impl From<ClassicReply> for Reply {

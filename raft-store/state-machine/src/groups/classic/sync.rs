@@ -3,6 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+
+use super::command::Assignments;
 use super::event::ClassicEvent;
 use super::members::{Classic, DelayedKind, Phase};
 use super::members_of;
@@ -26,7 +29,7 @@ pub(super) fn sync(
     member: &MemberId,
     instance_id: Option<&InstanceId>,
     generation: Generation,
-    assignments: Option<&[(MemberId, TopicPartitions)]>,
+    assignments: Option<&Assignments>,
 ) -> Decided {
     let (group, members) = members_of(tx.state(), id, member)?;
     let found = members.present(id, member, instance_id)?;
@@ -43,10 +46,20 @@ pub(super) fn sync(
             }
         }
         Phase::Completing if members.leader.as_ref() == Some(member) => {
-            let targets = match assignments {
-                Some(brought) => checked(id, members, brought)?,
-                None => computed(tx.state(), id, members)?,
+            let (targets, given) = match assignments {
+                Some(Assignments::Partitions(brought)) => {
+                    (checked(id, members, brought)?, Vec::new())
+                }
+                // Nobody's partitions, as far as the state knows.
+                Some(Assignments::Opaque(brought)) => {
+                    let nothing = members.members.keys().map(|id| (id.clone(), Vec::new()));
+                    (nothing.collect(), opaque(members, brought))
+                }
+                None => (computed(tx.state(), id, members)?, Vec::new()),
             };
+            if !given.is_empty() {
+                tx.emit_group(id, ClassicEvent::Given { assignments: given });
+            }
             assigned(tx, id, generation, targets);
         }
         Phase::Completing => {
@@ -68,8 +81,9 @@ pub(super) fn sync(
 }
 
 fn synced(state: &State, id: &GroupId, member: &MemberId) -> Reply {
-    let assignment = classic(state, id).1.members[member].assignment.clone();
-    ClassicReply::Synced { assignment }.into()
+    let member = &classic(state, id).1.members[member];
+    let (assignment, given) = (member.assignment.clone(), member.given.clone());
+    ClassicReply::Synced { assignment, given }.into()
 }
 
 /// Everyone has an assignment: the group is Stable, and who waits is answered.
@@ -86,6 +100,13 @@ fn assigned(
         let outcome = Ok(synced(tx.state(), id, &member));
         answer(tx, id, &member, request_id, outcome);
     }
+}
+
+/// The bytes for those that are members. As in Kafka, what is brought for others is left out.
+fn opaque(members: &Classic, brought: &[(MemberId, Bytes)]) -> Vec<(MemberId, Bytes)> {
+    let given: BTreeMap<_, _> =
+        brought.iter().filter(|(id, _)| members.members.contains_key(id)).cloned().collect();
+    given.into_iter().collect()
 }
 
 /// The leader's assignment, with everyone in it, if it can be that of this generation.

@@ -26,7 +26,7 @@ pub(super) fn advance(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, 
 pub(super) fn next_step(group: &Group, id: &MemberId, gives_up: bool) -> Option<Step> {
     let polling = group.membership.polling()?;
     // Nearly always: the group is Stable, and the member knows all there is to know.
-    if !polling.unsettled.contains(id) && polling.rebalance.is_none() {
+    if !polling.is_unsettled(id) && polling.rebalance.is_none() {
         return None;
     }
     let is_free = |partition: &_| !polling.owners.contains_key(partition);

@@ -2,6 +2,7 @@
 
 use super::command::Subscription;
 use super::event::PollingEvent;
+use super::index::{Basis, Card, Index};
 use super::members::{MAX_FENCED, Polling, PollingMember, Rebalance};
 use super::reply::Span;
 use crate::groups::classic::event::InitialDelay;
@@ -49,18 +50,33 @@ impl Polling {
             // What was under way by the old strategy is void.
             self.rebalance = None;
             self.strategy = strategy.clone();
+            self.basis = Basis::Unknown;
         }
         self.fenced.retain(|(name, _)| name != id);
-        let member = self.members.entry(id.clone()).or_default();
-        let old_topics = std::mem::replace(&mut member.topics, topics.clone());
-        let old_instance = std::mem::replace(&mut member.instance_id, instance_id.clone());
-        member.session_timeout_ms = *session_timeout_ms;
-        member.rebalance_timeout_ms = *rebalance_timeout_ms;
-        member.cursor = None;
-        member.away = false;
-        for position in member.assigned.values_mut() {
-            *position = None;
+        if !self.members.contains_key(id) {
+            let rebalance_timeout_ms = *rebalance_timeout_ms;
+            let member = PollingMember { rebalance_timeout_ms, ..PollingMember::default() };
+            self.index.insert(id, &Card::of(&member));
+            self.members.insert(id.clone(), member);
+            self.basis.then(Basis::Joined(id.clone()));
+        } else if self.members[id].topics != *topics {
+            self.basis = Basis::Unknown;
+        } else if self.members[id].instance_id != *instance_id {
+            self.order_changed();
         }
+        let (old_topics, old_instance) = self.change(id, |member| {
+            member.session_timeout_ms = *session_timeout_ms;
+            member.rebalance_timeout_ms = *rebalance_timeout_ms;
+            member.cursor = None;
+            member.away = false;
+            for position in member.assigned.values_mut() {
+                *position = None;
+            }
+            (
+                std::mem::replace(&mut member.topics, topics.clone()),
+                std::mem::replace(&mut member.instance_id, instance_id.clone()),
+            )
+        });
         if let Some(old) = old_instance.filter(|old| Some(old) != instance_id.as_ref()) {
             self.instances.remove(&old);
             self.fenced.retain(|(_, fenced)| *fenced != old);
@@ -72,14 +88,35 @@ impl Polling {
         self.settle(id, current);
     }
 
-    /// Keeps [`Polling::unsettled`] what it says.
+    /// Changes a member, and with it what is kept beside.
+    fn change<T>(&mut self, id: &MemberId, change: impl FnOnce(&mut PollingMember) -> T) -> T {
+        let member = self.members.get_mut(id).expect("who changes is there");
+        let before = Card::of(member);
+        let changed = change(member);
+        let after = Card::of(member);
+        if before != after {
+            self.index.remove(id, &before);
+            self.index.insert(id, &after);
+        }
+        changed
+    }
+
+    /// Members stand in another order. Sticky targets are shared evenly still, and that is all that
+    /// their next computation keeps to.
+    fn order_changed(&mut self) {
+        if !self.is_sticky() || !matches!(self.basis, Basis::Exact) {
+            self.basis = Basis::Unknown;
+        }
+    }
+
+    /// Keeps [`Polling::settled`] what it says.
     fn settle(&mut self, id: &MemberId, current: Generation) {
         let member = &self.members[id];
         let standing = member.standing(Some(&member.target));
-        if member.away || reconcile::is_settled(&standing, current) {
-            self.unsettled.remove(id);
+        if !member.away && reconcile::is_settled(&standing, current) {
+            self.settled.insert(id.clone());
         } else {
-            self.unsettled.insert(id.clone());
+            self.settled.remove(id);
         }
     }
 
@@ -104,18 +141,24 @@ impl Polling {
         revoked: &TopicPartitions,
         assigned: &TopicPartitions,
     ) {
-        let member = self.members.get_mut(id).expect("who is told is there");
         for partition in each(revoked) {
-            member.assigned.remove(&partition);
             self.owners.remove(&partition);
         }
         for partition in each(assigned) {
-            self.owners.insert(partition.clone(), id.clone());
-            member.assigned.insert(partition, None);
+            self.owners.insert(partition, id.clone());
         }
-        member.asked = None;
-        member.generation = told;
-        if let (true, Some(rebalance)) = (member.assigned.is_empty(), &mut self.rebalance) {
+        let holds = self.change(id, |member| {
+            for partition in each(revoked) {
+                member.assigned.remove(&partition);
+            }
+            for partition in each(assigned) {
+                member.assigned.insert(partition, None);
+            }
+            member.asked = None;
+            member.generation = told;
+            !member.assigned.is_empty()
+        });
+        if let (false, Some(rebalance)) = (holds, &mut self.rebalance) {
             rebalance.holding.remove(id);
         }
         self.settle(id, current);
@@ -137,10 +180,15 @@ impl Polling {
         for (id, member) in &mut self.members {
             member.target.retain(|(name, _)| name != topic);
             member.assigned.retain(|p, _| !of_topic(p));
+            if !reconcile::owes(&member.standing(Some(&member.target))) {
+                member.asked = None;
+            }
             if let (true, Some(rebalance)) = (member.assigned.is_empty(), &mut self.rebalance) {
                 rebalance.holding.remove(id);
             }
         }
+        self.index = Index::of(&self.members);
+        self.basis = Basis::Unknown;
         for id in self.members.keys().cloned().collect::<Vec<_>>() {
             self.settle(&id, current);
         }
@@ -162,10 +210,14 @@ impl Members for Polling {
         for partition in member.assigned.keys() {
             self.owners.insert(partition.clone(), to.clone());
         }
+        let card = Card::of(&member);
+        self.index.remove(from, &card);
+        self.index.insert(to, &card);
+        self.order_changed();
         self.members.insert(to.clone(), member);
         self.instances.insert(instance_id.clone(), to.clone());
-        if self.unsettled.remove(from) {
-            self.unsettled.insert(to.clone());
+        if self.settled.remove(from) {
+            self.settled.insert(to.clone());
         }
         if let Some(rebalance) = &mut self.rebalance
             && rebalance.holding.remove(from)
@@ -180,8 +232,8 @@ impl Members for Polling {
     }
 
     fn seat_kept(&mut self, id: &MemberId) {
-        self.members.get_mut(id).expect("who goes was there").away = true;
-        self.unsettled.remove(id);
+        self.change(id, |member| member.away = true);
+        self.settled.remove(id);
     }
 
     fn removed(&mut self, id: &MemberId) {
@@ -190,11 +242,13 @@ impl Members for Polling {
             self.owners.remove(partition);
         }
         self.count_topics(&member.topics, &[]);
+        self.index.remove(id, &Card::of(&member));
         if let Some(instance_id) = &member.instance_id {
             self.instances.remove(instance_id);
             self.fenced.retain(|(_, fenced)| fenced != instance_id);
         }
-        self.unsettled.remove(id);
+        self.settled.remove(id);
+        self.basis.then(Basis::Left(member.target));
         if let Some(rebalance) = &mut self.rebalance {
             rebalance.holding.remove(id);
         }
@@ -205,7 +259,7 @@ impl Members for Polling {
 
     fn rebalance_started(&mut self, timeout_ms: u32, _initial: Option<InitialDelay>) {
         let mut rebalance = Rebalance { timeout_ms, ..Rebalance::default() };
-        if !self.is_cooperative() {
+        if !self.is_cooperative() && !self.owners.is_empty() {
             let holds =
                 |(id, m): (&MemberId, &PollingMember)| (!m.assigned.is_empty()).then(|| id.clone());
             rebalance.holding = self.members.iter().filter_map(holds).collect();
@@ -214,16 +268,19 @@ impl Members for Polling {
     }
 
     fn assigned(&mut self, generation: Generation, targets: &[(MemberId, TopicPartitions)]) {
+        // Nobody has been told it. Who has the target that it had owes what it owed.
+        self.settled.clear();
         for (id, target) in targets {
-            let member = self.members.get_mut(id).expect("targets are for members");
-            member.target.clone_from(target);
-            if reconcile::owes(&member.standing(Some(target))) {
-                member.asked.get_or_insert(generation);
-            } else {
-                member.asked = None;
-            }
-            self.settle(id, generation);
+            self.change(id, |member| {
+                member.target.clone_from(target);
+                if reconcile::owes(&member.standing(Some(target))) {
+                    member.asked.get_or_insert(generation);
+                } else {
+                    member.asked = None;
+                }
+            });
         }
+        self.basis = Basis::Exact;
     }
 
     fn rebalance_completed(&mut self) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::index::Index;
 use super::members::{MAX_FENCED, Polling, PollingMember};
 use crate::groups::group::Group;
 use crate::groups::invariants::{
@@ -30,8 +31,11 @@ impl Polling {
         if self.rebalance.is_none() || self.is_cooperative() {
             self.target_violations(state, found);
         }
-        found.unless(self.unsettled.iter().all(|id| self.members.contains_key(id)), || {
-            "a stranger is unsettled".to_owned()
+        found.unless(self.settled.iter().all(|id| self.members.contains_key(id)), || {
+            "a stranger is settled".to_owned()
+        });
+        found.unless(self.index == Index::of(&self.members), || {
+            "what is kept beside the members does not follow from them".to_owned()
         });
         found.unless(self.fenced.len() <= MAX_FENCED, || "too many fenced names".to_owned());
         for (name, _) in &self.fenced {
@@ -58,7 +62,7 @@ impl Polling {
         });
         let is_settled = member.generation == group.generation
             && member.assigned.len() == each(&member.target).count();
-        found.unless(self.unsettled.contains(id) == (!member.away && !is_settled), || {
+        found.unless(self.settled.contains(id) == (!member.away && is_settled), || {
             format!("`{id}` is wrongly taken for settled, or for unsettled")
         });
         found.unless(!member.away || member.instance_id.is_some(), || {
@@ -107,9 +111,7 @@ impl Polling {
         match &self.rebalance {
             // Otherwise nobody would ever end it.
             Some(_) if self.is_cooperative() => {
-                found.unless(!self.unsettled.is_empty(), || {
-                    "a rebalance waits for nobody".to_owned()
-                });
+                found.unless(!self.are_all_settled(), || "a rebalance waits for nobody".to_owned());
             }
             Some(rebalance) => {
                 found.unless(!rebalance.holding.is_empty(), || {
@@ -122,9 +124,7 @@ impl Polling {
                 });
             }
             None if self.is_cooperative() => {
-                found.unless(self.unsettled.is_empty(), || {
-                    "Stable with unsettled members".to_owned()
-                });
+                found.unless(self.are_all_settled(), || "Stable with unsettled members".to_owned());
             }
             None => {}
         }

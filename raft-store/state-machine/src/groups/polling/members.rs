@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::index::{Basis, Index};
 use crate::groups::group::GroupState;
 use crate::groups::reconcile::Standing;
 use crate::ids::{
@@ -16,8 +17,8 @@ use crate::values::{TopicPartitions, by_topic};
 /// forgotten first, and are then unknown members like any other.
 pub const MAX_FENCED: usize = 1_024;
 
-/// The members of a polling group.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// The members of a polling group. How it is written stands in `stored.rs`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Polling {
     /// The strategy by which it assigns: that of its members, or of the last one it had.
     pub strategy: ProtocolName,
@@ -33,9 +34,13 @@ pub struct Polling {
     pub owners: BTreeMap<TopicPartition, MemberId>,
     /// The rebalance under way; the group is Stable, or Empty, without one.
     pub rebalance: Option<Rebalance>,
-    /// Members that are not away and either do not know the newest generation or do not hold their
-    /// whole target.
-    pub unsettled: BTreeSet<MemberId>,
+    /// Members that are not away, know the newest generation and hold their whole target. A new
+    /// generation empties it.
+    pub(super) settled: BTreeSet<MemberId>,
+    /// The members by what is asked of all of them.
+    pub(super) index: Index,
+    /// What has happened since the targets were computed.
+    pub(super) basis: Basis,
 }
 
 /// A rebalance that is under way.
@@ -85,6 +90,37 @@ impl Polling {
         } else {
             GroupState::Stable
         }
+    }
+
+    /// Whether there is something more to do for a member: it is not away, and it either does not
+    /// know the newest generation or does not hold its whole target.
+    pub fn is_unsettled(&self, id: &MemberId) -> bool {
+        !self.settled.contains(id) && self.members.get(id).is_some_and(|member| !member.away)
+    }
+
+    /// Whether there is nothing more to do for anybody who is there.
+    pub(super) fn are_all_settled(&self) -> bool {
+        self.settled.len() + self.index.away.len() == self.members.len()
+    }
+
+    /// Whether members keep what they have where that is as good.
+    pub(super) fn is_sticky(&self) -> bool {
+        self.is_cooperative() || self.strategy.as_str() == "sticky"
+    }
+
+    /// Whether all members read the same topics.
+    pub fn is_alike(&self) -> bool {
+        self.subscribed.values().all(|readers| *readers as usize == self.members.len())
+    }
+
+    /// How many members hold a partition.
+    pub fn holders(&self) -> u64 {
+        self.index.holders
+    }
+
+    /// How many partitions all members shall read together.
+    pub fn partitions(&self) -> u64 {
+        self.index.loads.total()
     }
 
     /// Whether partitions move one by one, and members keep reading what they keep.
@@ -138,7 +174,7 @@ impl Polling {
 
     /// The greatest rebalance time-out of the members, in ms.
     pub(super) fn rebalance_timeout_ms(&self) -> u32 {
-        self.members.values().map(|m| m.rebalance_timeout_ms).max().unwrap_or(0)
+        self.index.timeout_ms()
     }
 }
 

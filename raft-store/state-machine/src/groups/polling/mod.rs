@@ -42,12 +42,15 @@ mod evolve;
 pub(super) mod expire;
 mod fence;
 pub(super) mod heartbeat;
+mod index;
 mod invariants;
 pub mod members;
-pub(crate) mod poll;
+mod poll;
 pub(super) mod rebalance;
 pub mod reply;
+mod stored;
 mod subscribe;
+mod targets;
 mod unsubscribe;
 
 use command::PollingCommand;

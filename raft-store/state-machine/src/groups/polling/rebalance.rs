@@ -3,13 +3,11 @@
 use super::advance;
 use super::event::PollingEvent;
 use super::members::Polling;
+use super::targets;
 use crate::groups::event::{GroupEvent, RebalanceReason, RemovalReason};
-use crate::groups::target::{self, Candidate, Moving};
 use crate::ids::{Generation, GroupId, MemberId, TopicName};
 use crate::state::State;
-use crate::topics::topic::Topic;
 use crate::transition::Transition;
-use crate::values::TopicPartitions;
 
 /// The members of a group that is known to be a polling one.
 pub(super) fn polling<'a>(state: &'a State, id: &GroupId) -> &'a Polling {
@@ -34,7 +32,9 @@ pub(in crate::groups) fn trigger(tx: &mut Transition<'_>, id: &GroupId, reason: 
         if cooperative {
             begin_generation(tx, id);
         } else {
-            release_seats(tx, id);
+            let holding = polling(tx.state(), id).rebalance.as_ref().map(|r| &r.holding);
+            let holding = holding.into_iter().flatten().cloned().collect();
+            release_seats(tx, id, holding);
         }
     }
     maybe_complete(tx, id);
@@ -52,7 +52,7 @@ pub(in crate::groups) fn maybe_complete(tx: &mut Transition<'_>, id: &GroupId) {
     let group = polling(tx.state(), id);
     let Some(rebalance) = &group.rebalance else { return };
     if group.is_cooperative() {
-        if !group.unsettled.is_empty() {
+        if !group.are_all_settled() {
             return;
         }
     } else {
@@ -104,34 +104,18 @@ pub(in crate::groups) fn keep_seat(tx: &mut Transition<'_>, id: &GroupId, member
 /// A new generation with a new target for everyone.
 fn begin_generation(tx: &mut Transition<'_>, id: &GroupId) {
     let generation = generation(tx.state(), id);
-    let targets = targets(tx.state(), polling(tx.state(), id), generation);
+    let targets = targets::changed(tx.state(), polling(tx.state(), id), generation);
+    let members = targets.iter().map(|(member, _)| member.clone()).collect();
     tx.emit_group(id, GroupEvent::Assigned { generation: generation.next(), targets });
-    release_seats(tx, id);
+    release_seats(tx, id, members);
 }
 
-/// Members that are away read nothing, so that what their seats have to give up is free at once.
-fn release_seats(tx: &mut Transition<'_>, id: &GroupId) {
-    let away =
-        polling(tx.state(), id).members.iter().filter(|(_, m)| m.away).map(|(id, _)| id.clone());
-    for member in away.collect::<Vec<_>>() {
+/// Of these members, those that are away read nothing, so that what their seats have to give up is
+/// free at once.
+fn release_seats(tx: &mut Transition<'_>, id: &GroupId, mut members: Vec<MemberId>) {
+    let away = &polling(tx.state(), id).index.away;
+    members.retain(|member| away.contains(member));
+    for member in members {
         advance::release(tx, id, &member);
     }
-}
-
-fn targets(
-    state: &State,
-    group: &Polling,
-    generation: Generation,
-) -> Vec<(MemberId, TopicPartitions)> {
-    let candidates = group.members.iter().map(|(id, member)| Candidate {
-        id,
-        instance_id: member.instance_id.as_ref(),
-        topics: &member.topics,
-        owned: &member.target,
-        generation: (!member.target.is_empty()).then_some(generation),
-    });
-    let candidates: Vec<_> = candidates.collect();
-    let partitions = |topic: &TopicName| state.topic(topic).map(Topic::partition_count);
-    target::compute(&group.strategy, &candidates, partitions, Moving::Included)
-        .expect("the strategy was checked when its members subscribed, and names are unique")
 }

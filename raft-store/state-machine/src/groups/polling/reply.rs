@@ -6,7 +6,7 @@ use crate::groups::group::GroupState;
 use crate::groups::reply::GroupReply;
 use crate::ids::{Generation, Offset, TopicPartition};
 use crate::reply::Reply;
-use crate::values::{StoredBatch, TopicPartitions};
+use crate::values::{Extent, Found, TopicPartitions};
 
 /// What a polling consumer is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,10 +17,8 @@ pub enum PollingReply {
     /// It polled.
     Polled {
         view: PollingView,
-        /// What it was handed.
-        spans: Vec<Span>,
-        /// The records of the spans, in their order; filled in only where the reply is sent from.
-        records: Vec<(TopicPartition, Vec<StoredBatch>)>,
+        /// What it was handed: not empty, and each partition once.
+        records: Vec<(TopicPartition, Found)>,
     },
 }
 
@@ -44,6 +42,14 @@ pub struct Span {
     pub from: Offset,
     /// One past the last.
     pub to: Offset,
+}
+
+impl Span {
+    /// The run that a poll found in a partition.
+    pub(super) fn of((partition, found): &(TopicPartition, Found)) -> Self {
+        let Extent { from, to, .. } = found.extent;
+        Self { partition: partition.clone(), from, to }
+    }
 }
 
 impl From<PollingReply> for Reply {

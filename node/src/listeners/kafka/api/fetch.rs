@@ -1,0 +1,218 @@
+//! Fetch (1): batches of records, at once or when there are enough.
+//!
+//! Only the leader is read from. What is not there yet is waited for, up to the client's time:
+//! whatever comes to one of the partitions has them all read again. Batches go out whole and as
+//! they are stored. Sessions are not kept: each request names all its partitions.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use runtime::Instant;
+use state_machine::ids::{TopicName, TopicPartition};
+use state_machine::reply::Reply;
+use state_machine::topics::command::{ReadFrom, TopicQuery};
+use state_machine::topics::reply::{ReadPart, TopicReply};
+use wire::errors;
+use wire::kafka_protocol::messages as kafka;
+use wire::kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest};
+use wire::kafka_protocol::messages::fetch_response::{
+    FetchResponse, FetchableTopicResponse, PartitionData,
+};
+
+use super::super::errors::{About, of_rejection};
+use super::metadata::describe;
+use super::{Context, topic_id, wire_offset};
+use crate::limits;
+
+/// From here on topics have ids in place of names.
+const IDS_FROM: i16 = 13;
+
+/// What is asked of one partition.
+struct Wanted {
+    /// Which topic of the request it belongs to.
+    topic: usize,
+    at: FetchPartition,
+    /// Where to read, or why not.
+    from: Result<ReadFrom, i16>,
+}
+
+pub(super) async fn answer(cx: &Context, asked: FetchRequest) -> FetchResponse {
+    let session = match (asked.session_id, asked.session_epoch) {
+        (0, _) => errors::NONE,
+        _ => errors::FETCH_SESSION_ID_NOT_FOUND,
+    };
+    if session != errors::NONE {
+        return FetchResponse::default().with_error_code(session);
+    }
+    let wait = Duration::from_millis(u64::try_from(asked.max_wait_ms).unwrap_or(0));
+    let deadline = Instant::now() + wait.min(limits::KAFKA_FETCH_WAIT);
+    let min_bytes = usize::try_from(asked.min_bytes).unwrap_or(0);
+    let max_bytes = u32::try_from(asked.max_bytes).unwrap_or(0).min(cx.broker.fetch_bytes());
+    let names = names(cx, &asked).await;
+    let wanted = wanted(cx, &asked, &names);
+    let partitions = wanted.iter().filter_map(|wanted| wanted.from.as_ref().ok());
+    let partitions: Vec<TopicPartition> = partitions
+        .map(|from| TopicPartition { topic: from.topic.clone(), partition: from.partition })
+        .collect();
+    loop {
+        // Before the read, so that nothing comes between.
+        let waiting = cx.broker.handle.wait_for_records(partitions.clone());
+        let found = read(cx, &wanted, max_bytes).await;
+        let bytes: usize = found.iter().flatten().map(|part| part.bytes.len()).sum();
+        let failed = found.iter().any(Result::is_err);
+        let now = Instant::now();
+        if failed || bytes >= min_bytes || partitions.is_empty() || now >= deadline {
+            return told(&asked, &wanted, found);
+        }
+        tokio::select! {
+            biased;
+            () = waiting.woken() => {}
+            () = runtime::sleep_until(deadline) => {}
+        }
+    }
+}
+
+/// The names of the topics, in the order of the request.
+async fn names(cx: &Context, asked: &FetchRequest) -> Vec<Result<TopicName, i16>> {
+    if cx.version < IDS_FROM {
+        let name = |topic: &kafka::fetch_request::FetchTopic| super::name_of(&topic.topic);
+        return asked.topics.iter().map(|topic| Ok(name(topic))).collect();
+    }
+    if asked.topics.is_empty() {
+        return Vec::new();
+    }
+    let all = match describe(cx, None).await {
+        Ok(all) => all,
+        Err(code) => return asked.topics.iter().map(|_| Err(code)).collect(),
+    };
+    let by_id: BTreeMap<uuid::Uuid, TopicName> = all
+        .into_iter()
+        .filter_map(|(name, found)| Some((topic_id(cx, found?.first_log), name)))
+        .collect();
+    let name = |topic: &kafka::fetch_request::FetchTopic| {
+        by_id.get(&topic.topic_id).cloned().ok_or(errors::UNKNOWN_TOPIC_ID)
+    };
+    asked.topics.iter().map(name).collect()
+}
+
+fn wanted(cx: &Context, asked: &FetchRequest, names: &[Result<TopicName, i16>]) -> Vec<Wanted> {
+    let refusal = cx.refusal(About::Partition);
+    let mut wanted = Vec::new();
+    for (topic, of_topic) in asked.topics.iter().enumerate() {
+        for at in &of_topic.partitions {
+            let from = match (&names[topic], refusal, cx.fenced(at.current_leader_epoch)) {
+                (_, Some(code), _) | (Ok(_), None, Some(code)) => Err(code),
+                (Err(code), None, _) => Err(*code),
+                (Ok(name), None, None) => from(name, at),
+            };
+            wanted.push(Wanted { topic, at: at.clone(), from });
+        }
+    }
+    wanted
+}
+
+fn from(topic: &TopicName, at: &FetchPartition) -> Result<ReadFrom, i16> {
+    let partition = u32::try_from(at.partition).map_err(|_| errors::UNKNOWN_TOPIC_OR_PARTITION)?;
+    let offset = u64::try_from(at.fetch_offset).map_err(|_| errors::OFFSET_OUT_OF_RANGE)?;
+    let max_bytes = u32::try_from(at.partition_max_bytes).unwrap_or(0);
+    Ok(ReadFrom { topic: topic.clone(), partition, offset, max_bytes })
+}
+
+/// What was found of a partition.
+struct Part {
+    bytes: Bytes,
+    start: u64,
+    high_watermark: u64,
+}
+
+/// Reads what is asked for, in its order.
+async fn read(cx: &Context, wanted: &[Wanted], max_bytes: u32) -> Vec<Result<Part, i16>> {
+    let partitions: Vec<ReadFrom> =
+        wanted.iter().filter_map(|wanted| wanted.from.as_ref().ok()).cloned().collect();
+    let mut found = if partitions.is_empty() {
+        Ok(Vec::new())
+    } else {
+        match cx.asker.query(TopicQuery::Read { partitions, max_bytes }).await {
+            Ok(Reply::Topic(TopicReply::Read(parts))) => Ok(parts),
+            Ok(_) => Err(errors::UNKNOWN_SERVER_ERROR),
+            Err(failure) => Err(About::Partition.code(&failure)),
+        }
+    }
+    .map(Vec::into_iter);
+    let mut left = max_bytes as usize;
+    let mut is_first = true;
+    let mut parts = Vec::with_capacity(wanted.len());
+    for wanted in wanted {
+        let part = match (&wanted.from, &mut found) {
+            (Err(code), _) => Err(*code),
+            (_, Err(code)) => Err(*code),
+            (Ok(from), Ok(found)) => match found.next() {
+                Some(Ok(part)) => Ok(cut(&part, from, &mut left, &mut is_first)),
+                Some(Err(rejection)) => Err(of_rejection(&rejection)),
+                None => Err(errors::UNKNOWN_SERVER_ERROR),
+            },
+        };
+        parts.push(part);
+    }
+    parts
+}
+
+/// Whole batches, as many as fit. The first one of a reply always does.
+fn cut(part: &ReadPart, from: &ReadFrom, left: &mut usize, is_first: &mut bool) -> Part {
+    let most = (*left).min(from.max_bytes as usize);
+    let mut taken = Vec::new();
+    let mut len = 0;
+    for batch in &part.found.batches {
+        if len + batch.bytes.len() > most && !(*is_first && taken.is_empty()) {
+            break;
+        }
+        len += batch.bytes.len();
+        taken.push(&batch.bytes);
+    }
+    *is_first &= taken.is_empty();
+    *left = left.saturating_sub(len);
+    let bytes = match &taken[..] {
+        [] => Bytes::new(),
+        [one] => (*one).clone(),
+        many => {
+            let mut bytes = BytesMut::with_capacity(len);
+            many.iter().for_each(|batch| bytes.extend_from_slice(batch));
+            bytes.freeze()
+        }
+    };
+    Part { bytes, start: part.start, high_watermark: part.high_watermark }
+}
+
+fn told(asked: &FetchRequest, wanted: &[Wanted], found: Vec<Result<Part, i16>>) -> FetchResponse {
+    let mut topics: Vec<FetchableTopicResponse> = asked
+        .topics
+        .iter()
+        .map(|topic| {
+            FetchableTopicResponse::default()
+                .with_topic(topic.topic.clone())
+                .with_topic_id(topic.topic_id)
+        })
+        .collect();
+    for (wanted, part) in wanted.iter().zip(found) {
+        let data = PartitionData::default()
+            .with_partition_index(wanted.at.partition)
+            .with_aborted_transactions(None)
+            .with_preferred_read_replica((-1).into());
+        let data = match part {
+            Ok(part) => data
+                .with_high_watermark(wire_offset(part.high_watermark))
+                .with_last_stable_offset(wire_offset(part.high_watermark))
+                .with_log_start_offset(wire_offset(part.start))
+                .with_records(Some(part.bytes)),
+            Err(code) => data
+                .with_error_code(code)
+                .with_high_watermark(-1)
+                .with_last_stable_offset(-1)
+                .with_log_start_offset(-1)
+                .with_records(Some(Bytes::new())),
+        };
+        topics[wanted.topic].partitions.push(data);
+    }
+    FetchResponse::default().with_responses(topics)
+}

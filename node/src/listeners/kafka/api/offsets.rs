@@ -1,0 +1,271 @@
+//! OffsetCommit (8), OffsetFetch (9), OffsetDelete (47): what groups have got to.
+
+use state_machine::ids::{Generation, GroupId, InstanceId, MemberId, TopicName};
+use state_machine::offsets::command::{Committer, OffsetCommand, OffsetQuery, PartitionCommit};
+use state_machine::offsets::committed::{CommittedOffset, MAX_METADATA_LEN};
+use state_machine::offsets::reply::OffsetReply;
+use state_machine::reply::Reply;
+use state_machine::values::TopicPartitions;
+use wire::errors;
+use wire::kafka_protocol::messages as kafka;
+use wire::kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequest, OffsetCommitRequestPartition,
+};
+use wire::kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use wire::kafka_protocol::messages::offset_delete_request::OffsetDeleteRequest;
+use wire::kafka_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use wire::kafka_protocol::messages::offset_fetch_request::OffsetFetchRequest;
+use wire::kafka_protocol::messages::offset_fetch_response::{
+    OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
+    OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+use wire::kafka_protocol::protocol::StrBytes;
+
+use super::super::errors::{About, of_rejection};
+use super::{Context, kafka_name, name_of, text, wire_offset};
+use crate::service::api::{Failure, Rejection};
+
+/// From here on several groups are asked for at once.
+const GROUPS_FROM: i16 = 8;
+
+/// A commit of a partition, or why there is none.
+type Commit = Result<PartitionCommit, i16>;
+
+pub(super) async fn commit(cx: &Context, asked: OffsetCommitRequest) -> OffsetCommitResponse {
+    let mut commits: Vec<Commit> = Vec::new();
+    for topic in &asked.topics {
+        let name = name_of(&topic.name);
+        commits.extend(topic.partitions.iter().map(|partition| commit_of(&name, partition)));
+    }
+    let good: Vec<PartitionCommit> =
+        commits.iter().filter_map(|commit| commit.as_ref().ok()).cloned().collect();
+    let refused = if asked.topics.is_empty() { None } else { cx.refusal(About::Group) };
+    let outcome = match refused {
+        Some(code) => Err(code),
+        None if good.is_empty() => Ok(Vec::new()),
+        None => submit(cx, &asked, good).await,
+    };
+    let mut done = outcome.map(Vec::into_iter);
+    let mut commits = commits.into_iter();
+    let mut code = || match (commits.next(), &mut done) {
+        (_, Err(code)) => *code,
+        (Some(Err(code)), _) => code,
+        (_, Ok(done)) => done.next().unwrap_or(errors::UNKNOWN_SERVER_ERROR),
+    };
+    let mut topics = Vec::with_capacity(asked.topics.len());
+    for topic in asked.topics {
+        let partitions = topic
+            .partitions
+            .iter()
+            .map(|partition| {
+                OffsetCommitResponsePartition::default()
+                    .with_partition_index(partition.partition_index)
+                    .with_error_code(code())
+            })
+            .collect();
+        topics.push(
+            OffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(partitions),
+        );
+    }
+    OffsetCommitResponse::default().with_topics(topics)
+}
+
+fn commit_of(topic: &TopicName, asked: &OffsetCommitRequestPartition) -> Commit {
+    let metadata = asked.committed_metadata.as_ref().map(|text| text.as_str());
+    if metadata.is_some_and(|text| text.chars().count() > MAX_METADATA_LEN) {
+        return Err(errors::OFFSET_METADATA_TOO_LARGE);
+    }
+    let partition =
+        u32::try_from(asked.partition_index).map_err(|_| errors::UNKNOWN_TOPIC_OR_PARTITION)?;
+    let offset =
+        u64::try_from(asked.committed_offset).map_err(|_| errors::INVALID_COMMIT_OFFSET_SIZE)?;
+    let metadata = metadata.filter(|text| !text.is_empty()).map(Into::into);
+    Ok(PartitionCommit { topic: topic.clone(), partition, offset, metadata })
+}
+
+/// Commits; a code for each, or one for all.
+async fn submit(
+    cx: &Context,
+    asked: &OffsetCommitRequest,
+    commits: Vec<PartitionCommit>,
+) -> Result<Vec<i16>, i16> {
+    let generation = Generation(asked.generation_id_or_member_epoch);
+    let is_member = generation.0 >= 0 || !asked.member_id.is_empty();
+    let member = is_member.then(|| Committer {
+        member_id: MemberId::from(asked.member_id.as_str()),
+        instance_id: asked.group_instance_id.as_ref().map(|id| InstanceId::from(id.as_str())),
+        generation,
+    });
+    let group = GroupId::from(asked.group_id.as_str());
+    match cx.asker.command(OffsetCommand::CommitAll { group, member, commits }).await {
+        Ok(Reply::Offset(OffsetReply::Commits(refused))) => {
+            let code =
+                |refused: &Option<Rejection>| refused.as_ref().map_or(errors::NONE, of_rejection);
+            Ok(refused.iter().map(code).collect())
+        }
+        Ok(_) => Err(errors::UNKNOWN_SERVER_ERROR),
+        Err(failure) => Err(About::Group.code(&failure)),
+    }
+}
+
+/// What a group has committed, by topic.
+type Committed = Vec<(TopicName, Vec<(u32, Option<CommittedOffset>)>)>;
+
+pub(super) async fn fetch(cx: &Context, asked: OffsetFetchRequest) -> OffsetFetchResponse {
+    let reply = OffsetFetchResponse::default();
+    if cx.version >= GROUPS_FROM {
+        let mut groups = Vec::with_capacity(asked.groups.len());
+        for group in asked.groups {
+            let topics = group.topics.as_ref().map(|topics| {
+                topics.iter().map(|t| (&t.name, &t.partition_indexes[..])).collect::<Vec<_>>()
+            });
+            let found = committed(cx, &group.group_id, topics.as_deref()).await;
+            let told = OffsetFetchResponseGroup::default().with_group_id(group.group_id);
+            groups.push(match found {
+                Ok(found) => told.with_topics(found.iter().map(by_group).collect()),
+                Err(code) => told.with_error_code(code),
+            });
+        }
+        return reply.with_groups(groups);
+    }
+    let topics = asked.topics.as_ref().map(|topics| {
+        topics.iter().map(|t| (&t.name, &t.partition_indexes[..])).collect::<Vec<_>>()
+    });
+    match committed(cx, &asked.group_id, topics.as_deref()).await {
+        Ok(found) => reply.with_topics(found.iter().map(of_topic).collect()),
+        // Version 1 has no other place for it.
+        Err(code) if cx.version < 2 => reply.with_topics(
+            topics
+                .into_iter()
+                .flatten()
+                .map(|(name, indexes)| {
+                    let refused = |index: &i32| {
+                        OffsetFetchResponsePartition::default()
+                            .with_partition_index(*index)
+                            .with_committed_offset(-1)
+                            .with_metadata(Some(text("")))
+                            .with_error_code(code)
+                    };
+                    OffsetFetchResponseTopic::default()
+                        .with_name(name.clone())
+                        .with_partitions(indexes.iter().map(refused).collect())
+                })
+                .collect(),
+        ),
+        Err(code) => reply.with_error_code(code),
+    }
+}
+
+async fn committed(
+    cx: &Context,
+    group: &kafka::GroupId,
+    topics: Option<&[(&kafka::TopicName, &[i32])]>,
+) -> Result<Committed, i16> {
+    if let Some(code) = cx.refusal(About::Group) {
+        return Err(code);
+    }
+    let partitions: Option<TopicPartitions> = topics.map(|topics| {
+        let known = |indexes: &[i32]| {
+            indexes.iter().filter_map(|index| u32::try_from(*index).ok()).collect()
+        };
+        topics.iter().map(|(name, indexes)| (name_of(name), known(indexes))).collect()
+    });
+    let query = OffsetQuery::FetchAll { group: GroupId::from(group.as_str()), partitions };
+    match cx.asker.query(query).await {
+        Ok(Reply::Offset(OffsetReply::CommittedAll(found))) => {
+            let mut by_topic: Committed = Vec::new();
+            for (at, committed) in found {
+                match by_topic.last_mut() {
+                    Some((topic, of_topic)) if *topic == at.topic => {
+                        of_topic.push((at.partition, committed));
+                    }
+                    _ => by_topic.push((at.topic, vec![(at.partition, committed)])),
+                }
+            }
+            Ok(by_topic)
+        }
+        Ok(_) => Err(errors::UNKNOWN_SERVER_ERROR),
+        Err(failure) => Err(About::Group.code(&failure)),
+    }
+}
+
+/// The offset, and its committer's note. Without a commit that is -1, and the note is empty: some
+/// clients cannot read that there is none.
+fn told(committed: Option<&CommittedOffset>) -> (i64, StrBytes) {
+    let note = committed.and_then(|committed| committed.metadata.as_deref()).unwrap_or("");
+    (committed.map_or(-1, |committed| wire_offset(committed.offset)), text(note))
+}
+
+fn index(partition: u32) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
+fn of_topic(
+    (topic, found): &(TopicName, Vec<(u32, Option<CommittedOffset>)>),
+) -> OffsetFetchResponseTopic {
+    let partition = |(partition, committed): &(u32, Option<CommittedOffset>)| {
+        let (offset, note) = told(committed.as_ref());
+        OffsetFetchResponsePartition::default()
+            .with_partition_index(index(*partition))
+            .with_committed_offset(offset)
+            .with_metadata(Some(note))
+    };
+    OffsetFetchResponseTopic::default()
+        .with_name(kafka_name(topic))
+        .with_partitions(found.iter().map(partition).collect())
+}
+
+fn by_group(
+    (topic, found): &(TopicName, Vec<(u32, Option<CommittedOffset>)>),
+) -> OffsetFetchResponseTopics {
+    let partition = |(partition, committed): &(u32, Option<CommittedOffset>)| {
+        let (offset, note) = told(committed.as_ref());
+        OffsetFetchResponsePartitions::default()
+            .with_partition_index(index(*partition))
+            .with_committed_offset(offset)
+            .with_metadata(Some(note))
+    };
+    OffsetFetchResponseTopics::default()
+        .with_name(kafka_name(topic))
+        .with_partitions(found.iter().map(partition).collect())
+}
+
+pub(super) async fn delete(cx: &Context, asked: OffsetDeleteRequest) -> OffsetDeleteResponse {
+    let reply = OffsetDeleteResponse::default();
+    if let Some(code) = cx.refusal(About::Group) {
+        return reply.with_error_code(code);
+    }
+    let group = GroupId::from(asked.group_id.as_str());
+    let mut topics = Vec::with_capacity(asked.topics.len());
+    for topic in asked.topics {
+        let indexes: Vec<i32> = topic.partitions.iter().map(|p| p.partition_index).collect();
+        let partitions = indexes.iter().filter_map(|index| u32::try_from(*index).ok()).collect();
+        let command = OffsetCommand::Delete {
+            group: group.clone(),
+            topic: name_of(&topic.name),
+            partitions: Some(partitions),
+        };
+        let code = match cx.asker.command(command).await {
+            Ok(_) => errors::NONE,
+            Err(failure @ Failure::Rejected(Rejection::GroupNotFound(_))) => {
+                return reply.with_error_code(About::Group.code(&failure));
+            }
+            Err(failure) => About::Group.code(&failure),
+        };
+        let partition = |index| {
+            OffsetDeleteResponsePartition::default()
+                .with_partition_index(index)
+                .with_error_code(code)
+        };
+        topics.push(
+            OffsetDeleteResponseTopic::default()
+                .with_name(topic.name)
+                .with_partitions(indexes.into_iter().map(partition).collect()),
+        );
+    }
+    reply.with_topics(topics)
+}

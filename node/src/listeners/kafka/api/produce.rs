@@ -1,0 +1,167 @@
+//! Produce (0): batches of records for partitions that exist.
+//!
+//! What a batch says of itself is checked here, before anything is proposed. Where it stands, and
+//! whether its producer sent it before, is decided when it is applied. `acks=1` is answered as
+//! `acks=all` is: after the commit.
+
+use bytes::{Bytes, BytesMut};
+use state_machine::ids::TopicName;
+use state_machine::reply::Reply;
+use state_machine::topics::command::TopicCommand;
+use state_machine::topics::reply::TopicReply;
+use state_machine::topics::sequences::Sequence;
+use state_machine::values::Records;
+use wire::batch::{self, Checked};
+use wire::kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest};
+use wire::kafka_protocol::messages::produce_response::{
+    PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use wire::{errors, versions};
+
+use super::super::connection::Closed;
+use super::super::errors::About;
+use super::{Context, name_of, text, wire_offset};
+use crate::service::api::Response;
+
+/// Zstandard is taken only from clients that know it.
+const ZSTD_FROM: i16 = 7;
+
+/// No reply is owed for `acks=0`; what goes wrong then closes the connection.
+pub(super) async fn answer(
+    cx: &Context,
+    asked: ProduceRequest,
+) -> Result<Option<ProduceResponse>, Closed> {
+    if cx.version < versions::PRODUCE_SERVED_FROM {
+        return Err(Closed::Refused("Produce of a version that only tells that compression works"));
+    }
+    let acks = asked.acks;
+    let transactional = asked.transactional_id.is_some();
+    let refused = match acks {
+        -1..=1 => cx.refusal(About::Partition),
+        _ => Some(errors::INVALID_REQUIRED_ACKS),
+    };
+    // All are submitted before the first is waited for.
+    let mut topics = Vec::with_capacity(asked.topic_data.len());
+    for data in asked.topic_data {
+        let name = name_of(&data.name);
+        let mut partitions = Vec::with_capacity(data.partition_data.len());
+        for partition in data.partition_data {
+            let Some(records) = partition.records.clone() else {
+                return Err(Closed::Refused("Produce without records"));
+            };
+            let appended = match refused {
+                Some(code) => Err(Refusal { code, text: None }),
+                None if transactional => Err(Refusal {
+                    code: errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+                    text: Some("transactions are not served".to_owned()),
+                }),
+                None => append(cx, &name, &partition, records),
+            };
+            partitions.push((partition.index, appended));
+        }
+        topics.push((data.name, partitions));
+    }
+    let mut responses = Vec::with_capacity(topics.len());
+    let mut failed = false;
+    for (name, partitions) in topics {
+        let mut told = Vec::with_capacity(partitions.len());
+        for (index, appended) in partitions {
+            let reply = match appended {
+                Ok(appended) => of_response(appended.await),
+                Err(refusal) => of_refusal(refusal),
+            };
+            failed |= reply.error_code != errors::NONE;
+            told.push(reply.with_index(index));
+        }
+        responses
+            .push(TopicProduceResponse::default().with_name(name).with_partition_responses(told));
+    }
+    match acks {
+        0 if failed => Err(Closed::Refused("Produce with acks=0 failed")),
+        0 => Ok(None),
+        _ => Ok(Some(ProduceResponse::default().with_responses(responses))),
+    }
+}
+
+/// Why a batch is not proposed.
+struct Refusal {
+    code: i16,
+    text: Option<String>,
+}
+
+/// Checks a batch and submits it.
+fn append(
+    cx: &Context,
+    topic: &TopicName,
+    partition: &PartitionProduceData,
+    bytes: Bytes,
+) -> Result<impl Future<Output = Response> + use<>, Refusal> {
+    let refuse = |code, text: &str| Refusal { code, text: Some(text.to_owned()) };
+    let Ok(index) = u32::try_from(partition.index) else {
+        return Err(Refusal { code: errors::UNKNOWN_TOPIC_OR_PARTITION, text: None });
+    };
+    let limits = batch::Limits {
+        max_batch: cx.broker.settings.max_batch,
+        zstd: cx.version >= ZSTD_FROM,
+        ..batch::Limits::default()
+    };
+    let checked = batch::check(&bytes, &limits)
+        .map_err(|problem| refuse(problem.code(), &problem.to_string()))?;
+    if checked.is_transactional {
+        let code = errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        return Err(refuse(code, "transactions are not served"));
+    }
+    let sequence = checked.producer.map(|producer| {
+        let id = u64::try_from(producer.id).unwrap_or_default();
+        let epoch = u16::try_from(producer.epoch).unwrap_or_default();
+        let first = u32::try_from(producer.base_sequence).unwrap_or_default();
+        Sequence::new(id, epoch, first, checked.count)
+    });
+    let command = TopicCommand::Append {
+        topic: topic.clone(),
+        partition: index,
+        sequence,
+        records: records(bytes, &checked),
+    };
+    Ok(cx.asker.command(command))
+}
+
+fn records(bytes: Bytes, checked: &Checked) -> Records {
+    // As text each byte may take six characters.
+    let escapes = checked.text_len.saturating_mul(5).try_into().unwrap_or(u32::MAX);
+    let bytes = if checked.max_timestamp_differs {
+        let mut right = BytesMut::from(&bytes[..]);
+        batch::set_max_timestamp(&mut right, checked.max_timestamp);
+        right.freeze()
+    } else {
+        bytes
+    };
+    // Records without a time have -1.
+    let created = Some(checked.max_timestamp.try_into().unwrap_or(0));
+    Records { count: checked.count, bytes, created, escapes }
+}
+
+fn of_response(response: Response) -> PartitionProduceResponse {
+    match response {
+        Ok(Reply::Topic(TopicReply::Produced { offset, start })) => {
+            PartitionProduceResponse::default()
+                .with_base_offset(wire_offset(offset))
+                .with_log_append_time_ms(-1)
+                .with_log_start_offset(wire_offset(start))
+        }
+        Ok(_) => of_refusal(Refusal { code: errors::UNKNOWN_SERVER_ERROR, text: None }),
+        Err(failure) => of_refusal(Refusal {
+            code: About::Partition.code(&failure),
+            text: Some(failure.to_string()),
+        }),
+    }
+}
+
+fn of_refusal(refusal: Refusal) -> PartitionProduceResponse {
+    PartitionProduceResponse::default()
+        .with_error_code(refusal.code)
+        .with_base_offset(-1)
+        .with_log_append_time_ms(-1)
+        .with_log_start_offset(-1)
+        .with_error_message(refusal.text.as_deref().map(text))
+}

@@ -1,0 +1,33 @@
+//! InitProducerId (22): an id for an idempotent producer. Transactions are not served.
+
+use state_machine::producers::command::ProducerCommand;
+use state_machine::producers::reply::ProducerReply;
+use state_machine::reply::Reply;
+use wire::errors;
+use wire::kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
+use wire::kafka_protocol::messages::init_producer_id_response::InitProducerIdResponse;
+
+use super::super::errors::About;
+use super::{Context, wire_offset};
+
+pub(super) async fn init(cx: &Context, asked: &InitProducerIdRequest) -> InitProducerIdResponse {
+    let refused = |code| {
+        InitProducerIdResponse::default()
+            .with_error_code(code)
+            .with_producer_id((-1).into())
+            .with_producer_epoch(-1)
+    };
+    if asked.transactional_id.is_some() {
+        return refused(errors::UNSUPPORTED_VERSION);
+    }
+    if (asked.producer_id.0 < 0) != (asked.producer_epoch < 0) && cx.version >= 3 {
+        return refused(errors::INVALID_REQUEST);
+    }
+    match cx.asker.command(ProducerCommand::Make).await {
+        Ok(Reply::Producer(ProducerReply::Made { id })) => InitProducerIdResponse::default()
+            .with_producer_id(wire_offset(id).into())
+            .with_producer_epoch(0),
+        Ok(_) => refused(errors::UNKNOWN_SERVER_ERROR),
+        Err(failure) => refused(About::Group.code(&failure)),
+    }
+}

@@ -1,0 +1,221 @@
+//! One connection: frames in, frames out, in the same order.
+//!
+//! What is not a request, or none that is understood, closes the connection, as Kafka does: there
+//! is no form in which it could be answered. The node reads no more of a connection that has enough
+//! requests under way, or does not take its replies.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::StreamExt;
+use futures::future::poll_immediate;
+use futures::stream::FuturesOrdered;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use wire::frame::{self, BadLength, EncodeError, HeadError};
+use wire::versions;
+
+use super::api::{self, Context};
+use super::ask::Asker;
+use super::{Broker, Held};
+use crate::limits;
+
+/// Why a connection was closed from this end.
+#[derive(Debug, Error)]
+pub(super) enum Closed {
+    /// The socket failed.
+    #[error(transparent)]
+    Socket(#[from] io::Error),
+    /// A frame of a length that cannot be.
+    #[error(transparent)]
+    Length(#[from] BadLength),
+    /// A header of no request that is served.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// A body that is not what its header says.
+    #[error("request {key} version {version}: {problem}")]
+    Body {
+        /// Which kind of request.
+        key: i16,
+        /// In which version.
+        version: i16,
+        /// What is wrong.
+        problem: wire::Malformed,
+    },
+    /// A reply that cannot be told in the version asked for.
+    #[error(transparent)]
+    Reply(#[from] EncodeError),
+    /// A request that can only be refused so.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// Nothing was said for a long time.
+    #[error("it was idle for {} s", .0.as_secs())]
+    Idle(Duration),
+}
+
+/// The reply to a request, as it goes out; nothing where none is owed.
+type Answer = Result<Option<Bytes>, Closed>;
+type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// See the [module](self).
+pub(super) struct Connection<S> {
+    broker: Arc<Broker>,
+    asker: Arc<Asker>,
+    host: Arc<str>,
+    stream: S,
+    input: BytesMut,
+    /// The bytes of a frame that has begun, with its length.
+    wanted: Option<usize>,
+    /// Answers that are owed, in the order of their requests.
+    owed: FuturesOrdered<Answering>,
+    /// A fetch is owed: it may wait long, and its answer may be large. Nothing behind it is taken.
+    is_fetching: bool,
+    /// How many bytes of input are counted among those of all connections.
+    counted: Held,
+}
+
+enum Woken {
+    Read(io::Result<usize>),
+    Replied,
+    Answer(Answer),
+    Idle,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
+    pub(super) fn new(broker: Arc<Broker>, stream: S, host: Arc<str>) -> Self {
+        let asker = Arc::new(Asker::new(broker.handle.connect()));
+        let counted = Held::new(&broker.input_bytes);
+        Self {
+            broker,
+            asker,
+            host,
+            stream,
+            input: BytesMut::new(),
+            wanted: None,
+            owed: FuturesOrdered::new(),
+            is_fetching: false,
+            counted,
+        }
+    }
+
+    /// Whether the next request may be taken.
+    fn may_take(&self) -> bool {
+        !self.is_fetching && self.owed.len() < limits::KAFKA_PIPELINE
+    }
+
+    /// Serves until the client closes it.
+    pub(super) async fn serve(mut self) -> Result<(), Closed> {
+        loop {
+            while self.may_take()
+                && let Some(request) = self.next_frame()?
+            {
+                self.take(request).await?;
+            }
+            if self.counted.set(self.input.len()) > limits::KAFKA_INPUT {
+                return Err(Closed::Refused("the requests of all connections take too many bytes"));
+            }
+            match self.wait().await {
+                Woken::Read(read) => {
+                    if read? == 0 {
+                        return Ok(());
+                    }
+                }
+                Woken::Replied => self.asker.hand_over(),
+                Woken::Answer(answer) => {
+                    if let Some(bytes) = answer? {
+                        let mut held = Held::new(&self.broker.reply_bytes);
+                        held.set(bytes.len());
+                        self.stream.write_all(&bytes).await?;
+                    }
+                    self.is_fetching &= !self.owed.is_empty();
+                }
+                Woken::Idle => return Err(Closed::Idle(limits::KAFKA_IDLE)),
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let may_read = self.may_take();
+        let is_idle = self.owed.is_empty();
+        let room = self.wanted.map_or(limits::KAFKA_READ, |wanted| {
+            wanted
+                .saturating_sub(self.input.len())
+                .clamp(limits::KAFKA_READ, limits::KAFKA_READ_MOST)
+        });
+        if may_read {
+            // It grows with what comes, not with what is announced.
+            self.input.reserve(room);
+        }
+        tokio::select! {
+            biased;
+            () = self.asker.replied() => Woken::Replied,
+            Some(answer) = self.owed.next(), if !is_idle => Woken::Answer(answer),
+            read = self.stream.read_buf(&mut self.input), if may_read => Woken::Read(read),
+            () = runtime::sleep(limits::KAFKA_IDLE), if is_idle => Woken::Idle,
+        }
+    }
+
+    /// The next whole frame, without its length.
+    fn next_frame(&mut self) -> Result<Option<Bytes>, Closed> {
+        let len = match self.wanted {
+            Some(len) => len,
+            None => {
+                let Some(head) = self.input.first_chunk::<4>() else { return Ok(None) };
+                let len = frame::frame_len(*head, frame::MAX_FRAME)?;
+                self.input.advance(4);
+                self.wanted = Some(len);
+                len
+            }
+        };
+        if self.input.len() < len {
+            return Ok(None);
+        }
+        self.wanted = None;
+        Ok(Some(self.input.split_to(len).freeze()))
+    }
+
+    /// Begins to answer a request. What it submits at once is submitted before the next one is
+    /// looked at.
+    async fn take(&mut self, request: Bytes) -> Result<(), Closed> {
+        let head = match frame::head(request) {
+            Ok(head) => head,
+            Err(HeadError::UnsupportedApiVersions { correlation_id }) => {
+                let answer = api::unsupported_api_versions(correlation_id).map(Some);
+                self.owed.push_back(Box::pin(async { answer }));
+                return Ok(());
+            }
+            Err(other) => return Err(other.into()),
+        };
+        let (key, version, correlation_id) = (head.key, head.version, head.correlation_id);
+        let context = Context {
+            broker: self.broker.clone(),
+            asker: self.asker.clone(),
+            version,
+            client_id: head.client_id.as_deref().unwrap_or("").into(),
+            host: self.host.clone(),
+        };
+        self.is_fetching |= key == versions::FETCH;
+        let request =
+            frame::decode(head).map_err(|problem| Closed::Body { key, version, problem })?;
+        let mut answering: Answering = Box::pin(async move {
+            match api::answer(&context, request).await? {
+                Some(reply) => Ok(Some(frame::encode(key, version, correlation_id, &reply)?)),
+                None => Ok(None),
+            }
+        });
+        let owed: Answering = match poll_immediate(&mut answering).await {
+            Some(answer) => Box::pin(std::future::poll_fn({
+                let mut answer = Some(answer);
+                move |_| answer.take().map_or(Poll::Pending, Poll::Ready)
+            })),
+            None => answering,
+        };
+        self.owed.push_back(owed);
+        Ok(())
+    }
+}

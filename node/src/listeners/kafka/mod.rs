@@ -1,0 +1,142 @@
+//! The Kafka listener: unmodified Kafka clients over TCP.
+//!
+//! A connection's bytes become requests (`connection`), one file an API says what each means
+//! (`api`), and the crate `wire` knows their form. This folder owns what is Kafka's: versions,
+//! error codes, what is told of nodes and topics. It knows no Raft; who leads it learns from the
+//! service's handle.
+//!
+//! Requests of a connection are submitted in the order in which they came, and answered in that
+//! order. Several may be under way, so that an idempotent producer's batches share a round.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use state_machine::ids::NodeId;
+
+use crate::config::Bounds;
+use crate::limits;
+use crate::service::handle::Handle;
+use crate::service::watching::Leadership;
+
+mod api;
+mod ask;
+mod connection;
+mod errors;
+pub mod server;
+
+/// What the listener is told when it starts.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The cluster's name.
+    pub cluster: Arc<str>,
+    /// This node.
+    pub node: NodeId,
+    /// Where clients reach each node of the cluster, this one too.
+    pub endpoints: Vec<Endpoint>,
+    /// Topics are made when a client that allows it asks for one that is not there (Kafka's
+    /// `auto.create.topics.enable`).
+    pub auto_create_topics: bool,
+    /// So many partitions a topic gets if nobody says how many (Kafka's `num.partitions`).
+    pub partitions: u32,
+    /// A batch of records has at most so many bytes (Kafka's `message.max.bytes`).
+    pub max_batch: usize,
+    /// Bounds of session time-outs (Kafka's `group.min.session.timeout.ms` and its maximum).
+    pub session_timeout: Bounds,
+    /// Records older than so many ms are dropped (Kafka's `retention.ms`).
+    pub retention_ms: Option<u64>,
+    /// Records beyond so many bytes a partition are dropped (Kafka's `retention.bytes`).
+    pub retention_bytes: Option<u64>,
+    /// A segment has about so many bytes (Kafka's `segment.bytes`).
+    pub segment_bytes: u32,
+}
+
+/// Where clients reach a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The node.
+    pub node: NodeId,
+    /// Its host, as clients name it.
+    pub host: Arc<str>,
+    /// Its port.
+    pub port: u16,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    pub(crate) settings: Settings,
+    pub(crate) handle: Handle,
+    /// Bytes of requests that have come, in part or whole, and are not taken yet.
+    input_bytes: Arc<AtomicUsize>,
+    /// Bytes of replies that clients have not taken yet.
+    reply_bytes: Arc<AtomicUsize>,
+}
+
+/// Bytes that somebody holds, among those of all.
+#[derive(Debug)]
+struct Held {
+    all: Arc<AtomicUsize>,
+    own: usize,
+}
+
+impl Held {
+    fn new(all: &Arc<AtomicUsize>) -> Self {
+        Self { all: all.clone(), own: 0 }
+    }
+
+    /// From now on it is so many; how many all hold.
+    fn set(&mut self, own: usize) -> usize {
+        let before = std::mem::replace(&mut self.own, own);
+        self.all.fetch_add(own, Ordering::Relaxed);
+        self.all.fetch_sub(before, Ordering::Relaxed) - before
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+impl Broker {
+    fn new(settings: Settings, handle: Handle) -> Self {
+        Self { settings, handle, input_bytes: Arc::default(), reply_bytes: Arc::default() }
+    }
+
+    /// How many bytes the next answer to a fetch may have.
+    fn fetch_bytes(&self) -> u32 {
+        let left = limits::KAFKA_REPLIES.saturating_sub(self.reply_bytes.load(Ordering::Relaxed));
+        u32::try_from(left).unwrap_or(u32::MAX).min(limits::KAFKA_FETCH_BYTES)
+    }
+
+    /// Who leads, as this node knows.
+    fn leadership(&self) -> Leadership {
+        *self.handle.leadership().borrow()
+    }
+
+    /// Whether this node leads.
+    fn leads(&self) -> bool {
+        self.leadership().leader == Some(self.settings.node)
+    }
+
+    /// Who leads, once somebody does; or that nobody does after a while.
+    async fn leadership_in_time(&self) -> Leadership {
+        let mut leadership = self.handle.leadership();
+        let known = leadership.wait_for(|now| now.leader.is_some());
+        tokio::select! {
+            biased;
+            known = known => {
+                if let Ok(known) = known {
+                    return *known;
+                }
+            }
+            () = runtime::sleep(limits::KAFKA_LEADER_WAIT) => {}
+        }
+        self.leadership()
+    }
+
+    /// Where clients reach a node.
+    fn endpoint(&self, node: NodeId) -> Option<&Endpoint> {
+        self.settings.endpoints.iter().find(|endpoint| endpoint.node == node)
+    }
+}

@@ -1,0 +1,7 @@
+//! `cohort serve` as a Kafka client meets it: over a socket, byte by byte.
+
+mod bad_input;
+mod broker;
+mod groups;
+mod records;
+mod settings;

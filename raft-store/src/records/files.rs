@@ -1,0 +1,557 @@
+//! Records in files: one file a segment.
+//!
+//! A byte at a place of a segment is a function of the Raft log. To write it again writes the same.
+//! So a replay needs no comparing and no cutting, bytes that come from another node fit wherever
+//! they are, and what stands in a file behind the length that the state gives the segment says
+//! nothing.
+//!
+//! Bytes are written to the operating system's cache when an entry is applied, and synced by
+//! checkpoints alone: until then the write-ahead log has them. A file is removed when no checkpoint
+//! names it any more, neither the one on the disk nor one that somebody still reads.
+//!
+//! The store keeps a bounded number of files open.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use bytes::Bytes;
+use runtime::files::{self, File, Files, Kind, Open};
+use state_machine::State;
+use state_machine::ids::{LogId, Millis, Offset};
+use state_machine::values::{Piece, Place, StoredBatch};
+
+use super::batch::{self, Head, NoBatch};
+use super::damaged;
+use crate::flaws;
+use crate::limits::{CHECKED_AT_START, CHECKED_PIECE, OPEN_SEGMENTS};
+
+/// The folder of the segments in a data folder.
+pub(crate) const FOLDER: &str = "records";
+
+const SUFFIX: &str = ".seg";
+
+/// A segment: its log, and its first offset.
+pub(crate) type SegmentId = (LogId, Offset);
+
+/// The file of a segment.
+pub(crate) fn path((log, base_offset): SegmentId) -> PathBuf {
+    Path::new(FOLDER).join(format!("{:020}-{base_offset:020}{SUFFIX}", log.0))
+}
+
+/// The segment of a file's name.
+fn segment_of(name: &str) -> Option<SegmentId> {
+    let (log, base_offset) = name.strip_suffix(SUFFIX)?.split_once('-')?;
+    let number = |digits: &str| if digits.len() == 20 { digits.parse().ok() } else { None };
+    Some((LogId(number(log)?), number(base_offset)?))
+}
+
+/// The segments of a state, and how long each is.
+pub(crate) fn segments_of(state: &State) -> impl Iterator<Item = (SegmentId, u64)> {
+    state.logs().flat_map(|log| {
+        let id = log.id();
+        log.segments().map(move |(offsets, segment)| ((id, offsets.start), segment.byte_len()))
+    })
+}
+
+/// A file that is open, and when it was used last.
+#[derive(Debug)]
+struct Opened {
+    file: Arc<dyn File>,
+    used: u64,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// How long each segment is, as far as this node has applied the log.
+    lens: BTreeMap<LogId, BTreeMap<Offset, u64>>,
+    /// Segments that have a file.
+    exist: BTreeSet<SegmentId>,
+    opened: BTreeMap<SegmentId, Opened>,
+    uses: u64,
+    /// Written since the last checkpoint.
+    dirty: BTreeSet<SegmentId>,
+    /// Whether files may have been made since the folder was synced.
+    made: bool,
+    /// What checkpoints that are in use name.
+    pinned: Vec<Weak<BTreeSet<SegmentId>>>,
+}
+
+/// A store of records in files. Clones are the same store.
+#[derive(Debug, Clone)]
+pub(crate) struct FileStore {
+    files: Arc<dyn Files>,
+    inner: Arc<Mutex<Inner>>,
+}
+
+/// The segments of a store as a state names them. Their files stay as long as this is held.
+#[derive(Debug, Clone)]
+pub(crate) struct FrozenFiles {
+    store: FileStore,
+    /// What it holds to.
+    _segments: Arc<BTreeSet<SegmentId>>,
+}
+
+impl FileStore {
+    /// The store of a data folder, as a checkpoint names its segments. Writes nothing.
+    ///
+    /// # Errors
+    /// Where a segment is missing or shorter than the checkpoint says, or the folder holds
+    /// something else.
+    pub(crate) fn open(files: Arc<dyn Files>, state: &State) -> io::Result<Self> {
+        let mut inner = Inner::default();
+        let listed = match files.list(Path::new(FOLDER)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            listed => listed?,
+        };
+        for entry in listed {
+            let segment = segment_of(&entry.name).filter(|_| entry.kind == Kind::File);
+            let segment = segment.ok_or_else(|| {
+                damaged(&format!("{FOLDER}/{} is no segment of cohort's", entry.name))
+            })?;
+            inner.exist.insert(segment);
+        }
+        // A process that was killed may have made them, and synced no folder.
+        inner.made = !inner.exist.is_empty();
+        let store = Self { files, inner: Arc::new(Mutex::new(inner)) };
+        let mut checked = 0;
+        for (segment, expected) in segments_of(state) {
+            let name = path(segment);
+            if !store.lock().exist.contains(&segment) {
+                return Err(damaged(&format!("{} is missing", name.display())));
+            }
+            let len = store.files.open(&name, Open::Read)?.len()?;
+            if len < expected {
+                return Err(damaged(&format!(
+                    "{} has {len} bytes, and the checkpoint names {expected}",
+                    name.display()
+                )));
+            }
+            // The rest is checked when it is read.
+            if checked + expected <= CHECKED_AT_START {
+                checked += expected;
+                store.check(segment, expected)?;
+            }
+        }
+        store.take_over(state);
+        Ok(store)
+    }
+
+    /// Looks whether a segment has batches of so many bytes, one after the other, as they were
+    /// written.
+    ///
+    /// # Errors
+    /// Where it does not: which file, and where in it.
+    pub(crate) fn check(&self, segment: SegmentId, len: u64) -> io::Result<()> {
+        // To read alone: a folder is looked into that may not be written to.
+        let file = self.files.open(&path(segment), Open::Read)?;
+        let (mut at, mut next, mut most) = (0, segment.1, CHECKED_PIECE);
+        while at < len {
+            let piece = most.min(usize::try_from(len - at).unwrap_or(usize::MAX));
+            let mut bytes = vec![0; piece];
+            files::read_exact_at(&*file, &mut bytes, at)?;
+            let bad = |at: u64, problem: &dyn std::fmt::Display| {
+                damaged(&format!("{} at byte {at}: {problem}", path(segment).display()))
+            };
+            let mut begin = 0;
+            while begin < piece {
+                let head = match Head::read(&bytes[begin..]) {
+                    Ok(head) => head,
+                    // The batch goes on behind the piece.
+                    Err(NoBatch::CutOff(_)) if begin > 0 => break,
+                    Err(NoBatch::CutOff(_)) if (piece as u64) < len - at => break,
+                    Err(problem) => return Err(bad(at, &problem)),
+                };
+                let here = at + begin as u64;
+                batch::check(&bytes[begin..begin + head.len])
+                    .map_err(|problem| bad(here, &problem))?;
+                if head.base_offset != next {
+                    let (found, expected) = (head.base_offset, next);
+                    return Err(bad(here, &NoBatch::Offset { found, expected }));
+                }
+                (begin, next) = (begin + head.len, head.end_offset());
+            }
+            // Where nothing was whole, the next piece is larger.
+            most = if begin == 0 { piece.saturating_mul(2) } else { CHECKED_PIECE };
+            at += begin as u64;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The segments are as long as a state says, from now on.
+    pub(super) fn take_over(&self, state: &State) {
+        let mut lens: BTreeMap<LogId, BTreeMap<Offset, u64>> = BTreeMap::new();
+        for log in state.logs() {
+            // One of which all is gone has been there all the same.
+            lens.entry(log.id()).or_default();
+        }
+        for ((log, base_offset), len) in segments_of(state) {
+            lens.entry(log).or_default().insert(base_offset, len);
+        }
+        self.lock().lens = lens;
+    }
+
+    /// The file of a segment; it is made where there is none and `make` says so.
+    fn file(&self, segment: SegmentId, make: bool) -> io::Result<Arc<dyn File>> {
+        let mut inner = self.lock();
+        inner.uses += 1;
+        let used = inner.uses;
+        if let Some(opened) = inner.opened.get_mut(&segment) {
+            opened.used = used;
+            return Ok(opened.file.clone());
+        }
+        let name = path(segment);
+        let file = if inner.exist.contains(&segment) {
+            self.files.open(&name, Open::Write)?
+        } else if make {
+            if inner.exist.is_empty() {
+                self.files.create_dir(Path::new(FOLDER))?;
+            }
+            let file = self.files.open(&name, Open::Create)?;
+            inner.exist.insert(segment);
+            inner.made = true;
+            file
+        } else {
+            return Err(damaged(&format!("{} is missing", name.display())));
+        };
+        if inner.opened.len() >= OPEN_SEGMENTS {
+            let oldest = inner.opened.iter().min_by_key(|(_, opened)| opened.used);
+            if let Some(oldest) = oldest.map(|(segment, _)| *segment) {
+                inner.opened.remove(&oldest);
+            }
+        }
+        inner.opened.insert(segment, Opened { file: file.clone(), used });
+        Ok(file)
+    }
+
+    /// Writes bytes of a segment where they stand. They may have been written before.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn write(&self, segment: SegmentId, position: u64, bytes: &[u8]) -> io::Result<()> {
+        let file = self.file(segment, true)?;
+        files::write_all_at(&*file, bytes, position)?;
+        self.lock().dirty.insert(segment);
+        Ok(())
+    }
+
+    /// Appends a batch, which is whole, and fills it in.
+    pub(super) fn append(
+        &self,
+        place: Place,
+        bytes: &[u8],
+        base_offset: Offset,
+        appended: Option<Millis>,
+    ) -> io::Result<()> {
+        let position = u64::from(place.position);
+        {
+            let mut inner = self.lock();
+            let log = inner.lens.entry(place.log).or_default();
+            let end = log.last_key_value().map(|(base, len)| (*base, *len));
+            let begins = position == 0 && end.is_none_or(|(base, _)| base < place.segment);
+            if !begins && end != Some((place.segment, position)) {
+                return Err(damaged("a batch does not stand where its log ends"));
+            }
+            // Before its file is made: a checkpoint that is saved meanwhile removes what nobody has.
+            log.entry(place.segment).or_insert(0);
+        }
+        let mut filled_in = bytes.to_vec();
+        batch::fill_in(&mut filled_in, base_offset, appended);
+        self.write((place.log, place.segment), position, &filled_in)?;
+        let mut inner = self.lock();
+        let log = inner.lens.entry(place.log).or_default();
+        log.insert(place.segment, position + bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Reads the batches that have records of these offsets and lie in a piece of a log.
+    pub(super) fn read(
+        &self,
+        log: LogId,
+        piece: &Piece,
+        offsets: &Range<Offset>,
+        batches: &mut Vec<StoredBatch>,
+    ) -> io::Result<()> {
+        let len = self.lock().lens.get(&log).and_then(|log| log.get(&piece.segment).copied());
+        if piece.bytes.start > piece.bytes.end || len.is_none_or(|len| piece.bytes.end > len) {
+            return Err(damaged("a segment is shorter than what is read of it"));
+        }
+        let bytes = self.read_range((log, piece.segment), piece.bytes.clone())?;
+        // A disk may give back something else than was written. No checksum covers offsets.
+        batch::follow(&bytes, piece.first)?;
+        let selected = batch::select(&bytes, offsets)?;
+        let first = batches.len();
+        batch::split(bytes.slice(selected), batches)?;
+        for found in &batches[first..] {
+            batch::check(&found.bytes)?;
+        }
+        Ok(())
+    }
+
+    fn read_range(&self, segment: SegmentId, range: Range<u64>) -> io::Result<Bytes> {
+        let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+        let mut bytes = vec![0; len];
+        let file = self.file(segment, false)?;
+        files::read_exact_at(&*file, &mut bytes, range.start)?;
+        Ok(bytes.into())
+    }
+
+    /// Whether there is such a log.
+    pub(super) fn has(&self, log: LogId) -> bool {
+        self.lock().lens.contains_key(&log)
+    }
+
+    /// Forgets a log. Its files stay until no checkpoint names them.
+    pub(super) fn remove(&self, log: LogId) {
+        self.lock().lens.remove(&log);
+    }
+
+    /// Forgets the first segments of a log. Their files stay until no checkpoint names them.
+    pub(super) fn trim(&self, log: LogId, segments: &[Offset]) {
+        if let Some(log) = self.lock().lens.get_mut(&log) {
+            log.retain(|base, _| segments.binary_search(base).is_err());
+        }
+    }
+
+    /// Whether a segment was dropped since.
+    pub(super) fn begins_after(&self, (log, segment): SegmentId) -> bool {
+        let inner = self.lock();
+        let log = inner.lens.get(&log);
+        log.is_some_and(|log| log.keys().next().is_none_or(|first| segment < *first))
+    }
+
+    /// The segments as they are now.
+    pub(super) fn freeze(&self) -> FrozenFiles {
+        let of_log = |(log, segments): (&LogId, &BTreeMap<Offset, u64>)| {
+            segments.keys().map(|base| (*log, *base)).collect::<Vec<_>>()
+        };
+        let segments = self.lock().lens.iter().flat_map(of_log).collect();
+        self.pin(segments)
+    }
+
+    /// The segments that a state names.
+    pub(super) fn freeze_as(&self, state: &State) -> FrozenFiles {
+        self.pin(segments_of(state).map(|(segment, _)| segment).collect())
+    }
+
+    fn pin(&self, segments: BTreeSet<SegmentId>) -> FrozenFiles {
+        let segments = Arc::new(segments);
+        let mut inner = self.lock();
+        inner.pinned.retain(|pinned| pinned.strong_count() > 0);
+        inner.pinned.push(Arc::downgrade(&segments));
+        FrozenFiles { store: self.clone(), _segments: segments }
+    }
+
+    /// Makes durable what was written before.
+    ///
+    /// # Errors
+    /// What the operating system says. The node has to stop.
+    pub(crate) async fn sync(&self) -> io::Result<()> {
+        let (dirty, made) = {
+            let mut inner = self.lock();
+            (std::mem::take(&mut inner.dirty), std::mem::take(&mut inner.made))
+        };
+        // Who was removed since is not needed.
+        let needed = |segment: &SegmentId| self.lock().exist.contains(segment);
+        let paths: Vec<PathBuf> = dirty.into_iter().filter(needed).map(path).collect();
+        self.files.sync_files(paths).await?;
+        if made { self.files.sync_dir(Path::new(FOLDER)).await } else { Ok(()) }
+    }
+
+    /// Removes the files that nobody needs: neither the checkpoint on the disk, whose state this
+    /// is, nor one that is read, nor the log as it is now.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) async fn remove_unused(&self, durable: &State) -> io::Result<()> {
+        // Files go while nobody else can look: who makes one again finds it gone.
+        let gone: Vec<SegmentId> = {
+            let mut inner = self.lock();
+            let mut needed: BTreeSet<SegmentId> =
+                segments_of(durable).map(|(segment, _)| segment).collect();
+            for pinned in inner.pinned.iter().filter_map(Weak::upgrade) {
+                needed.extend(pinned.iter().copied());
+            }
+            let unused = |(log, base): &&SegmentId| {
+                !needed.contains(&(*log, *base))
+                    && inner.lens.get(log).is_none_or(|log| !log.contains_key(base))
+            };
+            let gone: Vec<SegmentId> = inner.exist.iter().filter(unused).copied().collect();
+            for segment in &gone {
+                inner.exist.remove(segment);
+                inner.opened.remove(segment);
+                inner.dirty.remove(segment);
+                self.files.remove(&path(*segment))?;
+            }
+            gone
+        };
+        if gone.is_empty() { Ok(()) } else { self.files.sync_dir(Path::new(FOLDER)).await }
+    }
+
+    /// How many bytes of a segment are here, as far as this node has applied the log.
+    pub(crate) fn held(&self, segment: SegmentId) -> u64 {
+        let (log, base) = segment;
+        let by_state = self.lock().lens.get(&log).and_then(|log| log.get(&base)).copied();
+        let in_file = || self.files.open(&path(segment), Open::Read).and_then(|file| file.len());
+        flaws::held(by_state.unwrap_or(0), || in_file().unwrap_or(0))
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+impl FrozenFiles {
+    /// Some bytes of a segment.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(super) fn read(&self, segment: SegmentId, range: Range<u64>) -> io::Result<Bytes> {
+        self.store.read_range(segment, range)
+    }
+
+    /// Whether it is of that store.
+    pub(super) fn is_of(&self, store: &FileStore) -> bool {
+        self.store.is(store)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::files::simulated::SimFiles;
+    use state_machine::command::{Batch, LogLimits, Stamp, Write};
+    use state_machine::event::Event;
+    use state_machine::reply::Answer;
+    use state_machine::topics::command::{TopicCommand, TopicQuery};
+    use state_machine::topics::placement::Placement;
+
+    use super::*;
+    use crate::records::RecordStore;
+    use crate::records::testing::records;
+
+    const LEN: usize = 1_000;
+
+    fn apply(state: &mut State, store: &RecordStore, command: TopicCommand) {
+        let mut events: Vec<Event> = Vec::new();
+        let log_limits = LogLimits { segment_bytes: 3 * LEN as u32 };
+        let stamp = Stamp { now_ms: 1, log_limits, ..Stamp::default() };
+        state.begin(&Batch { stamp, ..Batch::default() });
+        let write = Write { request_id: None, command: command.into() };
+        state.apply(&write, Some(&mut events)).expect("not refused");
+        events.iter().for_each(|event| store.follow(event).expect("kept"));
+    }
+
+    fn produce(state: &mut State, store: &RecordStore) {
+        let command = TopicCommand::Produce {
+            topic: "t".into(),
+            placement: Placement::Partition(0),
+            new_topic_partitions: 1,
+            records: records(1, LEN),
+        };
+        apply(state, store, command);
+    }
+
+    /// A topic of so many batches, its store, and the files that it is in.
+    fn kept(batches: usize) -> (State, FileStore, SimFiles) {
+        let (mut state, files) = (State::default(), SimFiles::new(1));
+        let store = FileStore::open(Arc::new(files.clone()), &state).expect("an empty folder");
+        for _ in 0..batches {
+            produce(&mut state, &RecordStore::in_files(store.clone()));
+        }
+        (state, store, files)
+    }
+
+    /// How many batches a reader finds from an offset on.
+    fn read(state: &State, store: &FileStore, offset: Offset) -> io::Result<usize> {
+        let (topic, max_messages) = ("t".into(), 100);
+        let query = TopicQuery::Fetch { topic, partition: 0, offset, max_messages };
+        let mut answered = state.query(&query.into());
+        if let Ok(Answer::Reply(reply)) = &mut answered {
+            RecordStore::in_files(store.clone()).fill(reply)?;
+        }
+        Ok(format!("{answered:?}").matches("StoredBatch {").count())
+    }
+
+    #[test]
+    fn a_batch_that_rots_is_an_error_for_who_reads_it_and_for_nobody_else() {
+        let (state, store, files) = kept(5);
+        assert_eq!(read(&state, &store, 0).expect("read"), 5);
+        let first = files.tree().into_keys().next().expect("a segment");
+        // A record, the epoch, the first offset: of the second batch.
+        for (byte, expected) in [(1_900, "checksum"), (1_013, "epoch"), (1_007, "at offset")] {
+            files.flip_bit(Path::new(&first), 8 * byte).expect("it is there");
+            let error = read(&state, &store, 0).expect_err("rotten").to_string();
+            assert!(error.contains(expected), "{error}");
+            files.flip_bit(Path::new(&first), 8 * byte).expect("it is there");
+        }
+        files.flip_bit(Path::new(&first), 8 * 900).expect("it is there");
+        assert_eq!(read(&state, &store, 3).expect("another segment"), 2);
+    }
+
+    #[test]
+    fn a_start_refuses_a_segment_that_is_not_as_the_checkpoint_names_it() {
+        let (state, _, files) = kept(5);
+        let segments: Vec<String> = files.tree().into_keys().collect();
+        let open = |files: &SimFiles| FileStore::open(Arc::new(files.clone()), &state);
+        let refused = |files: &SimFiles| open(files).expect_err("refused").to_string();
+        open(&files).expect("as it was left");
+        let rotten = files.fork();
+        rotten.flip_bit(Path::new(&segments[1]), 8 * 1_100).expect("it is there");
+        let said = refused(&rotten);
+        assert!(said.contains(&segments[1]) && said.contains("at byte 1000"), "{said}");
+        let cut = files.fork();
+        let file = cut.open(Path::new(&segments[0]), Open::Write).expect("it is there");
+        file.set_len(2_999).expect("cut");
+        assert!(refused(&cut).contains("2999 bytes, and the checkpoint names 3000"));
+        let gone = files.fork();
+        gone.remove(Path::new(&segments[0])).expect("it is there");
+        assert!(refused(&gone).contains("is missing"));
+        let foreign = files.fork();
+        foreign.open(Path::new("records/notes"), Open::Create).expect("a new name");
+        assert!(refused(&foreign).contains("records/notes"));
+        // What stands behind the length that the checkpoint names says nothing.
+        let longer = files.fork();
+        let file = longer.open(Path::new(&segments[1]), Open::Write).expect("it is there");
+        files::write_all_at(&*file, b"left by a life that was lost", 2_000).expect("written");
+        open(&longer).expect("no part of the checkpoint");
+    }
+
+    #[tokio::test]
+    async fn a_file_goes_when_neither_the_disk_nor_a_reader_names_it() {
+        let (mut state, store, files) = kept(5);
+        let old = state.clone();
+        let frozen = store.freeze();
+        let delete = TopicCommand::Delete { topic: "t".into() };
+        apply(&mut state, &RecordStore::in_files(store.clone()), delete);
+        let names = || files.tree().len();
+        store.remove_unused(&old).await.expect("removed");
+        assert_eq!(names(), 2, "the checkpoint on the disk has them");
+        store.remove_unused(&state).await.expect("removed");
+        assert_eq!(names(), 2, "a checkpoint that is being sent has them");
+        drop(frozen);
+        store.remove_unused(&state).await.expect("removed");
+        assert_eq!(names(), 0);
+    }
+
+    #[test]
+    fn only_so_many_files_are_open() {
+        let (mut state, store, _) = kept(1);
+        for topic in 0..OPEN_SEGMENTS + 10 {
+            let command = TopicCommand::Produce {
+                topic: format!("t{topic}").as_str().into(),
+                placement: Placement::Partition(0),
+                new_topic_partitions: 1,
+                records: records(1, LEN),
+            };
+            apply(&mut state, &RecordStore::in_files(store.clone()), command);
+        }
+        assert_eq!(store.lock().opened.len(), OPEN_SEGMENTS);
+        assert_eq!(read(&state, &store, 0).expect("opened again"), 1);
+    }
+}
