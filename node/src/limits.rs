@@ -117,6 +117,51 @@ pub const KAFKA_REQUEST: Duration = Duration::from_secs(20);
 /// `producer.id.expiration.ms`).
 pub const PRODUCER_SILENCE_MS: u64 = 24 * 3_600 * 1_000;
 
+/// A node that is told to end has so long to hand its leadership over and to answer what it has
+/// taken in.
+pub const LAST_SERVICE: Duration = Duration::from_secs(5);
+
+/// A node without peers has so long to answer what it has taken in.
+pub const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// It looks so often whether everything is answered.
+pub const LAST_LOOK: Duration = Duration::from_millis(5);
+
+// --- Between nodes, over TCP ---
+
+/// A frame between nodes has at most so many bytes.
+pub const PEER_FRAME: usize = 8 * MIB;
+
+/// Larger messages have a connection of their own, so that none of the others waits for them.
+pub const PEER_SMALL: usize = 32 * KIB;
+
+/// What waits to be sent on a connection takes at most so many bytes, but may be one message.
+pub const PEER_QUEUE: usize = 32 * MIB;
+
+/// While messages of this many bytes wait for the service, no more are read of any peer.
+pub const PEER_INBOX: usize = 32 * MIB;
+
+/// About so many bytes are written at a time.
+pub const PEER_WRITE: usize = 256 * KIB;
+
+/// Room to read into that a connection has at least.
+pub const PEER_READ: usize = 64 * KIB;
+
+/// What has waited for a connection for so long is not sent any more: nobody waits for its answer.
+pub const PEER_STALE: Duration = Duration::from_secs(1);
+
+/// A connection and its greetings take at most so long.
+pub const PEER_HELLO: Duration = Duration::from_secs(2);
+
+/// A connection on which nothing is acknowledged for so long is broken.
+pub const PEER_SILENCE: Duration = Duration::from_secs(5);
+
+/// The first pause before a connection is tried again. Each is twice as long as the one before.
+pub const PEER_PAUSE: Duration = Duration::from_millis(20);
+
+/// The longest pause.
+pub const PEER_PAUSE_MOST: Duration = Duration::from_secs(1);
+
 // --- Between nodes ---
 
 /// One message to the leader carries at most about so many bytes of requests, but always one
@@ -186,6 +231,7 @@ pub const REMEMBERED_JOINS: usize = 10_000;
 pub const FORWARD_PATIENCE: u32 = 4;
 
 const _: () = assert!(PEER_MESSAGE / 3 * 4 + ENVELOPE <= PRINTED_LINE, "a message fits a line");
+const _: () = assert!(PEER_MESSAGE <= PEER_FRAME && PEER_FRAME <= PEER_QUEUE, "so it does a frame");
 const _: () = assert!(REQUEST + ENVELOPE <= PEER_MESSAGE, "a request fits a message");
 const _: () = assert!(REQUEST < SEGMENT as usize, "a segment takes many requests");
 const _: () = assert!(MAX_REPLY_TEXT + ENVELOPE <= PRINTED_LINE, "what a poll gives fits a line");

@@ -6,14 +6,21 @@ use std::sync::Arc;
 
 use raft_store::{OpenError, StateMachine, Storage, WalSizes};
 use runtime::files::os::OsFiles;
-use runtime::net::{self, Listener};
+use runtime::net::{self, Listener, SocketAddr};
+use state_machine::ids::NodeId;
 use thiserror::Error;
+use tokio::task::JoinHandle;
 
+use crate::cluster::addresses::{self, Addresses};
+use crate::cluster::directory::{Directory, Endpoint};
 use crate::config::serve::Serve;
-use crate::listeners::kafka::{Endpoint, Settings, server};
+use crate::limits;
+use crate::listeners::kafka::{Owed, Settings, server};
 use crate::peers::rpc::{Peers, Timeouts};
-use crate::peers::transport::Nobody;
+use crate::peers::tcp::{Own, TcpTransport};
+use crate::peers::transport::{Nobody, Transport};
 use crate::service::Service;
+use crate::service::handle::Handle;
 
 /// Why a node does not serve, or no longer.
 #[derive(Debug, Error)]
@@ -27,8 +34,10 @@ pub enum ServeError {
         refused: OpenError,
     },
     /// The address cannot be listened at.
-    #[error("--kafka {address}: {problem}")]
+    #[error("{flag} {address}: {problem}")]
     Address {
+        /// The setting that has it.
+        flag: &'static str,
         /// The address.
         address: String,
         /// Why.
@@ -45,9 +54,9 @@ pub enum ServeError {
 /// What is told when the node serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
-    /// Where Kafka's clients connect.
+    /// Where Kafka's clients connect; of several nodes in one process, all, with commas.
     pub kafka: String,
-    /// The node.
+    /// The node; of several the first.
     pub node: u64,
     /// The cluster's name.
     pub cluster: String,
@@ -72,75 +81,263 @@ pub async fn run(
     serve: Serve,
     ready: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), ServeError> {
+    let sockets = Sockets::bind(&serve).await?;
+    if serve.dev {
+        tracing::info!("everything is in memory, and nothing outlives the process (--dev)");
+    } else {
+        tracing::info!("what is acknowledged outlives the process");
+    }
+    let members = sockets.first().and_then(|first| first.members.clone());
+    let name = serve.cluster_id.clone().or_else(|| members.as_ref().map(derived_name));
+    let mut nodes = Vec::with_capacity(sockets.len());
+    for sockets in sockets {
+        nodes.push(Node::start(&serve, sockets, name.clone()).await?);
+    }
+    let mut end = Box::pin(net::told_to_end());
+    for node in &mut nodes {
+        tokio::select! {
+            biased;
+            error = failed(&mut node.service) => return Err(error),
+            ended = &mut end => return ended.map_err(ServeError::Signals),
+            () = knows_leader(&node.handle) => {}
+        }
+    }
+    let kafka: Vec<String> = nodes.iter().map(|node| node.kafka.to_string()).collect();
+    let cluster = nodes[0].settings.cluster.to_string();
+    for node in &mut nodes {
+        node.serve_clients();
+    }
+    let told = Ready { kafka: kafka.join(","), node: nodes[0].settings.node, cluster };
+    tracing::info!(kafka = %told.kafka, cluster = %told.cluster, "ready");
+    ready(&told).map_err(|error| ServeError::Stopped(format!("standard output: {error}")))?;
+    let services = nodes.iter_mut().map(|node| Box::pin(failed(&mut node.service)));
+    tokio::select! {
+        biased;
+        (error, ..) = futures::future::select_all(services) => return Err(error),
+        ended = &mut end => ended.map_err(ServeError::Signals)?,
+    }
+    tracing::info!("told to end");
+    tokio::select! {
+        biased;
+        ended = net::told_to_end() => ended.map_err(ServeError::Signals),
+        () = leave(&nodes) => Ok(()),
+    }
+}
+
+/// Takes no more connections, hands leadership over, and waits until what was taken in is answered;
+/// none of that for ever.
+async fn leave(nodes: &[Node]) {
+    nodes.iter().flat_map(|node| &node.clients).for_each(JoinHandle::abort);
+    // Of several nodes in one process none can take over for long.
+    let [node] = nodes else { return };
+    let me = node.settings.node;
+    let alone = node.settings.directory.members().len() == 1;
+    // What waits for its group at a node without peers is never answered.
+    let most = if alone { limits::LAST_ANSWERS } else { limits::LAST_SERVICE };
+    let others_lead = async {
+        let mut leadership = node.handle.leadership();
+        if !alone {
+            node.handle.resign();
+            // An error: the service has ended, and nothing leads here any more.
+            let _gone = leadership.wait_for(|now| now.leader.is_some_and(|it| it != me)).await;
+        }
+        while node.owed.count() > 0 {
+            runtime::sleep(limits::LAST_LOOK).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = others_lead => {}
+        () = runtime::sleep(most) => tracing::warn!("not everything was answered"),
+    }
+}
+
+/// Waits until a service has failed, and says why.
+async fn failed(service: &mut JoinHandle<String>) -> ServeError {
+    ServeError::Stopped(service.await.unwrap_or_else(|error| error.to_string()))
+}
+
+/// Waits until a node knows who leads. For ever where its service has ended.
+async fn knows_leader(handle: &Handle) {
+    let mut leadership = handle.leadership();
+    if leadership.wait_for(|now| now.leader.is_some()).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What a node listens at.
+struct Sockets {
+    node: NodeId,
+    kafka: Listener,
+    /// Where it listens for its peers, if it has any.
+    peers: Option<Listener>,
+    /// All nodes, if there are others.
+    members: Option<Addresses>,
+}
+
+impl Sockets {
+    /// Of all nodes of this process.
+    async fn bind(serve: &Serve) -> Result<Vec<Self>, ServeError> {
+        if serve.nodes == 1 {
+            let members = serve.cluster.clone();
+            let own = members.as_ref().and_then(|members| members.of(serve.node));
+            let peers = match serve.peers.as_deref().or(own).filter(|_| members.is_some()) {
+                Some(address) => Some(listen("--peers", address).await?),
+                None => None,
+            };
+            let kafka = listen("--kafka", &serve.kafka).await?;
+            return Ok(vec![Self { node: serve.node, kafka, peers, members }]);
+        }
+        let (mut sockets, mut members) = (Vec::new(), Vec::new());
+        for node in 1..=NodeId::from(serve.nodes) {
+            let address = nth_address(&serve.kafka, node - 1)?;
+            let kafka = listen("--kafka", &address).await?;
+            let peers = listen("--peers", "127.0.0.1:0").await?;
+            let at = peers.address().map_err(|problem| refused("--peers", "", problem))?;
+            members.push((node, at.to_string()));
+            sockets.push(Self { node, kafka, peers: Some(peers), members: None });
+        }
+        let members = Addresses::new(members);
+        sockets.iter_mut().for_each(|sockets| sockets.members = Some(members.clone()));
+        Ok(sockets)
+    }
+}
+
+fn refused(flag: &'static str, address: &str, problem: io::Error) -> ServeError {
+    ServeError::Address { flag, address: address.to_owned(), problem }
+}
+
+async fn listen(flag: &'static str, address: &str) -> Result<Listener, ServeError> {
+    Listener::bind(address).await.map_err(|problem| refused(flag, address, problem))
+}
+
+/// The address whose port is so many after another's. Any free port stays one.
+fn nth_address(address: &str, after: u64) -> Result<String, ServeError> {
+    let none = || refused("--kafka", address, io::Error::other("expected HOST:PORT"));
+    let (host, port) = address.rsplit_once(':').ok_or_else(none)?;
+    let port: u16 = port.parse().map_err(|_| none())?;
+    let after = if port == 0 { 0 } else { u16::try_from(after).map_err(|_| none())? };
+    let port = port.checked_add(after).ok_or_else(none)?;
+    Ok(format!("{host}:{port}"))
+}
+
+/// A node of this process.
+struct Node {
+    service: JoinHandle<String>,
+    handle: Handle,
+    kafka: SocketAddr,
+    settings: Settings,
+    /// Taken when clients are served.
+    listener: Option<Listener>,
+    clients: Option<JoinHandle<()>>,
+    owed: Owed,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.service.abort();
+        self.clients.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Node {
+    /// Starts a node. `cluster`: the cluster's name, where it is known.
+    async fn start(
+        serve: &Serve,
+        sockets: Sockets,
+        cluster: Option<String>,
+    ) -> Result<Self, ServeError> {
+        let Sockets { node, kafka: listener, peers, members } = sockets;
+        let kafka =
+            listener.address().map_err(|problem| refused("--kafka", &serve.kafka, problem))?;
+        let (storage, cluster) = storage(serve, node, members.as_ref(), cluster).await?;
+        let (host, port) = match &serve.advertise {
+            Some((host, port)) => (host.clone(), *port),
+            None => (kafka.ip().to_string(), kafka.port()),
+        };
+        let endpoint = Endpoint { host: host.into(), port };
+        let nodes: Vec<NodeId> = members.as_ref().map_or(vec![node], |all| all.ids().collect());
+        let directory = Directory::new(node, endpoint.clone(), nodes.clone());
+        let transport: Box<dyn Transport> = match (peers, members) {
+            (Some(listener), Some(members)) => {
+                let incarnation = storage.incarnation();
+                let own = Own { cluster: cluster.clone(), node, incarnation, endpoint };
+                let (heard, directory) = (storage.heard(), directory.clone());
+                Box::new(TcpTransport::start(own, members, directory, heard, listener))
+            }
+            _ => Box::new(Nobody),
+        };
+        let config = Arc::new(serve.config.clone());
+        let timeouts = Timeouts {
+            append: config.append_timeout,
+            chunk: config.snapshot_timeout,
+            heartbeat: config.heartbeat,
+        };
+        let others = nodes.iter().copied().filter(|id| *id != node).collect();
+        let peers = Peers::new(node, others, transport, timeouts, &storage);
+        let service = Service::new(config, node, nodes, &storage, peers);
+        let handle = service.handle();
+        let settings = Settings {
+            cluster: cluster.into(),
+            node,
+            directory,
+            auto_create_topics: serve.auto_create_topics,
+            partitions: serve.partitions,
+            max_batch: serve.max_batch,
+            session_timeout: serve.config.session_timeout,
+            retention_ms: serve.config.retention.ms,
+            retention_bytes: serve.config.retention.bytes,
+            segment_bytes: serve.config.log_limits.segment_bytes,
+        };
+        let service = runtime::spawn(service.run());
+        let (listener, clients, owed) = (Some(listener), None, Owed::default());
+        Ok(Self { service, handle, kafka, settings, listener, clients, owed })
+    }
+
+    fn serve_clients(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            let (settings, handle) = (self.settings.clone(), self.handle.clone());
+            let serve = server::serve(listener, settings, handle, self.owed.clone());
+            self.clients = Some(runtime::spawn(serve));
+        }
+    }
+}
+
+/// What a node remembers, and the name of its cluster.
+async fn storage(
+    serve: &Serve,
+    node: NodeId,
+    members: Option<&Addresses>,
+    cluster: Option<String>,
+) -> Result<(Storage, String), ServeError> {
     let folder = serve.config.data_dir.clone();
     let refuse = |refused| {
         let folder = folder.clone().unwrap_or_default();
         ServeError::Folder { folder, refused }
     };
     let mut storage = open_storage(folder.as_deref(), serve.config.moved).await.map_err(refuse)?;
-    let address = serve.kafka.clone();
-    let problem = |problem| ServeError::Address { address: address.clone(), problem };
-    let listener = Listener::bind(&serve.kafka).await.map_err(problem)?;
-    let bound = listener.address().map_err(problem)?;
-    if serve.dev {
-        tracing::info!("everything is in memory, and nothing outlives the process (--dev)");
-    } else {
-        tracing::info!("what is acknowledged outlives the process");
-    }
-    let name = format!("n{}", serve.node);
-    storage.belong_to(&name, std::slice::from_ref(&name)).map_err(refuse)?;
-    let (host, port) =
-        serve.advertise.clone().unwrap_or_else(|| (bound.ip().to_string(), bound.port()));
-    let cluster = cluster_name(storage.folder_id().unwrap_or_else(runtime::random));
-    let settings = Settings {
-        cluster: cluster.as_str().into(),
-        node: serve.node,
-        endpoints: vec![Endpoint { node: serve.node, host: host.into(), port }],
-        auto_create_topics: serve.auto_create_topics,
-        partitions: serve.partitions,
-        max_batch: serve.max_batch,
-        session_timeout: serve.config.session_timeout,
-        retention_ms: serve.config.retention.ms,
-        retention_bytes: serve.config.retention.bytes,
-        segment_bytes: serve.config.log_limits.segment_bytes,
-    };
-    let timeouts = Timeouts {
-        append: serve.config.append_timeout,
-        chunk: serve.config.snapshot_timeout,
-        heartbeat: serve.config.heartbeat,
-    };
-    let peers = Peers::new(serve.node, Vec::new(), Box::new(Nobody), timeouts, &storage);
-    let service =
-        Service::new(Arc::new(serve.config), serve.node, vec![serve.node], &storage, peers);
-    let handle = service.handle();
-    let mut leadership = handle.leadership();
-    let mut service = runtime::spawn(service.run());
-    let mut end = Box::pin(net::told_to_end());
-    let stopped = |ended: Result<String, _>| {
-        ServeError::Stopped(ended.unwrap_or_else(|error: tokio::task::JoinError| error.to_string()))
-    };
-    tokio::select! {
-        biased;
-        ended = &mut service => return Err(stopped(ended)),
-        ended = &mut end => return ended.map_err(ServeError::Signals),
-        led = leadership.wait_for(|now| now.leader.is_some()) => {
-            if led.is_err() {
-                return Err(stopped((&mut service).await));
-            }
+    let names = members.map_or_else(|| vec![addresses::name(node)], Addresses::names);
+    let own = addresses::name(node);
+    // What was said counts before what is remembered, and that before what is made up.
+    let said = serve.cluster_id.clone();
+    let known = said.or_else(|| storage.cluster().map(str::to_owned)).or(cluster);
+    let cluster = match known {
+        Some(cluster) => {
+            storage.belong_to_cluster(&own, &names, &cluster).map_err(refuse)?;
+            cluster
         }
-    }
-    let clients = runtime::spawn(server::serve(listener, settings, handle));
-    let told = Ready { kafka: bound.to_string(), node: serve.node, cluster };
-    tracing::info!(kafka = %told.kafka, cluster = %told.cluster, "ready");
-    ready(&told).map_err(|error| ServeError::Stopped(format!("standard output: {error}")))?;
-    let ended = tokio::select! {
-        biased;
-        ended = &mut service => Err(stopped(ended)),
-        ended = &mut end => ended.map_err(ServeError::Signals),
+        None => {
+            storage.belong_to(&own, &names).map_err(refuse)?;
+            cluster_name(storage.folder_id().unwrap_or_else(runtime::random))
+        }
     };
-    clients.abort();
-    service.abort();
-    ended
+    Ok((storage, cluster))
+}
+
+/// The name of a cluster whose nodes were not told one: the same at all of them.
+fn derived_name(members: &Addresses) -> String {
+    let name = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, members.to_string().as_bytes());
+    base64_simd::URL_SAFE_NO_PAD.encode_to_string(name.as_bytes())
 }
 
 /// What a node has in its data folder, or an empty memory where it has none. `moved`: the folder

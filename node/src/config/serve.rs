@@ -17,6 +17,7 @@ use state_machine::command::{GroupLimits, LogLimits};
 use state_machine::topics::command::Retention;
 
 use super::{Bounds, Config};
+use crate::cluster::addresses::Addresses;
 use crate::limits;
 
 /// The command line of `cohort serve` as typed.
@@ -60,6 +61,30 @@ pub struct ServeArgs {
     /// What clients are told to connect to; by default the address of --kafka
     #[arg(long, env = "COHORT_ADVERTISE", value_name = "HOST:PORT")]
     advertise: Option<String>,
+
+    /// Where this node listens for its peers; by default its address in --cluster
+    #[arg(long, env = "COHORT_PEERS", value_name = "HOST:PORT", requires = "cluster")]
+    peers: Option<String>,
+
+    /// All nodes of the cluster, this one too, and where they listen for each other; by default
+    /// this node is alone
+    #[arg(long, env = "COHORT_CLUSTER", value_name = "n1=HOST:PORT,n2=…")]
+    cluster: Option<String>,
+
+    /// The cluster's name, the same at all its nodes and for ever; by default it is made of
+    /// --cluster at the first start
+    #[arg(long, env = "COHORT_CLUSTER_ID", value_name = "NAME")]
+    cluster_id: Option<String>,
+
+    /// With --dev: so many nodes of one cluster in this process, at this port and those after it
+    #[arg(
+        long,
+        env = "COHORT_NODES",
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..=9)
+    )]
+    nodes: u8,
 
     /// What to log on standard error: error, warn, info, debug, trace, or a filter as of RUST_LOG
     #[arg(long, env = "COHORT_LOG", value_name = "LEVEL")]
@@ -175,6 +200,14 @@ pub struct Serve {
     pub kafka: String,
     /// What clients are told: host, port.
     pub advertise: Option<(String, u16)>,
+    /// Where to listen for peers.
+    pub peers: Option<String>,
+    /// All nodes of the cluster. `None`: this node is alone.
+    pub cluster: Option<Addresses>,
+    /// The cluster's name, if that was said.
+    pub cluster_id: Option<String>,
+    /// How many nodes of a cluster run in this process.
+    pub nodes: u8,
     /// See [`Settings`](crate::listeners::kafka::Settings).
     pub auto_create_topics: bool,
     /// Partitions of a topic if nobody says how many.
@@ -257,6 +290,7 @@ impl Serve {
                 args.kafka
             )));
         }
+        let cluster = cluster(&args).map_err(wrong)?;
         let group_limits = GroupLimits {
             initial_rebalance_delay_ms: initial_rebalance_delay,
             ..GroupLimits::default()
@@ -289,11 +323,39 @@ impl Serve {
             dev: args.dev,
             kafka: args.kafka,
             advertise,
+            peers: args.peers,
+            cluster,
+            cluster_id: args.cluster_id,
+            nodes: args.nodes,
             auto_create_topics: args.auto_create_topics,
             partitions: args.num_partitions,
             max_batch: args.message_max_bytes as usize,
             print,
         })
+    }
+}
+
+/// The members of the cluster, this node among them.
+fn cluster(args: &ServeArgs) -> Result<Option<Addresses>, String> {
+    if let Some(id) = &args.cluster_id
+        && (id.is_empty() || id.len() > 249 || !id.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        return Err(format!("--cluster-id {id:?}: expected 1 to 249 visible ASCII characters"));
+    }
+    let for_one = args.cluster.is_some() || args.advertise.is_some();
+    if args.nodes > 1 && (!args.dev || for_one) {
+        let nodes = args.nodes;
+        return Err(format!(
+            "--nodes {nodes} needs --dev, and goes without --cluster and --advertise"
+        ));
+    }
+    let Some(list) = &args.cluster else { return Ok(None) };
+    let addresses =
+        Addresses::parse(list).map_err(|problem| format!("--cluster {list}: {problem}"))?;
+    let node = args.node_id;
+    match addresses.of(node.into()) {
+        Some(_) => Ok(Some(addresses)),
+        None => Err(format!("--cluster {list}: n{node} is not in it, and --node-id is {node}")),
     }
 }
 
@@ -418,6 +480,12 @@ mod tests {
             (vec!["--num.partitions", "0"], "'0'"),
             (vec!["--group.min.session.timeout.ms", "2000000"], "is above"),
             (vec!["--kafak", "x"], "--kafak"),
+            (vec!["--cluster", "n1=a"], "`n1=a`, expected"),
+            (vec!["--cluster", "n2=a:1,n3=a:2"], "n1 is not in it"),
+            (vec!["--peers", "a:1"], "--cluster"),
+            (vec!["--nodes", "3"], "needs --dev"),
+            (vec!["--dev", "--nodes", "0"], "0"),
+            (vec!["--cluster-id", "a b"], "visible ASCII"),
         ] {
             let problem = parse(&args).expect_err("a wrong setting");
             assert!(problem.contains(expected), "{args:?}: {problem}");

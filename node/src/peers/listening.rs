@@ -142,7 +142,7 @@ mod tests {
     impl Line {
         fn says(&self, from: NodeId, incarnation: u64) {
             let message = Message::Request(1, RpcRequest::Probe(None));
-            self.0.deliver(Received { from, incarnation, message });
+            self.0.deliver(Received { from, incarnation, message }, 0);
         }
     }
 

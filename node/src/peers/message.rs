@@ -4,7 +4,8 @@
 
 use openraft::alias::{SnapshotMetaOf, VoteOf};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use raft_store::TypeConfig;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ impl Message {
             Self::Request(_, RpcRequest::Snapshot(_)) => "raft_snapshot",
             Self::Request(_, RpcRequest::Probe(_)) => "raft_probe",
             Self::Request(_, RpcRequest::Release(_)) => "raft_release",
+            Self::Request(_, RpcRequest::Transfer(_)) => "raft_transfer",
+            Self::Response(.., Ok(RpcResponse::Transfer(_))) => "raft_transfer_ok",
             Self::Response(.., Ok(RpcResponse::Probe)) => "raft_probe_ok",
             Self::Response(.., Ok(RpcResponse::Append(_))) => "raft_append_ok",
             Self::Response(.., Ok(RpcResponse::Vote(_))) => "raft_vote_ok",
@@ -75,6 +78,8 @@ pub enum RpcRequest {
     /// A leader of that vote is not answered by a quorum: its followers need not wait for its lease
     /// ([`quorum`](super::quorum)).
     Release(VoteOf<TypeConfig>),
+    /// The leader ends, and one of its followers is to lead.
+    Transfer(TransferLeaderRequest<TypeConfig>),
 }
 
 /// One chunk of a snapshot.
@@ -113,6 +118,8 @@ pub enum RpcResponse {
     Snapshot(SnapshotResponse<TypeConfig>),
     /// To [`RpcRequest::Probe`] and [`RpcRequest::Release`].
     Probe,
+    /// To [`RpcRequest::Transfer`].
+    Transfer(TransferLeaderResponse<TypeConfig>),
 }
 
 /// Requests on their way from the node that took them in to the leader.

@@ -1,7 +1,7 @@
-//! Nodes among themselves: what they say ([`message`]), what carries it ([`transport`]), and
-//! openraft's network over that ([`rpc`], [`snapshots`]); whom a node listens to (`listening`); how
-//! long the way there and back takes ([`round_trips`]), and whether a quorum answers ([`quorum`]);
-//! who stands for election while another does ([`campaigns`]).
+//! Nodes among themselves: what they say ([`message`]), what carries it ([`transport`], and over
+//! sockets [`tcp`]), and openraft's network over that ([`rpc`], [`snapshots`]); whom a node listens
+//! to (`listening`); how long the way there and back takes ([`round_trips`]), and whether a quorum
+//! answers ([`quorum`]); who stands for election while another does ([`campaigns`]).
 
 pub mod campaigns;
 mod listening;
@@ -10,4 +10,5 @@ pub mod quorum;
 pub mod round_trips;
 pub mod rpc;
 pub mod snapshots;
+pub mod tcp;
 pub mod transport;

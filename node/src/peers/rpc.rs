@@ -24,8 +24,8 @@ use openraft::errors::{
 };
 use openraft::network::RPCOption;
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, VoteRequest,
-    VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{AsyncRuntime, OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use raft_store::{Checkpoint, Storage, TypeConfig};
@@ -547,6 +547,17 @@ impl RaftNetworkV2<TypeConfig> for Client {
         let answer = self.call(RPCTypes::Vote, ask, option.hard_ttl(), answer).await?;
         let goes_on = self.peers.calls().campaigns.goes_on();
         if goes_on { Ok(answer) } else { Err(gives_way()) }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let answer =
+            |answer| if let RpcResponse::Transfer(given) = answer { Some(given) } else { None };
+        let ask = RpcRequest::Transfer(request);
+        self.call(RPCTypes::TransferLeader, ask, option.hard_ttl(), answer).await
     }
 
     async fn full_snapshot(

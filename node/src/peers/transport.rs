@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use state_machine::ids::NodeId;
 use tokio::sync::Notify;
@@ -36,23 +36,49 @@ pub trait Transport: Send + Sync + 'static {
 /// Messages that have come and were not taken yet: what a transport's receiving end fills.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    received: Mutex<Vec<Received>>,
+    waiting: Mutex<Waiting>,
     notify: Notify,
+    /// What waited was taken.
+    taken: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    received: Vec<Received>,
+    bytes: usize,
 }
 
 impl Inbox {
-    /// A message has come.
-    pub fn deliver(&self, received: Received) {
-        self.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A message has come, which took so many bytes.
+    pub fn deliver(&self, received: Received, bytes: usize) {
+        let mut waiting = self.waiting();
+        waiting.received.push(received);
+        waiting.bytes += bytes;
+        drop(waiting);
         self.notify.notify_one();
+    }
+
+    /// Waits until the messages that wait take no more than so many bytes.
+    pub async fn has_room(&self, most: usize) {
+        loop {
+            let taken = self.taken.notified();
+            if self.waiting().bytes <= most {
+                return;
+            }
+            taken.await;
+        }
     }
 
     /// Waits until messages have come, and takes them all. Dropping the wait loses none.
     pub async fn take(&self) -> Vec<Received> {
         loop {
-            let received =
-                std::mem::take(&mut *self.received.lock().unwrap_or_else(PoisonError::into_inner));
+            let Waiting { received, .. } = std::mem::take(&mut *self.waiting());
             if !received.is_empty() {
+                self.taken.notify_waiters();
                 return received;
             }
             self.notify.notified().await;

@@ -119,6 +119,9 @@ pub enum ServiceError {
         /// How long it was tried.
         timeout_ms: u64,
     },
+    /// Indefinite: the request waited for its group, and this node leads no more.
+    #[error("this node leads no more: the request may have taken effect")]
+    NotLeading,
     /// The listener closed while the request waited for its group.
     #[error("the input ended while the request waited for its group")]
     Closed,

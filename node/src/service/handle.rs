@@ -56,12 +56,23 @@ pub struct Replied {
     pub completion: Completion,
 }
 
+/// What becomes of a connection's delayed requests when this node leads no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delayed {
+    /// They wait on, at whoever leads then.
+    Forwarded,
+    /// They end: their clients go to the leader themselves.
+    Ended,
+}
+
 /// What waits for the service.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
-    pub(super) opened: Vec<(ConnectionId, Arc<Replies>)>,
+    pub(super) opened: Vec<(ConnectionId, Arc<Replies>, Delayed)>,
     pub(super) submissions: Vec<Submission>,
     pub(super) closed: Vec<ConnectionId>,
+    /// The node is about to end.
+    pub(super) resigns: bool,
     bytes: usize,
     connections: ConnectionId,
 }
@@ -122,15 +133,31 @@ impl Shared {
 pub struct Handle(pub(super) Arc<Shared>);
 
 impl Handle {
-    /// Opens a connection.
+    /// Opens a connection whose requests are forwarded to whoever leads.
     pub fn connect(&self) -> Connection {
+        self.open(Delayed::Forwarded)
+    }
+
+    /// Opens a connection whose delayed requests end with
+    /// [`ServiceError::NotLeading`](super::api::ServiceError) when this node does not lead.
+    pub fn connect_to_leader(&self) -> Connection {
+        self.open(Delayed::Ended)
+    }
+
+    fn open(&self, delayed: Delayed) -> Connection {
         let replies = Arc::<Replies>::default();
         let mut inbox = self.0.inbox();
         inbox.connections += 1;
         let id = inbox.connections;
-        inbox.opened.push((id, replies.clone()));
+        inbox.opened.push((id, replies.clone(), delayed));
         drop(inbox);
         Connection { id, shared: self.0.clone(), replies }
+    }
+
+    /// The node is about to end: if it leads, it hands its leadership over as soon as it can.
+    pub fn resign(&self) {
+        self.0.inbox().resigns = true;
+        self.0.notify.notify_one();
     }
 
     /// About how many bytes the requests take that were submitted and are not answered.
@@ -225,13 +252,19 @@ pub(super) struct Connections {
 #[derive(Debug)]
 struct Outlet {
     replies: Arc<Replies>,
+    delayed: Delayed,
     /// Not handed over yet.
     fresh: Vec<Replied>,
 }
 
 impl Connections {
-    pub(super) fn open(&mut self, id: ConnectionId, replies: Arc<Replies>) {
-        self.open.insert(id, Outlet { replies, fresh: Vec::new() });
+    pub(super) fn open(&mut self, id: ConnectionId, replies: Arc<Replies>, delayed: Delayed) {
+        self.open.insert(id, Outlet { replies, delayed, fresh: Vec::new() });
+    }
+
+    /// Whether a connection's delayed requests end with the leadership.
+    pub(super) fn ends_delayed(&self, id: ConnectionId) -> bool {
+        self.open.get(&id).is_some_and(|outlet| outlet.delayed == Delayed::Ended)
     }
 
     /// A reply, to be handed over with the next [`flush`](Self::flush).

@@ -90,6 +90,12 @@ impl Default for InFlight {
 }
 
 impl InFlight {
+    /// The requests that wait for their groups, in their order.
+    pub(super) fn delayed(&self) -> Vec<RequestNumber> {
+        let lane = Lane::Delayed;
+        self.delayed.keys().map(|seq| RequestNumber { lane, seq: *seq }).collect()
+    }
+
     /// Takes in a request of about so many `bytes` that came in at `received`, to be answered at
     /// the latest `timeout` later. `after` is the request of the same client that has to be
     /// executed before it, if that is still open.

@@ -50,6 +50,7 @@ mod housekeeping;
 mod in_flight;
 mod leader;
 mod requests;
+mod resigning;
 pub(crate) mod round;
 mod rpc_server;
 mod status;
@@ -277,7 +278,14 @@ impl Service {
     /// Does what there is to do: deadlines, submissions, messages, roles, rounds, forwards.
     fn advance(&mut self, woken: Woken, now: Instant) {
         self.requests.expire_overdue(now);
-        self.requests.take(self.shared.take(), &self.machine);
+        let inbox = self.shared.take();
+        if inbox.resigns
+            && let Some(running) = self.raft.as_ref().filter(|_| !self.alone())
+        {
+            // It ends by itself, after a second at the latest.
+            let _task = runtime::spawn(resigning::resign(running.raft.clone(), self.me));
+        }
+        self.requests.take(inbox, &self.machine);
         match woken {
             Woken::Round(end) => self.end_round(end, now),
             Woken::Peers(received) => {
@@ -286,6 +294,9 @@ impl Service {
             Woken::Other => {}
         }
         self.look_who_leads();
+        if !matches!(self.role, Role::Leader(_)) {
+            self.requests.end_delayed();
+        }
         self.send_unsent(now);
         self.close_connections();
         if now >= self.next_housekeeping || self.log_has_grown() {

@@ -67,8 +67,8 @@ impl Requests {
 
     /// Takes in what listeners have left.
     pub(super) fn take(&mut self, inbox: Inbox, machine: &StateMachine) {
-        for (id, replies) in inbox.opened {
-            self.connections.open(id, replies);
+        for (id, replies, delayed) in inbox.opened {
+            self.connections.open(id, replies, delayed);
         }
         for submission in inbox.submissions {
             self.take_one(submission, machine);
@@ -109,6 +109,16 @@ impl Requests {
         self.unsent = self.in_flight.in_order().into();
         for id in &self.unsent {
             self.in_flight.set_progress(*id, Progress::Unsent);
+        }
+    }
+
+    /// This node does not lead: what only a leader delays for its clients is over.
+    pub(super) fn end_delayed(&mut self) {
+        for id in self.in_flight.delayed() {
+            let entry = self.in_flight.get(id).expect("it is in flight");
+            if self.connections.ends_delayed(entry.sender.connection) {
+                self.end(id, Err(ServiceError::NotLeading.into()));
+            }
         }
     }
 

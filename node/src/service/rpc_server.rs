@@ -55,6 +55,11 @@ impl RpcServer {
                 told.into_iter().for_each(|round_trip_ms| self.peers.told(round_trip_ms));
                 Ok(RpcResponse::Probe)
             }
+            RpcRequest::Transfer(request) => raft
+                .handle_transfer_leader(request)
+                .await
+                .map(RpcResponse::Transfer)
+                .map_err(|e| e.to_string()),
             RpcRequest::Release(vote) => {
                 // A transfer to the leader itself: nobody is chosen, but its lease is over.
                 let release = TransferLeaderRequest::new(vote, from, None);

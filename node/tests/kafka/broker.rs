@@ -54,8 +54,18 @@ impl Broker {
         Self::run(command)
     }
 
-    pub fn run(mut command: Command) -> Self {
-        let mut child = command.spawn().expect("the binary starts");
+    pub fn run(command: Command) -> Self {
+        Self::run_all(vec![command]).remove(0)
+    }
+
+    /// Several at once: none of a cluster serves before a majority runs.
+    pub fn run_all(commands: Vec<Command>) -> Vec<Self> {
+        let start = |mut command: Command| command.spawn().expect("the binary starts");
+        let children: Vec<Child> = commands.into_iter().map(start).collect();
+        children.into_iter().map(Self::ready).collect()
+    }
+
+    fn ready(mut child: Child) -> Self {
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");

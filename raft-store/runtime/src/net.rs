@@ -5,7 +5,9 @@
 
 use std::io;
 pub use std::net::SocketAddr;
+use std::time::Duration;
 
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 
 /// A connection.
@@ -41,6 +43,33 @@ impl Listener {
         stream.set_nodelay(true)?;
         Ok((stream, from))
     }
+}
+
+/// Connects to an address, `host:port`. Small pieces are sent at once.
+///
+/// # Errors
+/// Where nobody listens there, or it cannot be reached.
+pub async fn connect(address: &str) -> io::Result<Stream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Has the operating system end a connection whose other end has vanished: when nothing that was
+/// sent, or a question whether it is still there, was answered for `silence`, which is rounded up
+/// to whole seconds.
+///
+/// # Errors
+/// Where the operating system cannot.
+pub fn notice_silence(stream: &Stream, silence: Duration) -> io::Result<()> {
+    let silence = Duration::from_secs(silence.as_millis().div_ceil(1_000).try_into().unwrap_or(1));
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, silence)?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(1))?;
+    // Elsewhere the system's own patience counts for what was sent.
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(stream, u32::try_from(silence.as_millis()).unwrap_or(u32::MAX))?;
+    Ok(())
 }
 
 /// Waits until the process is told to end: SIGTERM or SIGINT.

@@ -84,6 +84,14 @@ pub enum OpenError {
         /// Which this is.
         members: String,
     },
+    /// It is of a cluster of another name.
+    #[error("the folder belongs to cluster {found}, and this is cluster {cluster}")]
+    ClusterName {
+        /// Whose it is.
+        found: String,
+        /// Which this is.
+        cluster: String,
+    },
     /// It is a copy, or was moved.
     #[error(
         "the folder was copied or moved: {LOCK} is another file than at its first start. Two nodes \
@@ -145,6 +153,11 @@ impl Folder {
         self.identity.as_ref().map(|identity| identity.folder)
     }
 
+    /// The name of the cluster that it belongs to, if that has one.
+    pub(super) fn cluster(&self) -> Option<&str> {
+        self.identity.as_ref()?.cluster.as_deref()
+    }
+
     /// Makes a new folder this node's, or looks whether it is. Nobody may hear of the incarnation
     /// before the log is synced: the next one has to have another number.
     ///
@@ -154,6 +167,7 @@ impl Folder {
         &mut self,
         node: &str,
         members: &[String],
+        cluster: Option<&str>,
         incarnation: u64,
     ) -> Result<(), OpenError> {
         if let Some(identity) = &self.identity {
@@ -165,11 +179,18 @@ impl Folder {
                 let (found, members) = (identity.members.join(", "), members.join(", "));
                 return Err(OpenError::AnotherCluster { found, members });
             }
+            if let (Some(found), Some(cluster)) = (&identity.cluster, cluster)
+                && found != cluster
+            {
+                let (found, cluster) = (found.clone(), cluster.to_owned());
+                return Err(OpenError::ClusterName { found, cluster });
+            }
             self.wal.write(vec![Record::Incarnation(incarnation)]);
             return Ok(());
         }
         let (folder, lock) = (self.id, self.lock.number()?);
-        let identity = Identity { folder, lock, node: node.into(), members: members.into() };
+        let (node, members, cluster) = (node.into(), members.into(), cluster.map(str::to_owned));
+        let identity = Identity { folder, lock, node, members, cluster };
         identity.checked().map_err(OpenError::Name)?;
         let (files, text) = (self.files.clone(), identity.encode());
         self.wal.first_do(async move {

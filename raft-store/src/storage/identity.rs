@@ -9,12 +9,13 @@
 //! lock 4711
 //! node n1
 //! members n1 n2 n3
+//! cluster 5mm0xAAAQAC…
 //! crc32c 1a2b3c4d
 //! ```
 //!
 //! `folder` is drawn at random and stands in every other file of the folder. `lock` is the number
 //! of the file LOCK on its disk: in a copy of the folder it is another. The checksum is of all
-//! lines before it.
+//! lines before it. The line `cluster` is there where the cluster has a name.
 
 use std::fmt::Write as _;
 
@@ -35,6 +36,8 @@ pub struct Identity {
     pub node: String,
     /// All nodes of the cluster, by name.
     pub members: Vec<String>,
+    /// The cluster's name, where it has one.
+    pub cluster: Option<String>,
 }
 
 /// Why a file is no identity.
@@ -58,6 +61,9 @@ impl Identity {
             self.node,
             self.members.join(" ")
         );
+        if let Some(cluster) = &self.cluster {
+            writeln!(text, "cluster {cluster}").expect("a string takes text");
+        }
         let crc = crc32c::crc32c(text.as_bytes());
         writeln!(text, "crc32c {crc:08x}").expect("a string takes text");
         text
@@ -66,8 +72,10 @@ impl Identity {
     /// Whether every name can be told from the others in the file.
     pub(crate) fn checked(&self) -> Result<(), String> {
         let bad = |name: &&String| name.is_empty() || name.contains(char::is_whitespace);
-        match self.members.iter().chain([&self.node]).find(bad) {
-            Some(name) => Err(format!("a node's name must not have spaces in it: {name:?}")),
+        match self.members.iter().chain([&self.node]).chain(&self.cluster).find(bad) {
+            Some(name) => {
+                Err(format!("the name of a node or a cluster must not have spaces in it: {name:?}"))
+            }
             None => Ok(()),
         }
     }
@@ -96,7 +104,9 @@ impl Identity {
         let lock = field("lock")?.parse().map_err(|_| wrong("its lock is no number"))?;
         let node = field("node")?.to_owned();
         let members = field("members")?.split(' ').map(str::to_owned).collect();
-        let identity = Self { folder, lock, node, members };
+        let cluster =
+            lines.next().and_then(|line| line.strip_prefix("cluster ")).map(str::to_owned);
+        let identity = Self { folder, lock, node, members, cluster };
         // What is read is what is written, to the letter.
         if identity.encode() == text { Ok(identity) } else { Err(wrong("its checksum")) }
     }
@@ -107,7 +117,14 @@ mod tests {
     use super::*;
 
     fn identity() -> Identity {
-        Identity { folder: 12, lock: 7, node: "n1".into(), members: vec!["n1".into(), "n2".into()] }
+        let members = vec!["n1".into(), "n2".into()];
+        Identity { folder: 12, lock: 7, node: "n1".into(), members, cluster: Some("c".into()) }
+    }
+
+    #[test]
+    fn a_cluster_may_have_no_name() {
+        let identity = Identity { cluster: None, ..identity() };
+        assert_eq!(Identity::decode(identity.encode().as_bytes()), Ok(identity));
     }
 
     #[test]

@@ -49,6 +49,9 @@ fn describe(
     };
     writeln!(out, "folder      {:016x}", identity.folder)?;
     writeln!(out, "node        {} of {}", identity.node, identity.members.join(", "))?;
+    if let Some(cluster) = &identity.cluster {
+        writeln!(out, "cluster     {cluster}")?;
+    }
     let scalars = &log.replay.scalars;
     writeln!(out, "incarnation {}", scalars.incarnation.unwrap_or_default())?;
     for (node, incarnation) in &scalars.heard {

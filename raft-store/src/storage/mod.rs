@@ -89,9 +89,31 @@ impl Storage {
     /// Where the folder is another node's or another cluster's.
     pub fn belong_to(&mut self, node: &str, members: &[String]) -> Result<(), OpenError> {
         match &mut self.folder {
-            Some(folder) => folder.belong_to(node, members, self.incarnation),
+            Some(folder) => folder.belong_to(node, members, None, self.incarnation),
             None => Ok(()),
         }
+    }
+
+    /// The same for a cluster that has a name.
+    ///
+    /// # Errors
+    /// Those of [`belong_to`](Self::belong_to); and where the folder is of a cluster of another
+    /// name.
+    pub fn belong_to_cluster(
+        &mut self,
+        node: &str,
+        members: &[String],
+        cluster: &str,
+    ) -> Result<(), OpenError> {
+        match &mut self.folder {
+            Some(folder) => folder.belong_to(node, members, Some(cluster), self.incarnation),
+            None => Ok(()),
+        }
+    }
+
+    /// The name of the cluster that the folder belongs to, where it was told.
+    pub fn cluster(&self) -> Option<&str> {
+        self.folder.as_ref()?.cluster()
     }
 
     /// The number of the incarnation that begins now.

@@ -77,6 +77,8 @@ pub(super) struct Connection<S> {
     is_fetching: bool,
     /// How many bytes of input are counted among those of all connections.
     counted: Held,
+    /// How many answers are counted among those that all clients are owed.
+    counted_owed: Held,
 }
 
 enum Woken {
@@ -88,8 +90,9 @@ enum Woken {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     pub(super) fn new(broker: Arc<Broker>, stream: S, host: Arc<str>) -> Self {
-        let asker = Arc::new(Asker::new(broker.handle.connect()));
+        let asker = Arc::new(Asker::new(broker.handle.connect_to_leader()));
         let counted = Held::new(&broker.input_bytes);
+        let counted_owed = Held::new(&broker.owed.0);
         Self {
             broker,
             asker,
@@ -100,6 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             owed: FuturesOrdered::new(),
             is_fetching: false,
             counted,
+            counted_owed,
         }
     }
 
@@ -119,6 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             if self.counted.set(self.input.len()) > limits::KAFKA_INPUT {
                 return Err(Closed::Refused("the requests of all connections take too many bytes"));
             }
+            self.counted_owed.set(self.owed.len());
             match self.wait().await {
                 Woken::Read(read) => {
                     if read? == 0 {
@@ -199,6 +204,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             client_id: head.client_id.as_deref().unwrap_or("").into(),
             host: self.host.clone(),
         };
+        if api::is_for_the_leader(key) && self.broker.leadership().leader.is_none() {
+            // One will lead in a moment, perhaps this node. A client that is refused meanwhile may
+            // stay away for seconds.
+            self.broker.leadership_in_time().await;
+        }
         self.is_fetching |= key == versions::FETCH;
         let request =
             frame::decode(head).map_err(|problem| Closed::Body { key, version, problem })?;

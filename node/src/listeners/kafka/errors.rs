@@ -33,7 +33,10 @@ impl About {
 
     fn of_service_error(self, error: &ServiceError) -> i16 {
         match (error, self) {
-            (ServiceError::NotAvailable { .. } | ServiceError::Closed, _) => self.wrong_node(),
+            (
+                ServiceError::NotAvailable { .. } | ServiceError::Closed | ServiceError::NotLeading,
+                _,
+            ) => self.wrong_node(),
             (ServiceError::TooLarge { .. }, _) => errors::MESSAGE_TOO_LARGE,
             (ServiceError::DiskFull { .. }, _) => errors::KAFKA_STORAGE_ERROR,
             (

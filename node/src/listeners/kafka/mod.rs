@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use state_machine::ids::NodeId;
 
+use crate::cluster::directory::{Directory, Endpoint, Up};
 use crate::config::Bounds;
 use crate::limits;
 use crate::service::handle::Handle;
@@ -32,7 +33,7 @@ pub struct Settings {
     /// This node.
     pub node: NodeId,
     /// Where clients reach each node of the cluster, this one too.
-    pub endpoints: Vec<Endpoint>,
+    pub directory: Directory,
     /// Topics are made when a client that allows it asks for one that is not there (Kafka's
     /// `auto.create.topics.enable`).
     pub auto_create_topics: bool,
@@ -50,17 +51,6 @@ pub struct Settings {
     pub segment_bytes: u32,
 }
 
-/// Where clients reach a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The node.
-    pub node: NodeId,
-    /// Its host, as clients name it.
-    pub host: Arc<str>,
-    /// Its port.
-    pub port: u16,
-}
-
 /// What all connections share.
 #[derive(Debug)]
 pub(crate) struct Broker {
@@ -70,9 +60,21 @@ pub(crate) struct Broker {
     input_bytes: Arc<AtomicUsize>,
     /// Bytes of replies that clients have not taken yet.
     reply_bytes: Arc<AtomicUsize>,
+    owed: Owed,
 }
 
-/// Bytes that somebody holds, among those of all.
+/// How many answers all clients are owed. Clones are the same number.
+#[derive(Debug, Clone, Default)]
+pub struct Owed(Arc<AtomicUsize>);
+
+impl Owed {
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes, or what else is counted, that somebody holds among all.
 #[derive(Debug)]
 struct Held {
     all: Arc<AtomicUsize>,
@@ -99,8 +101,9 @@ impl Drop for Held {
 }
 
 impl Broker {
-    fn new(settings: Settings, handle: Handle) -> Self {
-        Self { settings, handle, input_bytes: Arc::default(), reply_bytes: Arc::default() }
+    fn new(settings: Settings, handle: Handle, owed: Owed) -> Self {
+        let (input_bytes, reply_bytes) = (Arc::default(), Arc::default());
+        Self { settings, handle, input_bytes, reply_bytes, owed }
     }
 
     /// How many bytes the next answer to a fetch may have.
@@ -109,9 +112,12 @@ impl Broker {
         u32::try_from(left).unwrap_or(u32::MAX).min(limits::KAFKA_FETCH_BYTES)
     }
 
-    /// Who leads, as this node knows.
+    /// Who leads, as this node knows. A leader that is not up is none: clients would be sent to a
+    /// node that cannot serve them.
     fn leadership(&self) -> Leadership {
-        *self.handle.leadership().borrow()
+        let now = *self.handle.leadership().borrow();
+        let is_up = |leader: &NodeId| self.endpoint(*leader).is_some();
+        Leadership { leader: now.leader.filter(is_up), ..now }
     }
 
     /// Whether this node leads.
@@ -121,22 +127,44 @@ impl Broker {
 
     /// Who leads, once somebody does; or that nobody does after a while.
     async fn leadership_in_time(&self) -> Leadership {
-        let mut leadership = self.handle.leadership();
-        let known = leadership.wait_for(|now| now.leader.is_some());
-        tokio::select! {
-            biased;
-            known = known => {
-                if let Ok(known) = known {
-                    return *known;
+        let (mut leads, mut up) = (self.handle.leadership(), self.settings.directory.up());
+        let known = async {
+            loop {
+                // What changes from now on is seen by the waits below.
+                leads.mark_unchanged();
+                up.mark_unchanged();
+                let now = self.leadership();
+                if now.leader.is_some() {
+                    return now;
+                }
+                let changed = tokio::select! {
+                    changed = leads.changed() => changed,
+                    changed = up.changed() => changed,
+                };
+                if changed.is_err() {
+                    return now;
                 }
             }
-            () = runtime::sleep(limits::KAFKA_LEADER_WAIT) => {}
+        };
+        tokio::select! {
+            biased;
+            known = known => known,
+            () = runtime::sleep(limits::KAFKA_LEADER_WAIT) => self.leadership(),
         }
-        self.leadership()
     }
 
     /// Where clients reach a node.
-    fn endpoint(&self, node: NodeId) -> Option<&Endpoint> {
-        self.settings.endpoints.iter().find(|endpoint| endpoint.node == node)
+    fn endpoint(&self, node: NodeId) -> Option<Endpoint> {
+        self.settings.directory.of(node)
+    }
+
+    /// The nodes that are up, and where clients reach them.
+    fn up(&self) -> Up {
+        self.settings.directory.up().borrow().clone()
+    }
+
+    /// All nodes, up or not: each has everything.
+    fn members(&self) -> &[NodeId] {
+        self.settings.directory.members()
     }
 }

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use runtime::net::{Listener, SocketAddr, Stream};
 
 use super::connection::Connection;
-use super::{Broker, Settings};
+use super::{Broker, Owed, Settings};
 use crate::limits;
 use crate::service::handle::Handle;
 
-/// Takes connections and serves them, for ever.
-pub async fn serve(listener: Listener, settings: Settings, handle: Handle) {
-    let broker = Arc::new(Broker::new(settings, handle));
+/// Takes connections and serves them, for ever. `owed` tells how many answers are under way.
+pub async fn serve(listener: Listener, settings: Settings, handle: Handle, owed: Owed) {
+    let broker = Arc::new(Broker::new(settings, handle, owed));
     let open = Arc::<AtomicUsize>::default();
     loop {
         match listener.accept().await {

@@ -91,7 +91,7 @@ fn of_service_error(error: &ServiceError) -> Code {
         | ServiceError::DiskFull { .. } => COORDINATOR_NOT_AVAILABLE,
         ServiceError::TooLarge { .. } => (12, "MESSAGE_TOO_LARGE"),
         ServiceError::TimedOut { .. } => (0, "REQUEST_TIMED_OUT"),
-        ServiceError::Closed => REBALANCE_IN_PROGRESS,
+        ServiceError::Closed | ServiceError::NotLeading => REBALANCE_IN_PROGRESS,
     }
 }
 

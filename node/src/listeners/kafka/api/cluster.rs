@@ -20,7 +20,7 @@ use wire::kafka_protocol::messages::describe_log_dirs_response::{
 
 use super::super::errors::About;
 use super::metadata::describe as describe_topics;
-use super::{Context, broker_id, kafka_name, name_of, node_id, text};
+use super::{Context, kafka_name, name_of, node_id, text};
 
 /// The kind of endpoints that there are: brokers.
 const BROKERS: i8 = 1;
@@ -36,9 +36,9 @@ pub(super) fn describe(cx: &Context, asked: &DescribeClusterRequest) -> Describe
         };
         return reply.with_error_code(code);
     }
-    let broker = |endpoint: &super::Endpoint| {
+    let broker = |(node, endpoint): (state_machine::ids::NodeId, super::Endpoint)| {
         DescribeClusterBroker::default()
-            .with_broker_id(broker_id(endpoint))
+            .with_broker_id(node_id(node))
             .with_host(text(&endpoint.host))
             .with_port(endpoint.port.into())
     };
@@ -46,7 +46,7 @@ pub(super) fn describe(cx: &Context, asked: &DescribeClusterRequest) -> Describe
     reply
         .with_cluster_id(text(&settings.cluster))
         .with_controller_id(node_id(leader))
-        .with_brokers(settings.endpoints.iter().map(broker).collect())
+        .with_brokers(cx.broker.up().into_iter().map(broker).collect())
         .with_cluster_authorized_operations(i32::MIN)
 }
 

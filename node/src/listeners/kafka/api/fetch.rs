@@ -17,16 +17,22 @@ use wire::errors;
 use wire::kafka_protocol::messages as kafka;
 use wire::kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest};
 use wire::kafka_protocol::messages::fetch_response::{
-    FetchResponse, FetchableTopicResponse, PartitionData,
+    FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 
 use super::super::errors::{About, of_rejection};
 use super::metadata::describe;
-use super::{Context, topic_id, wire_offset};
+use super::{Context, LeaderHint, node_id, text, topic_id, wire_offset};
 use crate::limits;
 
 /// From here on topics have ids in place of names.
 const IDS_FROM: i16 = 13;
+
+/// From here on a node that does not lead says who does.
+const LEADER_FROM: i16 = 12;
+
+/// From here on it says where that is.
+const ENDPOINTS_FROM: i16 = 16;
 
 /// What is asked of one partition.
 struct Wanted {
@@ -50,20 +56,22 @@ pub(super) async fn answer(cx: &Context, asked: FetchRequest) -> FetchResponse {
     let min_bytes = usize::try_from(asked.min_bytes).unwrap_or(0);
     let max_bytes = u32::try_from(asked.max_bytes).unwrap_or(0).min(cx.broker.fetch_bytes());
     let names = names(cx, &asked).await;
-    let wanted = wanted(cx, &asked, &names);
-    let partitions = wanted.iter().filter_map(|wanted| wanted.from.as_ref().ok());
+    let first = wanted(cx, &asked, &names);
+    let partitions = first.iter().filter_map(|wanted| wanted.from.as_ref().ok());
     let partitions: Vec<TopicPartition> = partitions
         .map(|from| TopicPartition { topic: from.topic.clone(), partition: from.partition })
         .collect();
     loop {
         // Before the read, so that nothing comes between.
         let waiting = cx.broker.handle.wait_for_records(partitions.clone());
+        // Anew each time: this node may lead no more.
+        let wanted = wanted(cx, &asked, &names);
         let found = read(cx, &wanted, max_bytes).await;
         let bytes: usize = found.iter().flatten().map(|part| part.bytes.len()).sum();
         let failed = found.iter().any(Result::is_err);
         let now = Instant::now();
         if failed || bytes >= min_bytes || partitions.is_empty() || now >= deadline {
-            return told(&asked, &wanted, found);
+            return told(cx, &asked, &wanted, found);
         }
         tokio::select! {
             biased;
@@ -184,7 +192,14 @@ fn cut(part: &ReadPart, from: &ReadFrom, left: &mut usize, is_first: &mut bool) 
     Part { bytes, start: part.start, high_watermark: part.high_watermark }
 }
 
-fn told(asked: &FetchRequest, wanted: &[Wanted], found: Vec<Result<Part, i16>>) -> FetchResponse {
+fn told(
+    cx: &Context,
+    asked: &FetchRequest,
+    wanted: &[Wanted],
+    found: Vec<Result<Part, i16>>,
+) -> FetchResponse {
+    // Clients that know these fields need not ask for metadata.
+    let hint = cx.leader_hint().filter(|_| cx.version >= LEADER_FROM);
     let mut topics: Vec<FetchableTopicResponse> = asked
         .topics
         .iter()
@@ -205,14 +220,30 @@ fn told(asked: &FetchRequest, wanted: &[Wanted], found: Vec<Result<Part, i16>>) 
                 .with_last_stable_offset(wire_offset(part.high_watermark))
                 .with_log_start_offset(wire_offset(part.start))
                 .with_records(Some(part.bytes)),
-            Err(code) => data
-                .with_error_code(code)
-                .with_high_watermark(-1)
-                .with_last_stable_offset(-1)
-                .with_log_start_offset(-1)
-                .with_records(Some(Bytes::new())),
+            Err(code) => {
+                let data = match hint.as_ref().filter(|_| code == errors::NOT_LEADER_OR_FOLLOWER) {
+                    Some(LeaderHint { node, epoch, .. }) => data.with_current_leader(
+                        LeaderIdAndEpoch::default()
+                            .with_leader_id(node_id(*node))
+                            .with_leader_epoch(*epoch),
+                    ),
+                    None => data,
+                };
+                data.with_error_code(code)
+                    .with_high_watermark(-1)
+                    .with_last_stable_offset(-1)
+                    .with_log_start_offset(-1)
+                    .with_records(Some(Bytes::new()))
+            }
         };
         topics[wanted.topic].partitions.push(data);
     }
-    FetchResponse::default().with_responses(topics)
+    let of_hint = |hint: LeaderHint| {
+        NodeEndpoint::default()
+            .with_node_id(node_id(hint.node))
+            .with_host(text(&hint.endpoint.host))
+            .with_port(hint.endpoint.port.into())
+    };
+    let nodes = hint.filter(|_| cx.version >= ENDPOINTS_FROM).map(of_hint);
+    FetchResponse::default().with_responses(topics).with_node_endpoints(nodes.into_iter().collect())
 }

@@ -7,14 +7,14 @@ use wire::kafka_protocol::messages::find_coordinator_response::{
 };
 use wire::kafka_protocol::protocol::StrBytes;
 
-use super::{Context, broker_id, text};
+use super::{Context, node_id, text};
 
 /// The types of keys: of groups, and of transactional ids.
 const KEY_TYPES: std::ops::RangeInclusive<i8> = 0..=1;
 
 pub(super) async fn answer(cx: &Context, asked: FindCoordinatorRequest) -> FindCoordinatorResponse {
     let leadership = cx.broker.leadership_in_time().await;
-    let leader = leadership.leader.and_then(|leader| cx.broker.endpoint(leader));
+    let leader = leadership.leader.and_then(|node| Some((node, cx.broker.endpoint(node)?)));
     let code = if !KEY_TYPES.contains(&asked.key_type) {
         errors::INVALID_REQUEST
     } else if leader.is_none() {
@@ -23,7 +23,7 @@ pub(super) async fn answer(cx: &Context, asked: FindCoordinatorRequest) -> FindC
         errors::NONE
     };
     let (node, host, port) = match leader.filter(|_| code == errors::NONE) {
-        Some(endpoint) => (broker_id(endpoint), text(&endpoint.host), endpoint.port.into()),
+        Some((node, endpoint)) => (node_id(node), text(&endpoint.host), endpoint.port.into()),
         None => ((-1).into(), StrBytes::default(), -1),
     };
     let reply = FindCoordinatorResponse::default();

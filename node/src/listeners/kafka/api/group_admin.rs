@@ -39,8 +39,11 @@ fn passes(filter: &[StrBytes], name: &str) -> bool {
 pub(super) async fn list(cx: &Context, asked: ListGroupsRequest) -> ListGroupsResponse {
     let reply = ListGroupsResponse::default();
     // Clients ask every node and put the answers together.
-    if !cx.broker.leads() {
-        return reply;
+    match cx.broker.leadership().leader {
+        Some(leader) if leader == cx.broker.settings.node => {}
+        Some(_) => return reply,
+        // There may be groups, and nobody says which.
+        None => return reply.with_error_code(errors::COORDINATOR_NOT_AVAILABLE),
     }
     let groups = match cx.asker.query(GroupQuery::List).await {
         Ok(Reply::Group(GroupReply::Listed(groups))) => groups,

@@ -16,7 +16,7 @@ use wire::kafka_protocol::messages::metadata_response::{
 };
 
 use super::super::errors::About;
-use super::{Context, broker_id, is_topic_name, kafka_name, node_id, text, topic_id};
+use super::{Context, is_topic_name, kafka_name, node_id, text, topic_id};
 use crate::service::api::{Failure, Rejection};
 use crate::service::watching::Leadership;
 
@@ -34,12 +34,11 @@ pub(super) async fn answer(cx: &Context, asked: MetadataRequest) -> MetadataResp
     let reply = MetadataResponse::default()
         .with_brokers(
             cx.broker
-                .settings
-                .endpoints
-                .iter()
-                .map(|endpoint| {
+                .up()
+                .into_iter()
+                .map(|(node, endpoint)| {
                     MetadataResponseBroker::default()
-                        .with_node_id(broker_id(endpoint))
+                        .with_node_id(node_id(node))
                         .with_host(text(&endpoint.host))
                         .with_port(endpoint.port.into())
                 })
@@ -192,10 +191,14 @@ fn told(cx: &Context, leadership: Leadership, asked: Asked) -> MetadataResponseT
 }
 
 fn partitions(cx: &Context, leadership: Leadership, count: u32) -> Vec<MetadataResponsePartition> {
-    let mut nodes: Vec<NodeId> = cx.broker.settings.endpoints.iter().map(|e| e.node).collect();
+    let mut nodes = cx.broker.members().to_vec();
     // The preferred leader comes first.
     nodes.sort_by_key(|node| (Some(*node) != leadership.leader, *node));
-    let replicas: Vec<_> = nodes.into_iter().map(node_id).collect();
+    let replicas: Vec<_> = nodes.iter().copied().map(node_id).collect();
+    let is_up = cx.broker.up();
+    let (up, down): (Vec<NodeId>, _) = nodes.into_iter().partition(|node| is_up.contains_key(node));
+    let up: Vec<_> = up.into_iter().map(node_id).collect();
+    let down: Vec<_> = down.into_iter().map(node_id).collect();
     let code = leadership.leader.map_or(errors::LEADER_NOT_AVAILABLE, |_| errors::NONE);
     let leader = leadership.leader.map_or((-1).into(), node_id);
     let epoch = i32::try_from(leadership.term).unwrap_or(i32::MAX);
@@ -206,7 +209,8 @@ fn partitions(cx: &Context, leadership: Leadership, count: u32) -> Vec<MetadataR
             .with_leader_id(leader)
             .with_leader_epoch(epoch)
             .with_replica_nodes(replicas.clone())
-            .with_isr_nodes(replicas.clone())
+            .with_isr_nodes(up.clone())
+            .with_offline_replicas(down.clone())
     };
     (0..count).map(partition).collect()
 }

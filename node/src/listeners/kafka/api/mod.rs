@@ -13,7 +13,7 @@ use super::connection::Closed;
 use super::errors::About;
 use super::{Broker, Endpoint};
 use crate::service::api::Response;
-use state_machine::ids::TopicName;
+use state_machine::ids::{NodeId, TopicName};
 
 mod api_versions;
 mod cluster;
@@ -43,6 +43,13 @@ pub(super) struct Context {
     pub(super) host: Arc<str>,
 }
 
+/// Who leads, and where clients reach it.
+struct LeaderHint {
+    node: NodeId,
+    epoch: i32,
+    endpoint: Endpoint,
+}
+
 /// What a request comes to; `None`: no reply is owed.
 type Answer = Result<Option<ResponseKind>, Closed>;
 
@@ -50,6 +57,14 @@ impl Context {
     /// The code with which this node refuses what only a leader may do; `None`: it leads.
     fn refusal(&self, about: About) -> Option<i16> {
         (!self.broker.leads()).then(|| about.wrong_node())
+    }
+
+    /// Where a node that does not lead sends its clients, if it knows.
+    fn leader_hint(&self) -> Option<LeaderHint> {
+        let now = self.broker.leadership();
+        let node = now.leader.filter(|leader| *leader != self.broker.settings.node)?;
+        let endpoint = self.broker.endpoint(node)?;
+        Some(LeaderHint { node, epoch: self.epoch(), endpoint })
     }
 
     /// The epoch of all partitions' leader: the term.
@@ -67,6 +82,28 @@ impl Context {
             _ => None,
         }
     }
+}
+
+/// Whether only the leader has the answer to requests of this kind.
+pub(super) fn is_for_the_leader(key: i16) -> bool {
+    matches!(
+        key,
+        versions::PRODUCE
+            | versions::FETCH
+            | versions::LIST_OFFSETS
+            | versions::OFFSET_FOR_LEADER_EPOCH
+            | versions::DELETE_RECORDS
+            | versions::JOIN_GROUP
+            | versions::SYNC_GROUP
+            | versions::HEARTBEAT
+            | versions::LEAVE_GROUP
+            | versions::OFFSET_COMMIT
+            | versions::OFFSET_FETCH
+            | versions::OFFSET_DELETE
+            | versions::LIST_GROUPS
+            | versions::DESCRIBE_GROUPS
+            | versions::DELETE_GROUPS
+    )
 }
 
 /// The reply to ApiVersions in a version that is not understood.
@@ -157,10 +194,6 @@ fn is_topic_name(name: &str) -> bool {
         && name.bytes().all(legal)
 }
 
-fn broker_id(endpoint: &Endpoint) -> kafka::BrokerId {
-    node_id(endpoint.node)
-}
-
-fn node_id(node: state_machine::ids::NodeId) -> kafka::BrokerId {
+fn node_id(node: NodeId) -> kafka::BrokerId {
     i32::try_from(node).unwrap_or(i32::MAX).into()
 }

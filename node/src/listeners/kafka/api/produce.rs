@@ -14,17 +14,20 @@ use state_machine::values::Records;
 use wire::batch::{self, Checked};
 use wire::kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest};
 use wire::kafka_protocol::messages::produce_response::{
-    PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use wire::{errors, versions};
 
 use super::super::connection::Closed;
 use super::super::errors::About;
-use super::{Context, name_of, text, wire_offset};
+use super::{Context, LeaderHint, name_of, node_id, text, wire_offset};
 use crate::service::api::Response;
 
 /// Zstandard is taken only from clients that know it.
 const ZSTD_FROM: i16 = 7;
+
+/// From here on a node that does not lead says who does, and where that is.
+const LEADER_FROM: i16 = 10;
 
 /// No reply is owed for `acks=0`; what goes wrong then closes the connection.
 pub(super) async fn answer(
@@ -63,6 +66,7 @@ pub(super) async fn answer(
     }
     let mut responses = Vec::with_capacity(topics.len());
     let mut failed = false;
+    let hint = cx.leader_hint().filter(|_| cx.version >= LEADER_FROM);
     for (name, partitions) in topics {
         let mut told = Vec::with_capacity(partitions.len());
         for (index, appended) in partitions {
@@ -71,15 +75,33 @@ pub(super) async fn answer(
                 Err(refusal) => of_refusal(refusal),
             };
             failed |= reply.error_code != errors::NONE;
+            let elsewhere = reply.error_code == errors::NOT_LEADER_OR_FOLLOWER;
+            let reply = match hint.as_ref().filter(|_| elsewhere) {
+                Some(LeaderHint { node, epoch, .. }) => reply.with_current_leader(
+                    LeaderIdAndEpoch::default()
+                        .with_leader_id(node_id(*node))
+                        .with_leader_epoch(*epoch),
+                ),
+                None => reply,
+            };
             told.push(reply.with_index(index));
         }
         responses
             .push(TopicProduceResponse::default().with_name(name).with_partition_responses(told));
     }
+    let of_hint = |hint: LeaderHint| {
+        NodeEndpoint::default()
+            .with_node_id(node_id(hint.node))
+            .with_host(text(&hint.endpoint.host))
+            .with_port(hint.endpoint.port.into())
+    };
+    let nodes: Vec<_> = hint.into_iter().map(of_hint).collect();
     match acks {
         0 if failed => Err(Closed::Refused("Produce with acks=0 failed")),
         0 => Ok(None),
-        _ => Ok(Some(ProduceResponse::default().with_responses(responses))),
+        _ => Ok(Some(
+            ProduceResponse::default().with_responses(responses).with_node_endpoints(nodes),
+        )),
     }
 }
 

@@ -69,7 +69,7 @@ async fn create_one(cx: &Context, asked: &CreatableTopic, only: bool) -> Result<
             format!("topic name {name:?}, expected 1 to 249 of letters, digits, `.`, `_` and `-`");
         return Err((errors::INVALID_TOPIC_EXCEPTION, problem));
     }
-    let nodes = i16::try_from(cx.broker.settings.endpoints.len()).unwrap_or(i16::MAX);
+    let nodes = i16::try_from(cx.broker.members().len()).unwrap_or(i16::MAX);
     let partitions = if asked.assignments.is_empty() {
         if !(1..=nodes).contains(&asked.replication_factor)
             && i32::from(asked.replication_factor) != DEFAULT
@@ -157,7 +157,7 @@ async fn created(
     if cx.version < DETAILS_FROM {
         return result;
     }
-    let replicas = i16::try_from(cx.broker.settings.endpoints.len()).unwrap_or(i16::MAX);
+    let replicas = i16::try_from(cx.broker.members().len()).unwrap_or(i16::MAX);
     result
         .with_num_partitions(i32::try_from(partitions).unwrap_or(i32::MAX))
         .with_replication_factor(replicas)

@@ -1,0 +1,139 @@
+//! Connections to peers: made, made again when they break, and written to.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use runtime::net::{self, Stream};
+use state_machine::ids::NodeId;
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::frames::{self, BadFrame, Hello, Use};
+use super::{Shared, name};
+use crate::limits;
+
+/// Why there is no connection, or none any more.
+#[derive(Debug, Error)]
+enum Lost {
+    #[error(transparent)]
+    Socket(#[from] io::Error),
+    #[error(transparent)]
+    Frame(#[from] BadFrame),
+    #[error("no answer within {} ms", limits::PEER_HELLO.as_millis())]
+    Silent,
+    #[error("n{0} answers there")]
+    AnotherNode(NodeId),
+    #[error("it is of cluster {0}")]
+    AnotherCluster(String),
+    #[error("it was closed")]
+    Closed,
+}
+
+/// Keeps a connection to a peer, for ever.
+pub(super) async fn keep_connected(shared: Arc<Shared>, peer: NodeId, usage: Use) {
+    let mut pause = Pause::default();
+    let mut told = None;
+    loop {
+        let lost = match connect(&shared, peer, usage).await {
+            Ok((stream, hello)) => {
+                told = None;
+                pause = Pause::default();
+                write(&shared, stream, &hello).await
+            }
+            Err(lost) => lost,
+        };
+        // A peer that is down would fill the log.
+        let problem = lost.to_string();
+        if usage == Use::Small && told.as_ref() != Some(&problem) {
+            let address = shared.addresses.of(peer).unwrap_or_default();
+            tracing::warn!(peer = name(peer), address, problem, "no connection to a peer");
+            told = Some(problem);
+        }
+        runtime::sleep(pause.next()).await;
+    }
+}
+
+/// How long to wait before the next try: ever longer, and never quite as long as somebody else.
+#[derive(Debug, Default)]
+struct Pause(u32);
+
+impl Pause {
+    fn next(&mut self) -> Duration {
+        let whole = limits::PEER_PAUSE.saturating_mul(1 << self.0).min(limits::PEER_PAUSE_MOST);
+        self.0 = (self.0 + 1).min(16);
+        let drawn = (runtime::random() >> 11) as f64 / (1_u64 << 53) as f64;
+        whole.mul_f64(0.5 + drawn / 2.0)
+    }
+}
+
+/// Connects and says hello; who answers.
+async fn connect(shared: &Shared, peer: NodeId, usage: Use) -> Result<(Stream, Hello), Lost> {
+    let greet = async {
+        let address = shared.addresses.of(peer).unwrap_or_default();
+        let mut stream = net::connect(address).await?;
+        net::notice_silence(&stream, limits::PEER_SILENCE)?;
+        stream.write_all(&frames::hello(&shared.hello(peer, usage))).await?;
+        let mut input = BytesMut::new();
+        loop {
+            if let Some(hello) = frames::take_answer(&mut input)? {
+                return Ok((stream, hello));
+            }
+            if stream.read_buf(&mut input).await? == 0 {
+                return Err(Lost::Closed);
+            }
+        }
+    };
+    let (stream, hello) = tokio::select! {
+        biased;
+        greeted = greet => greeted?,
+        () = runtime::sleep(limits::PEER_HELLO) => return Err(Lost::Silent),
+    };
+    if hello.from != peer {
+        return Err(Lost::AnotherNode(hello.from));
+    }
+    if hello.cluster != shared.own.cluster {
+        return Err(Lost::AnotherCluster(hello.cluster));
+    }
+    Ok((stream, hello))
+}
+
+/// Writes what there is to send, until the connection breaks.
+async fn write(shared: &Shared, stream: Stream, hello: &Hello) -> Lost {
+    let Some(queue) = shared.queues.get(&(hello.from, hello.usage)) else {
+        return Lost::Closed;
+    };
+    let _connected = shared.directory.connected(hello.from, hello.endpoint.clone());
+    tracing::debug!(peer = name(hello.from), "connected");
+    queue.forget_old();
+    let (mut reader, mut writer) = stream.into_split();
+    let mut nothing = [0; 1];
+    loop {
+        // The other end says nothing any more: what can be read is that it has closed.
+        let bytes = tokio::select! {
+            biased;
+            read = reader.read(&mut nothing) => {
+                return read.map_or_else(Lost::from, |_| Lost::Closed);
+            }
+            bytes = queue.take() => bytes,
+        };
+        if let Err(error) = writer.write_all(&bytes).await {
+            return error.into();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_their_most() {
+        let mut pause = Pause::default();
+        let pauses: Vec<_> = (0..40).map(|_| pause.next()).collect();
+        assert!(pauses[0] <= limits::PEER_PAUSE);
+        assert!(pauses.iter().all(|pause| *pause <= limits::PEER_PAUSE_MOST));
+        assert!(pauses[39] >= limits::PEER_PAUSE_MOST / 2);
+    }
+}
