@@ -87,7 +87,7 @@ pub struct End {
 impl End {
     pub fn deliver(&self, sent: Sent) {
         let Sent { from, incarnation, message, .. } = sent;
-        self.inbox.deliver(Received { from, incarnation, message });
+        self.inbox.deliver(Received { from, incarnation, message }, 0);
     }
 }
 
