@@ -15,6 +15,7 @@ use crate::cluster::addresses::{self, Addresses};
 use crate::cluster::directory::{Directory, Endpoint};
 use crate::config::serve::Serve;
 use crate::limits;
+use crate::listeners::admin;
 use crate::listeners::kafka::{Owed, Settings, server};
 use crate::peers::rpc::{Peers, Timeouts};
 use crate::peers::tcp::{Own, TcpTransport};
@@ -56,6 +57,8 @@ pub enum ServeError {
 pub struct Ready {
     /// Where Kafka's clients connect; of several nodes in one process, all, with commas.
     pub kafka: String,
+    /// Where HTTP is answered, in the same way.
+    pub admin: Option<String>,
     /// The node; of several the first.
     pub node: u64,
     /// The cluster's name.
@@ -65,10 +68,13 @@ pub struct Ready {
 impl Ready {
     /// As a line of JSON.
     pub fn line(&self) -> String {
-        let Self { kafka, node, cluster } = self;
-        let line = serde_json::json!({
+        let Self { kafka, admin, node, cluster } = self;
+        let mut line = serde_json::json!({
             "ready": true, "kafka": kafka, "node": node, "cluster": cluster,
         });
+        if let Some(admin) = admin {
+            line["admin"] = admin.as_str().into();
+        }
         format!("{line}\n")
     }
 }
@@ -103,11 +109,18 @@ pub async fn run(
         }
     }
     let kafka: Vec<String> = nodes.iter().map(|node| node.kafka.to_string()).collect();
+    let admin: Vec<String> =
+        nodes.iter().filter_map(|node| node.admin_at).map(|at| at.to_string()).collect();
     let cluster = nodes[0].settings.cluster.to_string();
     for node in &mut nodes {
         node.serve_clients();
     }
-    let told = Ready { kafka: kafka.join(","), node: nodes[0].settings.node, cluster };
+    let told = Ready {
+        kafka: kafka.join(","),
+        admin: Some(admin.join(",")).filter(|admin| !admin.is_empty()),
+        node: nodes[0].settings.node,
+        cluster,
+    };
     tracing::info!(kafka = %told.kafka, cluster = %told.cluster, "ready");
     ready(&told).map_err(|error| ServeError::Stopped(format!("standard output: {error}")))?;
     let services = nodes.iter_mut().map(|node| Box::pin(failed(&mut node.service)));
@@ -169,6 +182,7 @@ async fn knows_leader(handle: &Handle) {
 struct Sockets {
     node: NodeId,
     kafka: Listener,
+    admin: Option<Listener>,
     /// Where it listens for its peers, if it has any.
     peers: Option<Listener>,
     /// All nodes, if there are others.
@@ -186,16 +200,18 @@ impl Sockets {
                 None => None,
             };
             let kafka = listen("--kafka", &serve.kafka).await?;
-            return Ok(vec![Self { node: serve.node, kafka, peers, members }]);
+            let admin = listen_for_admin(serve, 0).await?;
+            return Ok(vec![Self { node: serve.node, kafka, admin, peers, members }]);
         }
         let (mut sockets, mut members) = (Vec::new(), Vec::new());
         for node in 1..=NodeId::from(serve.nodes) {
-            let address = nth_address(&serve.kafka, node - 1)?;
+            let address = nth_address("--kafka", &serve.kafka, node - 1)?;
+            let admin = listen_for_admin(serve, node - 1).await?;
             let kafka = listen("--kafka", &address).await?;
             let peers = listen("--peers", "127.0.0.1:0").await?;
             let at = peers.address().map_err(|problem| refused("--peers", "", problem))?;
             members.push((node, at.to_string()));
-            sockets.push(Self { node, kafka, peers: Some(peers), members: None });
+            sockets.push(Self { node, kafka, admin, peers: Some(peers), members: None });
         }
         let members = Addresses::new(members);
         sockets.iter_mut().for_each(|sockets| sockets.members = Some(members.clone()));
@@ -211,9 +227,18 @@ async fn listen(flag: &'static str, address: &str) -> Result<Listener, ServeErro
     Listener::bind(address).await.map_err(|problem| refused(flag, address, problem))
 }
 
+async fn listen_for_admin(serve: &Serve, after: u64) -> Result<Option<Listener>, ServeError> {
+    match &serve.admin {
+        Some(address) => {
+            Ok(Some(listen("--admin", &nth_address("--admin", address, after)?).await?))
+        }
+        None => Ok(None),
+    }
+}
+
 /// The address whose port is so many after another's. Any free port stays one.
-fn nth_address(address: &str, after: u64) -> Result<String, ServeError> {
-    let none = || refused("--kafka", address, io::Error::other("expected HOST:PORT"));
+fn nth_address(flag: &'static str, address: &str, after: u64) -> Result<String, ServeError> {
+    let none = || refused(flag, address, io::Error::other("expected HOST:PORT"));
     let (host, port) = address.rsplit_once(':').ok_or_else(none)?;
     let port: u16 = port.parse().map_err(|_| none())?;
     let after = if port == 0 { 0 } else { u16::try_from(after).map_err(|_| none())? };
@@ -231,12 +256,16 @@ struct Node {
     listener: Option<Listener>,
     clients: Option<JoinHandle<()>>,
     owed: Owed,
+    /// Where HTTP is answered.
+    admin_at: Option<SocketAddr>,
+    admin: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
         self.service.abort();
         self.clients.iter().for_each(JoinHandle::abort);
+        self.admin.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -247,7 +276,7 @@ impl Node {
         sockets: Sockets,
         cluster: Option<String>,
     ) -> Result<Self, ServeError> {
-        let Sockets { node, kafka: listener, peers, members } = sockets;
+        let Sockets { node, kafka: listener, admin, peers, members } = sockets;
         let kafka =
             listener.address().map_err(|problem| refused("--kafka", &serve.kafka, problem))?;
         let (storage, cluster) = storage(serve, node, members.as_ref(), cluster).await?;
@@ -291,7 +320,14 @@ impl Node {
         };
         let service = runtime::spawn(service.run());
         let (listener, clients, owed) = (Some(listener), None, Owed::default());
-        Ok(Self { service, handle, kafka, settings, listener, clients, owed })
+        let admin_at = admin.as_ref().map(Listener::address).transpose();
+        let admin_at = admin_at.map_err(|problem| refused("--admin", "", problem))?;
+        // From the start: probes ask while nobody leads yet.
+        let admin = admin.map(|listener| {
+            let (settings, handle) = (settings.clone(), handle.clone());
+            runtime::spawn(admin::serve(listener, settings, handle, owed.clone()))
+        });
+        Ok(Self { service, handle, kafka, settings, listener, clients, owed, admin_at, admin })
     }
 
     fn serve_clients(&mut self) {

@@ -76,6 +76,10 @@ pub struct ServeArgs {
     #[arg(long, env = "COHORT_CLUSTER_ID", value_name = "NAME")]
     cluster_id: Option<String>,
 
+    /// Where probes, Prometheus and people ask, over HTTP; by default nowhere
+    #[arg(long, env = "COHORT_ADMIN", value_name = "HOST:PORT")]
+    admin: Option<String>,
+
     /// With --dev: so many nodes of one cluster in this process, at this port and those after it
     #[arg(
         long,
@@ -200,6 +204,8 @@ pub struct Serve {
     pub kafka: String,
     /// What clients are told: host, port.
     pub advertise: Option<(String, u16)>,
+    /// Where to answer over HTTP, if anywhere.
+    pub admin: Option<String>,
     /// Where to listen for peers.
     pub peers: Option<String>,
     /// All nodes of the cluster. `None`: this node is alone.
@@ -323,6 +329,7 @@ impl Serve {
             dev: args.dev,
             kafka: args.kafka,
             advertise,
+            admin: args.admin,
             peers: args.peers,
             cluster,
             cluster_id: args.cluster_id,

@@ -5,6 +5,7 @@
 //! service, opens a connection there, and owes its clients their replies in order ([`ordered`]).
 //! Listeners know no Raft.
 
+pub mod admin;
 pub mod kafka;
 pub mod maelstrom;
 pub mod ordered;

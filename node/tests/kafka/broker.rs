@@ -37,6 +37,8 @@ impl Drop for Folder {
 pub struct Broker {
     pub child: Child,
     pub address: String,
+    /// Where it answers over HTTP, if anywhere.
+    pub admin: Option<String>,
 }
 
 pub fn command() -> Command {
@@ -72,7 +74,8 @@ impl Broker {
         let ready: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
         assert_eq!(ready["ready"], true, "{line}");
         let address = ready["kafka"].as_str().expect("an address").to_owned();
-        Self { child, address }
+        let admin = ready["admin"].as_str().map(str::to_owned);
+        Self { child, address, admin }
     }
 
     pub fn connect(&self) -> Client {

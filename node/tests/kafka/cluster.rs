@@ -272,7 +272,7 @@ fn a_deposed_leader_answers_at_once_what_waited_there() {
 /// What a node says on standard error until a text comes.
 fn says(command: &mut Command, expected: &str) -> Broker {
     let child = command.stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut broker = Broker { child, address: String::new() };
+    let mut broker = Broker { child, address: String::new(), admin: None };
     let stderr = broker.child.stderr.take().expect("piped");
     let mut said = Vec::new();
     for line in std::io::BufRead::lines(std::io::BufReader::new(stderr)) {

@@ -1,5 +1,6 @@
 //! `cohort serve` as a Kafka client meets it: over a socket, byte by byte.
 
+mod admin;
 mod bad_input;
 mod broker;
 mod cluster;

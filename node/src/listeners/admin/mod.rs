@@ -1,0 +1,127 @@
+//! The admin listener: what people, probes and Prometheus ask of a node, over HTTP.
+//!
+//! - `/livez`: the process answers.
+//! - `/readyz`: the node serves clients, or why it does not.
+//! - `/metrics`: for Prometheus (`metrics`).
+//! - `/v1/topics`, `/v1/groups`: what there is, as JSON (`pages`).
+//!
+//! Everything is read as a client's read is (`look`), so nothing here is stale. It changes nothing,
+//! and asks nobody who it is. It knows no Raft.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use runtime::net::{Listener, SocketAddr, Stream};
+
+use super::kafka::{Owed, Settings};
+use crate::limits;
+use crate::service::api::Failure;
+use crate::service::handle::Handle;
+
+mod look;
+mod metrics;
+mod pages;
+
+/// What the pages tell of.
+#[derive(Debug)]
+struct Admin {
+    settings: Settings,
+    handle: Handle,
+    owed: Owed,
+}
+
+/// Serves, for ever. `owed` tells how many answers Kafka's clients are owed.
+///
+/// # Errors
+/// None as long as the runtime lives.
+pub async fn serve(
+    listener: Listener,
+    settings: Settings,
+    handle: Handle,
+    owed: Owed,
+) -> io::Result<()> {
+    let pages = Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/v1/topics", get(topics))
+        .route("/v1/groups", get(groups))
+        .with_state(Arc::new(Admin { settings, handle, owed }));
+    axum::serve(Accepting(listener), pages).await
+}
+
+/// The runtime's socket, as axum takes it.
+struct Accepting(Listener);
+
+impl axum::serve::Listener for Accepting {
+    type Io = Stream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Stream, SocketAddr) {
+        loop {
+            match self.0.accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection to the admin port cannot be taken");
+                    runtime::sleep(limits::KAFKA_ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.address()
+    }
+}
+
+impl Admin {
+    /// Who leads, as this node knows.
+    fn leader(&self) -> Option<u64> {
+        self.handle.leadership().borrow().leader
+    }
+}
+
+/// A page that cannot be told now.
+struct Unavailable(Failure);
+
+impl From<Failure> for Unavailable {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl IntoResponse for Unavailable {
+    fn into_response(self) -> Response {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", self.0)).into_response()
+    }
+}
+
+async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.leader() {
+        Some(_) => "ok\n".into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "nobody leads\n").into_response(),
+    }
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response, Unavailable> {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let text = metrics::text(&admin).await?;
+    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+}
+
+async fn topics(State(admin): State<Arc<Admin>>) -> Result<Response, Unavailable> {
+    Ok(json(pages::topics(&look::topics(&admin.handle).await?)))
+}
+
+async fn groups(State(admin): State<Arc<Admin>>) -> Result<Response, Unavailable> {
+    Ok(json(pages::groups(&look::groups(&admin.handle).await?)))
+}
+
+fn json(page: serde_json::Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], format!("{page}\n")).into_response()
+}
