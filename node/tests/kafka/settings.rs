@@ -78,3 +78,22 @@ fn it_ends_when_it_is_told_to() {
     let status = broker.child.wait().expect("it ends");
     assert_eq!(status.code(), Some(0));
 }
+
+#[test]
+fn regression_a_folder_does_not_change_the_name_of_its_cluster() {
+    let (unnamed, named) = (Folder::new(), Folder::new());
+    let start = |folder: &Folder, name: &[&str]| {
+        let mut command = super::broker::command();
+        command.arg("--data-dir").arg(&folder.0).args(["--free-floor", "0"]).args(name);
+        command
+    };
+    drop(Broker::run(start(&unnamed, &[])));
+    drop(Broker::run(start(&named, &["--cluster-id", "blue"])));
+    for (folder, found) in [(&unnamed, "without a name"), (&named, "blue")] {
+        let mut other = start(folder, &["--cluster-id", "red"]);
+        let (text, code) = said(other.stderr(Stdio::piped()));
+        assert_eq!(code, Some(3), "{text}");
+        assert!(text.contains(&format!("of a cluster {found}, and this is cluster red")), "{text}");
+    }
+    drop(Broker::run(start(&named, &[])));
+}

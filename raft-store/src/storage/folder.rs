@@ -85,7 +85,7 @@ pub enum OpenError {
         members: String,
     },
     /// It is of a cluster of another name.
-    #[error("the folder belongs to cluster {found}, and this is cluster {cluster}")]
+    #[error("the folder is of a cluster {found}, and this is cluster {cluster}")]
     ClusterName {
         /// Whose it is.
         found: String,
@@ -179,11 +179,12 @@ impl Folder {
                 let (found, members) = (identity.members.join(", "), members.join(", "));
                 return Err(OpenError::AnotherCluster { found, members });
             }
-            if let (Some(found), Some(cluster)) = (&identity.cluster, cluster)
-                && found != cluster
+            // A name that is not written down would be another one at the next start.
+            if let Some(cluster) = cluster
+                && identity.cluster.as_deref() != Some(cluster)
             {
-                let (found, cluster) = (found.clone(), cluster.to_owned());
-                return Err(OpenError::ClusterName { found, cluster });
+                let found = identity.cluster.clone().unwrap_or_else(|| "without a name".to_owned());
+                return Err(OpenError::ClusterName { found, cluster: cluster.to_owned() });
             }
             self.wal.write(vec![Record::Incarnation(incarnation)]);
             return Ok(());
