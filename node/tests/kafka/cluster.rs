@@ -16,6 +16,7 @@ use wire::kafka_protocol::messages::find_coordinator_response::Coordinator;
 use wire::kafka_protocol::messages::join_group_request::{
     JoinGroupRequest, JoinGroupRequestProtocol,
 };
+use wire::kafka_protocol::messages::list_groups_request::ListGroupsRequest;
 use wire::kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use wire::kafka_protocol::messages::metadata_response::MetadataResponse;
 use wire::kafka_protocol::messages::produce_request::{
@@ -340,4 +341,17 @@ fn a_leader_that_is_told_to_end_hands_over_and_answers_what_it_took() {
     assert_eq!(ended.child.wait().expect("it ends").code(), Some(0));
     let next = cluster.leader(leader % 3 + 1, Some(leader));
     assert_eq!(texts(&mut cluster.connect(next)), sent);
+}
+
+#[test]
+fn regression_a_node_without_a_leader_does_not_say_that_there_are_no_groups() {
+    let mut cluster = Cluster::start();
+    let leader = cluster.leader(1, None);
+    let (dead, left) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    let mut client = cluster.connect(left);
+    for node in [dead, leader] {
+        cluster.nodes[node - 1] = None;
+    }
+    let listed = ask!(client, ListGroups LIST_GROUPS 4, ListGroupsRequest::default());
+    assert_eq!(listed.error_code, errors::COORDINATOR_NOT_AVAILABLE);
 }
