@@ -62,6 +62,11 @@ pub const KEPT_OUTPUT: usize = 64 * KIB;
 /// Records that came in stand side by side in blocks of so many bytes.
 pub const RECORD_BLOCK: usize = 64 * KIB;
 
+// --- Sockets ---
+
+/// After a connection could not be taken, such as for want of file descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 // --- The Kafka listener ---
 
 /// So many connections are open at most. Later ones are closed at once.
@@ -76,9 +81,6 @@ pub const KAFKA_IDLE: Duration = Duration::from_secs(600);
 
 /// While nobody leads, requests that need to know who does wait so long.
 pub const KAFKA_LEADER_WAIT: Duration = Duration::from_secs(5);
-
-/// After a connection could not be taken, such as for want of file descriptors.
-pub const KAFKA_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Room to read into that a connection has at least.
 pub const KAFKA_READ: usize = 16 * KIB;

@@ -68,7 +68,7 @@ impl axum::serve::Listener for Accepting {
                 Ok(accepted) => return accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the admin port cannot be taken");
-                    runtime::sleep(limits::KAFKA_ACCEPT_PAUSE).await;
+                    runtime::sleep(limits::ACCEPT_PAUSE).await;
                 }
             }
         }

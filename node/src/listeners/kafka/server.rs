@@ -27,7 +27,7 @@ pub async fn serve(listener: Listener, settings: Settings, handle: Handle, owed:
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be taken");
-                runtime::sleep(limits::KAFKA_ACCEPT_PAUSE).await;
+                runtime::sleep(limits::ACCEPT_PAUSE).await;
             }
         }
     }

@@ -55,7 +55,7 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: Listener) {
             }
             Err(error) => {
                 tracing::warn!(%error, "a peer's connection cannot be taken");
-                runtime::sleep(limits::KAFKA_ACCEPT_PAUSE).await;
+                runtime::sleep(limits::ACCEPT_PAUSE).await;
             }
         }
     }
@@ -173,5 +173,82 @@ impl Drop for Speaking<'_> {
                 speaking.remove(&from);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    use super::super::frames::Use;
+    use super::super::{Inbox, Own};
+    use super::*;
+    use crate::cluster::addresses::Addresses;
+    use crate::cluster::directory::{Directory, Endpoint};
+    use crate::cluster::incarnations::Incarnations;
+
+    fn endpoint() -> Endpoint {
+        Endpoint { host: "h".into(), port: 9092 }
+    }
+
+    /// Node 1 of nodes 1 and 2, which has heard incarnation 70 of node 2.
+    fn node_1() -> Shared {
+        let own = Own { cluster: "c".to_owned(), node: 1, incarnation: 7, endpoint: endpoint() };
+        Shared {
+            own,
+            process: 8,
+            addresses: Addresses::parse("n1=a:1,n2=b:1").expect("good"),
+            directory: Directory::new(1, endpoint(), vec![1, 2]),
+            queues: BTreeMap::new(),
+            inbox: Inbox::default(),
+            incarnations: Mutex::new(Incarnations::remembered(&BTreeMap::from([(2, 70)]))),
+            speaking: Mutex::default(),
+        }
+    }
+
+    /// What node 2 says rightly.
+    fn hello() -> Hello {
+        Hello {
+            cluster: "c".to_owned(),
+            from: 2,
+            incarnation: 70,
+            process: 9,
+            to: 1,
+            usage: Use::Small,
+            endpoint: endpoint(),
+        }
+    }
+
+    #[test]
+    fn who_is_not_the_peer_that_it_says_is_refused() {
+        let node = node_1();
+        let speaking = Speaking::new(&node, &hello()).expect("a peer");
+        let another = Speaking::new(&node, &Hello { usage: Use::Large, ..hello() });
+        for (hello, expected) in [
+            (Hello { cluster: "d".to_owned(), ..hello() }, "n2 is of cluster d"),
+            (Hello { to: 3, ..hello() }, "this is n1, not n3"),
+            (Hello { from: 1, ..hello() }, "a second node has its number"),
+            (Hello { from: 3, ..hello() }, "n3 is no member of the cluster n1=a:1,n2=b:1"),
+            (Hello { incarnation: 9, process: 5, ..hello() }, "does not have its memory"),
+            (Hello { process: 5, ..hello() }, "another process is n2"),
+        ] {
+            let refusal = Speaking::new(&node, &hello).err().expect("a refusal").to_string();
+            assert!(refusal.contains(expected), "{refusal}");
+        }
+        drop((speaking, another));
+        assert!(Speaking::new(&node, &Hello { process: 5, ..hello() }).is_ok(), "nobody else is");
+    }
+
+    #[test]
+    fn a_later_incarnation_takes_the_place_of_one_whose_connection_has_not_ended() {
+        let node = node_1();
+        let before = Speaking::new(&node, &hello()).expect("a peer");
+        let later = Hello { incarnation: 71, process: 5, ..hello() };
+        let now = Speaking::new(&node, &later).expect("it came back");
+        drop(before);
+        assert!(Speaking::new(&node, &hello()).is_err(), "what came before is over");
+        drop(now);
+        assert!(node.speaking.lock().expect("nobody panicked").is_empty());
     }
 }
