@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use state_machine::topics::budget::{MAX_RECORD_TEXT, MAX_REPLY_TEXT};
+use state_machine::topics::config::MAX_BATCH_BYTES;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -110,7 +111,7 @@ pub const KAFKA_NAME: usize = 1_024;
 pub const KAFKA_BATCH: usize = MIB + 12;
 
 /// No flag makes batches larger than this: each has to fit one entry of the log.
-pub const KAFKA_BATCH_MOST: usize = 2 * MIB;
+pub const KAFKA_BATCH_MOST: usize = MAX_BATCH_BYTES as usize;
 
 /// A request of Kafka's clients is answered at the latest so long after it came in. They wait 30 s.
 pub const KAFKA_REQUEST: Duration = Duration::from_secs(20);

@@ -26,8 +26,8 @@ use crate::limits;
 pub struct Coordinator {
     deadlines: Deadlines,
     offsets: Check,
-    /// `None` where records are kept for ever.
-    records: Option<Check>,
+    /// Also where the node keeps records for ever: a topic may say otherwise.
+    records: Check,
 }
 
 /// Something that is looked for from time to time.
@@ -63,7 +63,7 @@ impl Coordinator {
         Self {
             deadlines: Deadlines::default(),
             offsets: Check::new(config.offsets_retention_check),
-            records: config.retention.is_limited().then(|| Check::new(config.retention_check)),
+            records: Check::new(config.retention_check),
         }
     }
 
@@ -72,7 +72,7 @@ impl Coordinator {
     pub fn start(&mut self, state: &State, now: Instant) {
         self.deadlines.reset(state, now.as_millis());
         self.offsets.start(now);
-        self.records.iter_mut().for_each(|check| check.start(now));
+        self.records.start(now);
     }
 
     /// Whether something is to be proposed now.
@@ -129,7 +129,7 @@ impl Coordinator {
         let mut due: Vec<Command> = silent
             .map(|(group, deadline)| GroupCommand::Expire { group, deadline }.into())
             .collect();
-        if self.records.as_mut().is_some_and(|check| check.is_due(now)) {
+        if self.records.is_due(now) {
             due.push(TopicCommand::Retain(config.retention).into());
         }
         if self.offsets.is_due(now) {
@@ -147,8 +147,7 @@ impl Coordinator {
     pub fn next_event(&self) -> Option<Instant> {
         // Who does not coordinate waits for nothing.
         let offsets = self.offsets.next?;
-        let records = self.records.as_ref().and_then(|check| check.next);
         let deadline = self.deadlines.next().map(Instant::from_millis);
-        [Some(offsets), records, deadline].into_iter().flatten().min()
+        [Some(offsets), self.records.next, deadline].into_iter().flatten().min()
     }
 }

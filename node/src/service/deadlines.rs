@@ -471,7 +471,7 @@ mod tests {
     #[test]
     fn the_time_of_an_eager_rebalance_is_watched_while_it_lasts() {
         let mut world = World::default();
-        world.apply(TopicCommand::Create { topic: "t".into(), partitions: 2 }.into());
+        world.apply(TopicCommand::create("t", 2).into());
         world.subscribe("c1", "range");
         world.now_ms = 1_000;
         world.subscribe("c2", "range");
@@ -492,7 +492,7 @@ mod tests {
     #[test]
     fn the_time_to_give_up_partitions_begins_with_the_generation_that_asked() {
         let mut world = World::default();
-        world.apply(TopicCommand::Create { topic: "t".into(), partitions: 2 }.into());
+        world.apply(TopicCommand::create("t", 2).into());
         world.subscribe("c1", "cooperative-sticky");
         world.now_ms = 1_000;
         world.subscribe("c2", "cooperative-sticky");
@@ -537,7 +537,7 @@ mod tests {
         {
             let mut world = World::default();
             if partitions > 0 {
-                world.apply(TopicCommand::Create { topic: "t".into(), partitions }.into());
+                world.apply(TopicCommand::create("t", partitions).into());
             }
             let mut members = 0;
             let mut looks = |joins: u32| {

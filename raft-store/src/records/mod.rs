@@ -109,6 +109,7 @@ impl RecordStore {
             }
             Event::Topic(
                 TopicEvent::Created { .. }
+                | TopicEvent::Configured { .. }
                 | TopicEvent::Grown { .. }
                 | TopicEvent::ProducersForgotten { .. },
             )

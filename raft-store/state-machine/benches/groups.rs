@@ -55,7 +55,7 @@ fn group(members: u32, partitions: u32, strategy: &str) -> State {
         apply(&mut state, subscribe(i, strategy));
     }
     // Only now there is something to assign, so that building the group is one rebalance.
-    apply(&mut state, TopicCommand::Create { topic: "t".into(), partitions }.into());
+    apply(&mut state, TopicCommand::create("t", partitions).into());
     for i in 0..members {
         apply(&mut state, poll(i));
     }

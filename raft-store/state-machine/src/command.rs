@@ -155,6 +155,7 @@ impl Command {
             | Self::Topic(
                 TopicCommand::Create { .. }
                 | TopicCommand::Grow { .. }
+                | TopicCommand::Configure { .. }
                 | TopicCommand::Delete { .. }
                 | TopicCommand::Trim { .. }
                 | TopicCommand::Retain(_)

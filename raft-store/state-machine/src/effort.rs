@@ -80,6 +80,7 @@ impl<'a> Effort<'a> {
             Command::Topic(
                 TopicCommand::Produce { .. }
                 | TopicCommand::Append { .. }
+                | TopicCommand::Configure { .. }
                 | TopicCommand::Trim { .. },
             ) => PLAIN,
             Command::Topic(TopicCommand::Retain(_) | TopicCommand::ForgetProducers { .. }) => {
@@ -228,9 +229,9 @@ mod tests {
         let mut effort = Effort::new(&state);
         assert_eq!([100, 101].map(|i| of(&mut effort, i, &["t"])), [CHANGE; 2]);
         assert_eq!(of(&mut effort, 102, &["u"]), CHANGE + 103 + 100);
-        let topic = TopicCommand::Create { topic: "t".into(), partitions: 7 };
+        let topic = TopicCommand::create("t", 7);
         assert_eq!(effort.of_command(&topic.clone().into()), PLAIN + 101);
-        let other = TopicCommand::Create { topic: "u".into(), partitions: 7 };
+        let other = TopicCommand::create("u", 7);
         assert_eq!(effort.of_command(&other.into()), PLAIN, "nobody reads it");
         apply(&mut state, topic.into());
         let trim = TopicCommand::Trim { topic: "t".into(), partition: 0, before: 0 };
@@ -245,7 +246,7 @@ mod tests {
     #[test]
     fn a_poll_that_may_end_an_eager_rebalance_costs_its_part_of_the_computation() {
         let mut state = State::default();
-        apply(&mut state, TopicCommand::Create { topic: "t".into(), partitions: 10 }.into());
+        apply(&mut state, TopicCommand::create("t", 10).into());
         apply(&mut state, subscribe(0, &["t"], "range"));
         assert_eq!(Effort::new(&state).of_command(&poll(0)), PLAIN, "nothing is under way");
         for member in 1..50 {

@@ -44,7 +44,8 @@ impl Event {
             // The first batch makes its log.
             Self::KeyedLog(KeyedLogEvent::Appended { place, .. }) => Some(place.log.plus(1)),
             Self::Topic(
-                TopicEvent::Deleted { .. }
+                TopicEvent::Configured { .. }
+                | TopicEvent::Deleted { .. }
                 | TopicEvent::Trimmed { .. }
                 | TopicEvent::Appended { .. }
                 | TopicEvent::ProducersForgotten { .. },

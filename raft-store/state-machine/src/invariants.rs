@@ -44,6 +44,10 @@ pub fn check(state: &State) -> Vec<Violation> {
             found.extend(violation.map(|v| Violation(format!("{name}-{partition}: {v}"))));
         }
     }
+    for (name, topic) in state.topics() {
+        let problem = topic.config.check().err();
+        found.extend(problem.map(|problem| Violation(format!("topic `{name}`: {problem}"))));
+    }
     found.extend(logs(state));
     found.extend(state.dedup().violations().into_iter().map(Violation));
     found

@@ -102,6 +102,9 @@ pub fn proves_alive<T>(outcome: &Result<T, Rejection>) -> bool {
             | Rejection::UnknownPartition { .. }
             | Rejection::TopicAlreadyExists(_)
             | Rejection::TopicCannotShrink { .. }
+            | Rejection::UnknownConfig(_)
+            | Rejection::InvalidConfig { .. }
+            | Rejection::BatchTooLarge { .. }
             | Rejection::OffsetOutOfRange { .. }
             | Rejection::ProducerFenced { .. }
             | Rejection::OutOfSequence { .. }

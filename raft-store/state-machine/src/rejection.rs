@@ -42,6 +42,21 @@ pub enum Rejection {
         /// How many were asked for.
         asked: u32,
     },
+    /// No such configuration of topics.
+    #[error("unknown configuration `{0}`")]
+    UnknownConfig(Arc<str>),
+    /// A value that a configuration does not take.
+    #[error("configuration `{name}` is {value:?}, expected {expected}")]
+    InvalidConfig {
+        name: Arc<str>,
+        /// As sent, or the first part of it.
+        value: Arc<str>,
+        /// In words.
+        expected: Arc<str>,
+    },
+    /// A batch of records that is larger than the topic takes.
+    #[error("topic `{topic}` takes batches of at most {limit} bytes, not {bytes}")]
+    BatchTooLarge { topic: TopicName, bytes: u64, limit: u32 },
     /// A batch of an earlier incarnation of its producer.
     #[error("producer {producer}: epoch {given} was sent, {current} is known")]
     ProducerFenced {

@@ -112,7 +112,7 @@ impl Op {
                 PollingCommand::Heartbeat { group: group(), member: name(i).into() }.into()
             }
             Self::Topic { topic, partitions } => {
-                TopicCommand::Create { topic: topics[topic].into(), partitions }.into()
+                TopicCommand::create(topics[topic], partitions).into()
             }
             Self::Grow { topic, by } => {
                 let topic = TopicName::from(topics[topic]);
@@ -159,7 +159,7 @@ impl Crowd {
     fn new(strategy: &'static str, partitions: Option<u32>) -> Self {
         let mut state = State::default();
         if let Some(partitions) = partitions {
-            let create = TopicCommand::Create { topic: "t".into(), partitions };
+            let create = TopicCommand::create("t", partitions);
             apply(&mut state, create.into()).0.expect("made");
         }
         Self { state, strategy, members: 0, told: 0 }

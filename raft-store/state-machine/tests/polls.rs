@@ -35,8 +35,7 @@ fn poll(world: &mut World, max_messages: u32) -> PollingReply {
 /// A group whose only consumer reads a topic with these batches: partition, records, bytes.
 fn world_of(batches: &[(u32, u32, usize)]) -> World {
     let mut world = World::default();
-    apply(&mut world, TopicCommand::Create { topic: "t".into(), partitions: 3 }.into())
-        .expect("a new topic");
+    apply(&mut world, TopicCommand::create("t", 3).into()).expect("a new topic");
     for (partition, count, len) in batches {
         let command = TopicCommand::Produce {
             topic: "t".into(),

@@ -83,7 +83,7 @@ impl Deployment {
 
     fn run(strategy: &'static str, is_static: bool) -> Cost {
         let mut d = Self { world: World::default(), seq: 0, strategy, is_static, paused_polls: 0 };
-        d.say(TopicCommand::Create { topic: "t".into(), partitions: PARTITIONS });
+        d.say(TopicCommand::create("t", PARTITIONS));
         for partition in 0..PARTITIONS {
             d.say(TopicCommand::Produce {
                 topic: "t".into(),

@@ -90,9 +90,7 @@ impl Op {
             }
             Self::DeleteGroup { group: g } => GroupCommand::Delete { group: group(g) }.into(),
             Self::ExpireOffsets => OffsetCommand::Expire { retention_ms: 5 }.into(),
-            Self::Create { topic: t } => {
-                TopicCommand::Create { topic: topic(t), partitions: 2 }.into()
-            }
+            Self::Create { topic: t } => TopicCommand::create(topic(t), 2).into(),
             Self::DeleteTopic { topic: t } => TopicCommand::Delete { topic: topic(t) }.into(),
         }
     }

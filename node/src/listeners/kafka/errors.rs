@@ -63,6 +63,8 @@ pub(super) fn of_rejection(rejection: &Rejection) -> i16 {
         }
         Rejection::TopicAlreadyExists(_) => errors::TOPIC_ALREADY_EXISTS,
         Rejection::TopicCannotShrink { .. } => errors::INVALID_PARTITIONS,
+        Rejection::UnknownConfig(_) | Rejection::InvalidConfig { .. } => errors::INVALID_CONFIG,
+        Rejection::BatchTooLarge { .. } => errors::MESSAGE_TOO_LARGE,
         Rejection::OffsetBeyondEnd { .. } | Rejection::OffsetOutOfRange { .. } => {
             errors::OFFSET_OUT_OF_RANGE
         }

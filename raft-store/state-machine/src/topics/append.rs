@@ -5,7 +5,9 @@ use super::event::TopicEvent;
 use super::reply::TopicReply;
 use super::sequences::{Admitted, Sequence};
 use super::{existing, existing_partition};
+use crate::command::LogLimits;
 use crate::ids::{Offset, PartitionId, TopicName};
+use crate::rejection::Rejection;
 use crate::reply::Outcome;
 use crate::transition::Transition;
 use crate::values::Records;
@@ -16,6 +18,7 @@ pub(super) fn append(
     partition: PartitionId,
     sequence: Option<&Sequence>,
     records: &Records,
+    max_bytes: u32,
 ) -> Outcome {
     let log = existing_partition(tx.state(), topic, partition)?;
     let start = log.start_offset();
@@ -24,6 +27,11 @@ pub(super) fn append(
         && let Admitted::Before(offset) = producers.admit(sequence)?
     {
         return Ok(TopicReply::Produced { offset, start }.into());
+    }
+    let limit = existing(tx.state(), topic)?.config.max_batch_bytes(max_bytes);
+    if records.bytes.len() > limit as usize {
+        let bytes = records.bytes.len() as u64;
+        return Err(Rejection::BatchTooLarge { topic: topic.clone(), bytes, limit });
     }
     let offset = write(tx, topic, partition, records, false, sequence);
     Ok(TopicReply::Produced { offset, start }.into())
@@ -39,9 +47,11 @@ pub(super) fn write(
     next: bool,
     sequence: Option<&Sequence>,
 ) -> Offset {
-    let log = &tx.state().topic(topic).expect("it exists").partitions[partition as usize];
+    let found = tx.state().topic(topic).expect("it exists");
+    let log = &found.partitions[partition as usize];
     let (offset, timestamp) = (log.end_offset(), log.timestamp_at(tx.state().now_ms()));
-    let place = log.place(records, tx.state().log_limits());
+    let segment_bytes = found.config.segment_bytes(tx.state().log_limits().segment_bytes);
+    let place = log.place(records, LogLimits { segment_bytes });
     tx.emit(TopicEvent::Appended {
         topic: topic.clone(),
         partition,

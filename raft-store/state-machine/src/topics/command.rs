@@ -1,7 +1,10 @@
 //! What can be asked of topics.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use super::config::{Change, TopicConfig};
 use super::placement::Placement;
 use super::sequences::Sequence;
 use crate::ids::{Millis, Offset, PartitionId, TopicName};
@@ -16,6 +19,16 @@ pub enum TopicCommand {
         topic: TopicName,
         /// From 1 to [`MAX_PARTITIONS`](super::topic::MAX_PARTITIONS).
         partitions: u32,
+        /// What it has of its own.
+        config: TopicConfig,
+    },
+    /// Change the configuration of a topic.
+    Configure {
+        topic: TopicName,
+        /// Names, and what happens to each.
+        changes: Vec<(Arc<str>, Change)>,
+        /// What is not named is not set any more.
+        replace: bool,
     },
     /// Give a topic more partitions.
     Grow {
@@ -32,7 +45,8 @@ pub enum TopicCommand {
         /// At most the end of the log.
         before: Offset,
     },
-    /// Remove what is too old, or too much, of every partition.
+    /// Remove what is too old, or too much, of every partition whose topic does not say itself
+    /// how much is kept; and of the others what they say.
     Retain(Retention),
     /// Append to a partition of a topic, which is made if it does not exist.
     Produce {
@@ -49,9 +63,18 @@ pub enum TopicCommand {
         /// Of an idempotent producer.
         sequence: Option<Sequence>,
         records: Records,
+        /// No more bytes of records, unless the topic says itself how many.
+        max_bytes: u32,
     },
     /// Forget producers that have been silent for so long.
     ForgetProducers { silent_ms: Millis },
+}
+
+impl TopicCommand {
+    /// Makes a topic that has nothing of its own.
+    pub fn create(topic: impl Into<TopicName>, partitions: u32) -> Self {
+        Self::Create { topic: topic.into(), partitions, config: TopicConfig::default() }
+    }
 }
 
 /// What is kept of a partition. Whole segments go, the oldest first.

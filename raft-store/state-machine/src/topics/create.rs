@@ -1,5 +1,6 @@
 //! A topic is made.
 
+use super::config::TopicConfig;
 use super::event::TopicEvent;
 use crate::groups;
 use crate::ids::TopicName;
@@ -7,13 +8,20 @@ use crate::rejection::Rejection;
 use crate::reply::{Outcome, Reply};
 use crate::transition::Transition;
 
-pub(super) fn create(tx: &mut Transition<'_>, topic: &TopicName, partitions: u32) -> Outcome {
+pub(super) fn create(
+    tx: &mut Transition<'_>,
+    topic: &TopicName,
+    partitions: u32,
+    config: &TopicConfig,
+) -> Outcome {
     if tx.state().topic(topic).is_some() {
         return Err(Rejection::TopicAlreadyExists(topic.clone()));
     }
+    config.check()?;
     let first = tx.state().next_log();
     let logs = first..first.plus(partitions.into());
-    tx.emit(TopicEvent::Created { topic: topic.clone(), partitions, logs });
+    let (topic_name, config) = (topic.clone(), config.clone());
+    tx.emit(TopicEvent::Created { topic: topic_name, partitions, logs, config });
     groups::topic_changed(tx, topic);
     Ok(Reply::Done)
 }

@@ -10,6 +10,7 @@ pub(super) fn describe(state: &State, topics: Option<&[TopicName]>) -> Outcome {
     let described = |topic: &Topic| TopicDescription {
         partitions: topic.partition_count(),
         first_log: topic.partitions[0].id(),
+        config: topic.config.clone(),
     };
     let found = match topics {
         None => {

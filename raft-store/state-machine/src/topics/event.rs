@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::config::TopicConfig;
 use super::sequences::Sequence;
 use crate::ids::{LogId, Millis, Offset, PartitionId, ProducerId, TopicName};
 use crate::values::{Place, Records};
@@ -18,7 +19,11 @@ pub enum TopicEvent {
         partitions: u32,
         /// Those of the partitions, in order.
         logs: Range<LogId>,
+        /// What it has of its own.
+        config: TopicConfig,
     },
+    /// It has another configuration.
+    Configured { topic: TopicName, config: TopicConfig },
     /// It grew.
     Grown {
         topic: TopicName,

@@ -11,9 +11,13 @@ impl Topics {
     /// Makes a fact true.
     pub(crate) fn evolve(&mut self, event: &TopicEvent, now_ms: Millis) {
         match event {
-            TopicEvent::Created { topic, logs, .. } => {
-                let partitions = new_logs(logs).collect();
-                self.0.insert(topic.clone(), Topic { partitions, ..Topic::default() });
+            TopicEvent::Created { topic, logs, config, .. } => {
+                let (partitions, config) = (new_logs(logs).collect(), config.clone());
+                self.0.insert(topic.clone(), Topic { partitions, config, ..Topic::default() });
+            }
+            TopicEvent::Configured { topic, config } => {
+                let topic = self.0.get_mut(topic).expect("a topic that is configured exists");
+                topic.config = config.clone();
             }
             TopicEvent::Grown { topic, logs, .. } => {
                 let topic = self.0.get_mut(topic).expect("a topic that grows exists");

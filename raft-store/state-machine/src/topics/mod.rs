@@ -11,6 +11,8 @@ use crate::transition::Transition;
 mod append;
 pub mod budget;
 pub mod command;
+pub mod config;
+mod configure;
 mod create;
 mod delete;
 mod describe;
@@ -35,8 +37,13 @@ use topic::Topic;
 
 pub(crate) fn decide(tx: &mut Transition<'_>, command: &TopicCommand) -> Outcome {
     match command {
-        TopicCommand::Create { topic, partitions } => create::create(tx, topic, *partitions),
+        TopicCommand::Create { topic, partitions, config } => {
+            create::create(tx, topic, *partitions, config)
+        }
         TopicCommand::Grow { topic, partitions } => grow::grow(tx, topic, *partitions),
+        TopicCommand::Configure { topic, changes, replace } => {
+            configure::configure(tx, topic, changes, *replace)
+        }
         TopicCommand::Delete { topic } => delete::delete(tx, topic),
         TopicCommand::Trim { topic, partition, before } => {
             trim::trim(tx, topic, *partition, *before)
@@ -45,8 +52,8 @@ pub(crate) fn decide(tx: &mut Transition<'_>, command: &TopicCommand) -> Outcome
         TopicCommand::Produce { topic, placement, new_topic_partitions, records } => {
             produce::produce(tx, topic, *placement, *new_topic_partitions, records)
         }
-        TopicCommand::Append { topic, partition, sequence, records } => {
-            append::append(tx, topic, *partition, sequence.as_ref(), records)
+        TopicCommand::Append { topic, partition, sequence, records, max_bytes } => {
+            append::append(tx, topic, *partition, sequence.as_ref(), records, *max_bytes)
         }
         TopicCommand::ForgetProducers { silent_ms } => append::forget_producers(tx, *silent_ms),
     }

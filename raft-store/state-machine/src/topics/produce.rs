@@ -1,6 +1,7 @@
 //! Records are appended to a partition. The topic is made if it does not exist.
 
 use super::append;
+use super::config::TopicConfig;
 use super::create::create;
 use super::placement::{Placement, partition_of};
 use super::reply::TopicReply;
@@ -33,7 +34,7 @@ pub(super) fn produce(
         }
     };
     if found.is_none() {
-        create(tx, topic, count)?;
+        create(tx, topic, count, &TopicConfig::default())?;
     }
     let next = placement == Placement::Next;
     let offset = append::write(tx, topic, partition, records, next, None);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::config::TopicConfig;
 use crate::ids::{LogId, Millis, Offset, PartitionId, TopicName};
 use crate::rejection::Rejection;
 use crate::values::Found;
@@ -41,12 +42,14 @@ pub enum TopicReply {
 }
 
 /// What there is to know about a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicDescription {
     /// How many partitions.
     pub partitions: u32,
     /// The log of its first partition. No other topic has it, also none of the same name.
     pub first_log: LogId,
+    /// What it has of its own.
+    pub config: TopicConfig,
 }
 
 /// What was read of one partition.

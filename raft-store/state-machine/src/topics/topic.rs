@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::config::TopicConfig;
 use super::partitions::PartitionLog;
 use super::sequences::Producers;
 use crate::ids::{PartitionId, TopicName};
@@ -23,6 +24,8 @@ pub struct Topic {
     pub next: PartitionId,
     /// What is known of idempotent producers, by partition; of those that have any.
     pub producers: BTreeMap<PartitionId, Producers>,
+    /// What it has of its own.
+    pub config: TopicConfig,
 }
 
 impl Topic {
@@ -52,6 +55,7 @@ impl Topics {
         let logs = self.0.values().flat_map(|topic| &topic.partitions);
         let producers = self.0.values().flat_map(|topic| topic.producers.values());
         logs.map(PartitionLog::clone_cost).sum::<usize>()
+            + self.0.values().map(|topic| topic.config.len()).sum::<usize>()
             + PRODUCER_BYTES * producers.map(Producers::len).sum::<usize>()
     }
 }

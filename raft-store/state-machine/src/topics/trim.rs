@@ -41,8 +41,9 @@ pub(super) fn retain(tx: &mut Transition<'_>, retention: &Retention) -> Outcome 
     let now_ms = tx.state().now_ms();
     let mut events = Vec::new();
     for (topic, found) in tx.state().topics() {
+        let retention = found.config.retention(*retention);
         for (partition, log) in (0..).zip(&found.partitions) {
-            if let Some(start) = log.retained_from(retention, now_ms) {
+            if let Some(start) = log.retained_from(&retention, now_ms) {
                 events.push(trimmed(topic, partition, log, start));
             }
         }

@@ -18,12 +18,24 @@ use state_machine::offsets::command::{
 };
 use state_machine::producers::command::ProducerCommand;
 use state_machine::topics::command::{Retention, TopicCommand};
+use state_machine::topics::config::Change;
 use state_machine::topics::placement::Placement;
 use state_machine::topics::sequences::Sequence;
 use state_machine::values::Records;
 
 const STRATEGIES: [&str; 4] = ["range", "roundrobin", "sticky", "cooperative-sticky"];
 const TOPICS: [&str; 2] = ["t", "u"];
+
+/// What topics are configured with; `None`: as the nodes are.
+const CONFIGS: [(&str, Option<&str>); 7] = [
+    ("cleanup.policy", Some("compact")),
+    ("cleanup.policy", None),
+    ("max.message.bytes", Some("3")),
+    ("retention.ms", Some("1000")),
+    ("retention.bytes", Some("2")),
+    ("segment.bytes", Some("1024")),
+    ("segment.bytes", Some("too small")),
+];
 
 #[derive(Debug, Clone)]
 pub enum Op {
@@ -46,6 +58,12 @@ pub enum Op {
     },
     DeleteTopic {
         topic: usize,
+    },
+    Configure {
+        topic: usize,
+        /// Which configuration, and which of its values.
+        what: usize,
+        replace: bool,
     },
     Send {
         topic: usize,
@@ -162,6 +180,8 @@ pub fn op(polling: bool) -> impl Strategy<Value = Op> {
         2 => (topic.clone(), 1..4_u32).prop_map(|(topic, partitions)| Op::Topic { topic, partitions }),
         1 => (topic.clone(), 1..3_u32).prop_map(|(topic, by)| Op::Grow { topic, by }),
         1 => topic.clone().prop_map(|topic| Op::DeleteTopic { topic }),
+        1 => (topic.clone(), 0..CONFIGS.len(), any::<bool>())
+            .prop_map(|(topic, what, replace)| Op::Configure { topic, what, replace }),
         1 => (topic.clone(), 0..4_u32, 0..6_u64)
             .prop_map(|(topic, partition, before)| Op::Trim { topic, partition, before }),
         1 => (0..60_000_u64, 0..8_u64).prop_map(|(ms, bytes)| Op::Retain { ms, bytes }),
@@ -296,11 +316,11 @@ fn records(count: u32, created: Option<u64>) -> Records {
 }
 
 impl Op {
-    /// What an op on topics, records or producers comes to.
-    fn on_topics(&self, state: &State) -> Command {
-        match *self {
+    /// What an op on topics, records or producers comes to; `None`: it is on something else.
+    fn on_topics(&self, state: &State) -> Option<Command> {
+        Some(match *self {
             Op::Topic { topic, partitions } => {
-                TopicCommand::Create { topic: TOPICS[topic].into(), partitions }.into()
+                TopicCommand::create(TOPICS[topic], partitions).into()
             }
             Op::Grow { topic, by } => {
                 let now = state.topic(&TOPICS[topic].into()).map_or(0, |t| t.partition_count());
@@ -309,6 +329,12 @@ impl Op {
             Op::Trim { topic, partition, before } => trim(topic, partition, before),
             Op::Retain { ms, bytes } => retain(ms, bytes),
             Op::DeleteTopic { topic } => delete(topic),
+            Op::Configure { topic, what, replace } => {
+                let (name, change) = CONFIGS[what];
+                let change = change.map_or(Change::Unset, |value| Change::Set(value.into()));
+                let changes = vec![(name.into(), change)];
+                TopicCommand::Configure { topic: TOPICS[topic].into(), changes, replace }.into()
+            }
             Op::Send { topic, partition, count } => TopicCommand::Produce {
                 topic: TOPICS[topic].into(),
                 placement: Placement::Partition(partition),
@@ -326,13 +352,14 @@ impl Op {
                     partition,
                     sequence: producer.map(|(id, by)| Sequence::new(id, 0, end + by, count)),
                     records: records(count, created),
+                    max_bytes: 2,
                 }
                 .into()
             }
             Op::MakeProducer => ProducerCommand::Make.into(),
             Op::ForgetProducers { ms } => TopicCommand::ForgetProducers { silent_ms: ms }.into(),
-            _ => unreachable!("{self:?} is no op on topics"),
-        }
+            _ => return None,
+        })
     }
 
     pub fn say(&self, state: &State) -> Said {
@@ -344,16 +371,10 @@ impl Op {
             offset,
             metadata: None,
         };
+        if let Some(command) = self.on_topics(state) {
+            return Said::Command(command);
+        }
         Said::Command(match *self {
-            Op::Topic { .. }
-            | Op::Grow { .. }
-            | Op::Trim { .. }
-            | Op::Retain { .. }
-            | Op::DeleteTopic { .. }
-            | Op::Send { .. }
-            | Op::Append { .. }
-            | Op::MakeProducer
-            | Op::ForgetProducers { .. } => self.on_topics(state),
             Op::CommitAll { member: i, behind, offset } => {
                 let generation = Generation(generation() - behind);
                 commit_all(i.map(|i| member(state, i)), generation, offset)
@@ -461,6 +482,7 @@ impl Op {
             Op::InitialDelay { ms } => return Said::InitialDelay(ms),
             Op::Retry { back } => return Said::Retry(back),
             Op::Acknowledged { back } => return Said::Acknowledged(back),
+            _ => unreachable!("{self:?} is on topics"),
         })
     }
 }

@@ -126,11 +126,16 @@ pub fn event(event: &Event) -> String {
 
 fn topic_event(event: &TopicEvent) -> String {
     match event {
-        TopicEvent::Created { topic, partitions, .. } => {
-            format!("topic_created {topic} partitions={partitions}")
+        TopicEvent::Created { topic, partitions, config, .. } => {
+            let set = config.iter().map(|(name, value)| format!(" {name}={value}"));
+            format!("topic_created {topic} partitions={partitions}{}", set.collect::<String>())
         }
         TopicEvent::Grown { topic, partitions, .. } => {
             format!("topic_grown {topic} partitions={partitions}")
+        }
+        TopicEvent::Configured { topic, config } => {
+            let set = config.iter().map(|(name, value)| format!(" {name}={value}"));
+            format!("topic_configured {topic}{}", set.collect::<String>())
         }
         TopicEvent::Deleted { topic, .. } => format!("topic_deleted {topic}"),
         TopicEvent::Trimmed { topic, partition, start, segments, .. } => {
@@ -291,7 +296,10 @@ fn reply(reply: &Reply) -> String {
             format!("produced offset={offset} start={start}")
         }
         Reply::Topic(TopicReply::Described(topics)) => list(topics.iter().map(|(name, found)| {
-            let found = found.map(|f| format!("{}/log {}", f.partitions, f.first_log.0));
+            let found = found.as_ref().map(|f| {
+                let set = f.config.iter().map(|(name, value)| format!(" {name}={value}"));
+                format!("{}/log {}{}", f.partitions, f.first_log.0, set.collect::<String>())
+            });
             format!("{name}={}", option(found))
         })),
         Reply::Topic(TopicReply::Read(parts)) => list(parts.iter().map(|part| match part {
@@ -389,6 +397,8 @@ fn error_name(rejection: &Rejection) -> &'static str {
         | Rejection::OffsetBeyondEnd { .. }
         | Rejection::InvalidAssignment { .. }
         | Rejection::AssignorFailed { .. } => "INVALID_REQUEST",
+        Rejection::UnknownConfig(_) | Rejection::InvalidConfig { .. } => "INVALID_CONFIG",
+        Rejection::BatchTooLarge { .. } => "MESSAGE_TOO_LARGE",
         Rejection::OffsetOutOfRange { .. } => "OFFSET_OUT_OF_RANGE",
         Rejection::ProducerFenced { .. } => "INVALID_PRODUCER_EPOCH",
         Rejection::OutOfSequence { .. } => "OUT_OF_ORDER_SEQUENCE_NUMBER",

@@ -22,6 +22,7 @@ use state_machine::producers::command::ProducerCommand;
 use state_machine::registers::command::{RegisterCommand, RegisterQuery};
 use state_machine::registers::register::RegisterValue;
 use state_machine::topics::command::{OffsetAt, ReadFrom, Retention, TopicCommand, TopicQuery};
+use state_machine::topics::config::{Change, TopicConfig};
 use state_machine::topics::placement::{Placement, murmur2};
 use state_machine::topics::sequences::Sequence;
 use state_machine::values::{Records, TopicPartitions};
@@ -286,6 +287,7 @@ fn of_kafka(w: &Words<'_>) -> Option<Ask> {
                 partition,
                 sequence: sequence(w, count),
                 records,
+                max_bytes: w.number("most").unwrap_or(u32::MAX),
             })
         }
         "producer" => command(ProducerCommand::Make),
@@ -329,11 +331,36 @@ fn of_kafka(w: &Words<'_>) -> Option<Ask> {
     })
 }
 
-fn ask(w: &Words<'_>) -> Ask {
-    match w.plain(0) {
-        "topic" => command(TopicCommand::Create {
+/// `set:NAME=VALUE`, `unset:NAME`, `add:NAME=VALUE`, `remove:NAME=VALUE`.
+fn config_changes(w: &Words<'_>) -> Vec<(std::sync::Arc<str>, Change)> {
+    let unset = w.plain.iter().filter_map(|word| word.strip_prefix("unset:"));
+    let named = w.named.iter().filter_map(|(word, value)| {
+        let change = match word.split_once(':')? {
+            ("set", name) => (name.into(), Change::Set((*value).into())),
+            ("add", name) => (name.into(), Change::Add((*value).into())),
+            ("remove", name) => (name.into(), Change::Remove((*value).into())),
+            _ => return None,
+        };
+        Some(change)
+    });
+    unset.map(|name| (name.into(), Change::Unset)).chain(named).collect()
+}
+
+/// `None`: another verb.
+fn of_topics(w: &Words<'_>) -> Option<Ask> {
+    Some(match w.plain(0) {
+        "topic" => {
+            let mut config = TopicConfig::default();
+            for (name, change) in config_changes(w) {
+                config.change(&name, &change).expect("a good value");
+            }
+            let (topic, partitions) = (w.plain(1).into(), w.number("partitions").unwrap_or(1));
+            command(TopicCommand::Create { topic, partitions, config })
+        }
+        "configure" => command(TopicCommand::Configure {
             topic: w.plain(1).into(),
-            partitions: w.number("partitions").unwrap_or(1),
+            changes: config_changes(w),
+            replace: w.plain.contains(&"replace"),
         }),
         "grow" => command(TopicCommand::Grow {
             topic: w.plain(1).into(),
@@ -369,6 +396,12 @@ fn ask(w: &Words<'_>) -> Ask {
                 (w.number("from").unwrap_or(0), w.number("max").unwrap_or(10));
             query(TopicQuery::Fetch { topic, partition, offset, max_messages })
         }
+        _ => return None,
+    })
+}
+
+fn ask(w: &Words<'_>) -> Ask {
+    match w.plain(0) {
         "log-send" => command(KeyedLogCommand::Send {
             key: w.plain(1).into(),
             records: records(w.plain(2), 1),
@@ -406,7 +439,7 @@ fn ask(w: &Words<'_>) -> Ask {
         "show" => Ask::ShowGroup(w.plain(1).into()),
         "deadlines" => Ask::ShowDeadlines(w.plain(1).into()),
         "sessions" => Ask::ShowSessions,
-        _ => of_kafka(w).unwrap_or_else(|| of_groups(w)),
+        _ => of_topics(w).or_else(|| of_kafka(w)).unwrap_or_else(|| of_groups(w)),
     }
 }
 

@@ -6,22 +6,18 @@ use wire::{errors, versions};
 
 use super::Context;
 
-/// What `wire` understands and this listener does not serve yet.
-const NOT_SERVED: &[i16] = &[versions::ALTER_CONFIGS, versions::INCREMENTAL_ALTER_CONFIGS];
-
 pub(super) fn answer(cx: &Context, asked: &ApiVersionsRequest) -> ApiVersionsResponse {
     let names = [&asked.client_software_name, &asked.client_software_version];
     if cx.version >= 3 && !names.iter().all(|name| is_software_name(name)) {
         return ApiVersionsResponse::default().with_error_code(errors::INVALID_REQUEST);
     }
-    let served = versions::ALL.iter().filter(|api| !NOT_SERVED.contains(&api.key));
     let version = |api: &versions::Api| {
         ApiVersion::default()
             .with_api_key(api.key)
             .with_min_version(api.min)
             .with_max_version(api.max)
     };
-    ApiVersionsResponse::default().with_api_keys(served.map(version).collect())
+    ApiVersionsResponse::default().with_api_keys(versions::ALL.iter().map(version).collect())
 }
 
 /// In the form of version 0, which every client reads.

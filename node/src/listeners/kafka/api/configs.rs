@@ -1,9 +1,20 @@
-//! DescribeConfigs (32), and which configurations a topic may be made with.
+//! DescribeConfigs (32), AlterConfigs (33), IncrementalAlterConfigs (44).
 //!
-//! There is one configuration for all topics, that of the node, so nothing here can be changed.
-//! What a client asks for when it makes a topic is checked by name, and otherwise has no effect.
+//! Which configurations topics have is the state machine's to say, and so is what may be set. This
+//! module tells them with what the node says where a topic does not. The node's own configuration
+//! does not change while it runs.
 
+use std::sync::Arc;
+
+use state_machine::ids::TopicName;
+use state_machine::topics::command::TopicCommand;
+use state_machine::topics::config::{Change, KNOWN, Kind, Known, TopicConfig};
 use wire::errors;
+use wire::kafka_protocol::messages::alter_configs_request::AlterConfigsRequest;
+use wire::kafka_protocol::messages::alter_configs_response::{
+    AlterConfigsResourceResponse, AlterConfigsResponse,
+};
+use wire::kafka_protocol::messages::create_topics_request::CreatableTopicConfig;
 use wire::kafka_protocol::messages::create_topics_response::CreatableTopicConfigs;
 use wire::kafka_protocol::messages::describe_configs_request::{
     DescribeConfigsRequest, DescribeConfigsResource,
@@ -12,19 +23,27 @@ use wire::kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult,
     DescribeConfigsSynonym,
 };
+use wire::kafka_protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
+use wire::kafka_protocol::messages::incremental_alter_configs_response::{
+    AlterConfigsResourceResponse as IncrementalResponse, IncrementalAlterConfigsResponse,
+};
 
+use super::super::errors::{About, of_rejection};
 use super::metadata::describe as describe_topics;
 use super::{Context, is_topic_name, text};
-use state_machine::ids::TopicName;
 
 /// The kinds of resources.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
-/// Where a value comes from: it is the default.
-const DEFAULT: i8 = 5;
+/// Where a value comes from: the topic's own.
+const TOPICS_OWN: i8 = 1;
 /// Where a value comes from: the node's own flags.
 const STATIC_BROKER: i8 = 4;
+/// Where a value comes from: it is the default.
+const DEFAULT: i8 = 5;
 
 /// The kinds of values.
 const BOOLEAN: i8 = 1;
@@ -34,42 +53,8 @@ const LONG: i8 = 5;
 const DOUBLE: i8 = 6;
 const LIST: i8 = 7;
 
-/// The names of topics' configurations that Kafka has, the kind of each, and its value here.
-const TOPIC_CONFIGS: &[(&str, i8, &str)] = &[
-    ("cleanup.policy", LIST, "delete"),
-    ("compression.gzip.level", INT, "-1"),
-    ("compression.lz4.level", INT, "9"),
-    ("compression.type", STRING, "producer"),
-    ("compression.zstd.level", INT, "3"),
-    ("delete.retention.ms", LONG, "86400000"),
-    ("file.delete.delay.ms", LONG, "60000"),
-    ("flush.messages", LONG, "9223372036854775807"),
-    ("flush.ms", LONG, "9223372036854775807"),
-    ("follower.replication.throttled.replicas", LIST, ""),
-    ("index.interval.bytes", INT, "4096"),
-    ("leader.replication.throttled.replicas", LIST, ""),
-    ("local.retention.bytes", LONG, "-2"),
-    ("local.retention.ms", LONG, "-2"),
-    ("max.compaction.lag.ms", LONG, "9223372036854775807"),
-    ("max.message.bytes", INT, "1048588"),
-    ("message.timestamp.after.max.ms", LONG, "3600000"),
-    ("message.timestamp.before.max.ms", LONG, "9223372036854775807"),
-    ("message.timestamp.type", STRING, "CreateTime"),
-    ("min.cleanable.dirty.ratio", DOUBLE, "0.5"),
-    ("min.compaction.lag.ms", LONG, "0"),
-    ("min.insync.replicas", INT, "1"),
-    ("preallocate", BOOLEAN, "false"),
-    ("remote.log.copy.disable", BOOLEAN, "false"),
-    ("remote.log.delete.on.disable", BOOLEAN, "false"),
-    ("remote.storage.enable", BOOLEAN, "false"),
-    ("retention.bytes", LONG, "-1"),
-    ("retention.ms", LONG, "604800000"),
-    ("segment.bytes", INT, "1073741824"),
-    ("segment.index.bytes", INT, "10485760"),
-    ("segment.jitter.ms", LONG, "0"),
-    ("segment.ms", LONG, "604800000"),
-    ("unclean.leader.election.enable", BOOLEAN, "false"),
-];
+/// Why something is refused: a code, and what there is to say.
+type Refused = (i16, String);
 
 /// What a configuration is, as it is told.
 struct Config {
@@ -77,62 +62,72 @@ struct Config {
     kind: i8,
     value: String,
     source: i8,
+    /// What it would be without that, and where that comes from; and so on.
+    otherwise: Vec<(String, i8)>,
 }
 
-/// Whether a topic may be made with this configuration.
+/// What a topic is to have of its own when it is made.
 ///
 /// # Errors
-/// What is wrong with it.
-pub(super) fn check(name: &str, value: Option<&str>) -> Result<(), String> {
-    let known = TOPIC_CONFIGS.iter().find(|(known, ..)| *known == name);
-    let Some((_, kind, _)) = known else {
-        return Err(format!("unknown configuration `{name}`"));
-    };
-    let value = value.unwrap_or_default();
-    let fits = match *kind {
-        BOOLEAN => matches!(value, "true" | "false"),
-        INT => value.parse::<i32>().is_ok(),
-        LONG => value.parse::<i64>().is_ok(),
-        DOUBLE => value.parse::<f64>().is_ok(),
-        _ => true,
-    };
-    let served = match name {
-        "cleanup.policy" => value.split(',').all(|policy| matches!(policy, "delete" | "compact")),
-        "compression.type" => value == "producer",
-        "message.timestamp.type" => value == "CreateTime",
-        _ => true,
-    };
-    if fits && served {
-        Ok(())
-    } else {
-        Err(format!("value {value:?} of configuration `{name}` is not served"))
+/// What is wrong with it, and its code.
+pub(super) fn of_request(asked: &[CreatableTopicConfig]) -> Result<TopicConfig, Refused> {
+    let mut config = TopicConfig::default();
+    for CreatableTopicConfig { name, value, .. } in asked {
+        let Some(value) = value else {
+            let problem = format!("configuration `{}` has no value", name.as_str());
+            return Err((errors::INVALID_CONFIG, problem));
+        };
+        config
+            .change(name, &Change::Set(value.as_str().into()))
+            .map_err(|rejection| (of_rejection(&rejection), rejection.to_string()))?;
+    }
+    Ok(config)
+}
+
+fn wire_kind(kind: &Kind) -> i8 {
+    match kind {
+        Kind::Boolean => BOOLEAN,
+        Kind::OneOf(_) => STRING,
+        Kind::Int(_) => INT,
+        Kind::Long(_) => LONG,
+        Kind::Ratio => DOUBLE,
+        Kind::SomeOf(_) | Kind::Texts => LIST,
     }
 }
 
-fn of_topics(cx: &Context) -> Vec<Config> {
+/// What the node's configuration says of all topics, where it says anything.
+fn of_node(cx: &Context, name: &str) -> Option<String> {
     let settings = &cx.broker.settings;
-    let own = |name: &str| match name {
+    let limit = |limit: Option<u64>| limit.map_or("-1".to_owned(), |most| most.to_string());
+    match name {
         "max.message.bytes" => Some(settings.max_batch.to_string()),
-        "retention.ms" => Some(settings.retention_ms.map_or("-1".to_owned(), |ms| ms.to_string())),
-        "retention.bytes" => {
-            Some(settings.retention_bytes.map_or("-1".to_owned(), |bytes| bytes.to_string()))
-        }
+        "retention.ms" => Some(limit(settings.retention_ms)),
+        "retention.bytes" => Some(limit(settings.retention_bytes)),
         "segment.bytes" => Some(settings.segment_bytes.to_string()),
         _ => None,
+    }
+}
+
+fn of_topic(cx: &Context, topic: &TopicConfig) -> Vec<Config> {
+    let config = |known: &'static Known| {
+        let of_node = of_node(cx, known.name).filter(|value| value != known.default);
+        let mut values: Vec<(String, i8)> = Vec::with_capacity(3);
+        values.extend(topic.get(known.name).map(|value| (value.to_owned(), TOPICS_OWN)));
+        values.extend(of_node.map(|value| (value, STATIC_BROKER)));
+        values.push((known.default.to_owned(), DEFAULT));
+        let (value, source) = values.remove(0);
+        let kind = wire_kind(&known.kind);
+        Config { name: known.name, kind, value, source, otherwise: values }
     };
-    let config = |(name, kind, default): &(&'static str, i8, &str)| {
-        let own = own(name);
-        let source =
-            if own.as_deref().is_none_or(|own| own == *default) { DEFAULT } else { STATIC_BROKER };
-        let value = own.unwrap_or_else(|| (*default).to_owned());
-        Config { name, kind: *kind, value, source }
-    };
-    TOPIC_CONFIGS.iter().map(config).collect()
+    KNOWN.iter().map(config).collect()
 }
 
 fn of_broker(cx: &Context) -> Vec<Config> {
     let settings = &cx.broker.settings;
-    let config = |name, kind, value: String| Config { name, kind, value, source: STATIC_BROKER };
+    let config = |name, kind, value: String| {
+        let otherwise = Vec::new();
+        Config { name, kind, value, source: STATIC_BROKER, otherwise }
+    };
     vec![
         config("auto.create.topics.enable", BOOLEAN, settings.auto_create_topics.to_string()),
         config("delete.topic.enable", BOOLEAN, "true".to_owned()),
@@ -144,14 +139,14 @@ fn of_broker(cx: &Context) -> Vec<Config> {
 }
 
 /// The configuration of a topic that was made just now.
-pub(super) fn of_new_topic(cx: &Context) -> Vec<CreatableTopicConfigs> {
+pub(super) fn of_new_topic(cx: &Context, topic: &TopicConfig) -> Vec<CreatableTopicConfigs> {
     let told = |config: Config| {
         CreatableTopicConfigs::default()
             .with_name(text(config.name))
             .with_value(Some(text(&config.value)))
             .with_config_source(config.source)
     };
-    of_topics(cx).into_iter().map(told).collect()
+    of_topic(cx, topic).into_iter().map(told).collect()
 }
 
 pub(super) async fn describe(
@@ -187,22 +182,10 @@ fn is_wanted(resource: &DescribeConfigsResource, name: &str) -> bool {
 async fn of_resource(
     cx: &Context,
     resource: &DescribeConfigsResource,
-) -> Result<Vec<Config>, (i16, String)> {
+) -> Result<Vec<Config>, Refused> {
     let name = resource.resource_name.as_str();
     match resource.resource_type {
-        TOPIC if !is_topic_name(name) => {
-            Err((errors::INVALID_TOPIC_EXCEPTION, format!("{name:?} is no topic's name")))
-        }
-        TOPIC => {
-            let found = describe_topics(cx, Some(vec![TopicName::from(name)])).await;
-            match found.map_err(|code| (code, String::new()))?.first() {
-                Some((_, Some(_))) => Ok(of_topics(cx)),
-                _ => {
-                    let problem = format!("topic `{name}` does not exist");
-                    Err((errors::UNKNOWN_TOPIC_OR_PARTITION, problem))
-                }
-            }
-        }
+        TOPIC => Ok(of_topic(cx, &existing(cx, name).await?)),
         BROKER if name.is_empty() => Ok(Vec::new()),
         BROKER if name == cx.broker.settings.node.to_string() => Ok(of_broker(cx)),
         BROKER => {
@@ -213,20 +196,182 @@ async fn of_resource(
     }
 }
 
+/// What a topic has of its own.
+async fn existing(cx: &Context, name: &str) -> Result<TopicConfig, Refused> {
+    if !is_topic_name(name) {
+        let problem = format!("{name:?} is no topic's name");
+        return Err((errors::INVALID_TOPIC_EXCEPTION, problem));
+    }
+    let found = describe_topics(cx, Some(vec![TopicName::from(name)])).await;
+    let found = found.map_err(|code| (code, String::new()))?.pop();
+    match found {
+        Some((_, Some(found))) => Ok(found.config),
+        _ => {
+            let problem = format!("topic `{name}` does not exist");
+            Err((errors::UNKNOWN_TOPIC_OR_PARTITION, problem))
+        }
+    }
+}
+
 fn told(config: Config, with_synonyms: bool, version: i16) -> DescribeConfigsResourceResult {
-    let value = Some(text(&config.value));
     let result = DescribeConfigsResourceResult::default()
         .with_name(text(config.name))
-        .with_value(value.clone())
+        .with_value(Some(text(&config.value)))
         .with_config_source(config.source);
     let result = if with_synonyms {
-        let synonym = DescribeConfigsSynonym::default()
-            .with_name(text(config.name))
-            .with_value(value)
-            .with_source(config.source);
-        result.with_synonyms(vec![synonym])
+        let synonym = |(value, source): (String, i8)| {
+            DescribeConfigsSynonym::default()
+                .with_name(text(config.name))
+                .with_value(Some(text(&value)))
+                .with_source(source)
+        };
+        let own = (config.value, config.source);
+        let all = std::iter::once(own).chain(config.otherwise);
+        result.with_synonyms(all.map(synonym).collect())
     } else {
         result
     };
     if version >= 3 { result.with_config_type(config.kind) } else { result }
+}
+
+/// Each topic has what is asked for, and nothing else of its own.
+pub(super) async fn replace(cx: &Context, asked: AlterConfigsRequest) -> AlterConfigsResponse {
+    let named: Vec<_> =
+        asked.resources.iter().map(|it| (it.resource_type, it.resource_name.clone())).collect();
+    let mut responses = Vec::with_capacity(asked.resources.len());
+    for resource in asked.resources {
+        let times =
+            |it: &&(i8, _)| it.0 == resource.resource_type && it.1 == resource.resource_name;
+        let is_twice = named.iter().filter(times).count() > 1;
+        let sets = resource.configs.iter().map(|config| {
+            let value = config.value.as_ref().map(|value| Change::Set(value.as_str().into()));
+            (config.name.as_str(), value)
+        });
+        let change = Alteration {
+            kind: resource.resource_type,
+            name: &resource.resource_name,
+            changes: sets.map(|(name, change)| named_change(name, change)).collect(),
+            replace: true,
+            only: asked.validate_only,
+        };
+        let (code, problem) = altered(cx, change, is_twice).await;
+        responses.push(
+            AlterConfigsResourceResponse::default()
+                .with_error_code(code)
+                .with_error_message(problem.as_deref().map(text))
+                .with_resource_type(resource.resource_type)
+                .with_resource_name(resource.resource_name),
+        );
+    }
+    AlterConfigsResponse::default().with_responses(responses)
+}
+
+/// Each topic changes in what is named (KIP-339).
+pub(super) async fn change(
+    cx: &Context,
+    asked: IncrementalAlterConfigsRequest,
+) -> IncrementalAlterConfigsResponse {
+    let is_same = |a: &AlterConfigsResource, b: &AlterConfigsResource| {
+        a.resource_type == b.resource_type && a.resource_name == b.resource_name
+    };
+    let mut responses = Vec::with_capacity(asked.resources.len());
+    for resource in &asked.resources {
+        let is_twice = asked.resources.iter().filter(|other| is_same(other, resource)).count() > 1;
+        let change = Alteration {
+            kind: resource.resource_type,
+            name: &resource.resource_name,
+            changes: resource.configs.iter().map(incremental).collect(),
+            replace: false,
+            only: asked.validate_only,
+        };
+        let (code, problem) = altered(cx, change, is_twice).await;
+        responses.push(
+            IncrementalResponse::default()
+                .with_error_code(code)
+                .with_error_message(problem.as_deref().map(text))
+                .with_resource_type(resource.resource_type)
+                .with_resource_name(resource.resource_name.clone()),
+        );
+    }
+    IncrementalAlterConfigsResponse::default().with_responses(responses)
+}
+
+/// What is asked of one resource.
+struct Alteration<'a> {
+    kind: i8,
+    name: &'a str,
+    changes: Result<Vec<(Arc<str>, Change)>, Refused>,
+    replace: bool,
+    /// Only whether it could be done.
+    only: bool,
+}
+
+/// A change that has what it needs.
+fn named_change(name: &str, change: Option<Change>) -> Result<(Arc<str>, Change), Refused> {
+    let missing = || (errors::INVALID_REQUEST, format!("configuration `{name}` has no value"));
+    Ok((name.into(), change.ok_or_else(missing)?))
+}
+
+/// Operations of Kafka's `AlterConfigOp`.
+fn incremental(config: &AlterableConfig) -> Result<(Arc<str>, Change), Refused> {
+    let name = config.name.as_str();
+    let value = config.value.as_ref().map(|value| Arc::from(value.as_str()));
+    let change = match config.config_operation {
+        0 => value.map(Change::Set),
+        1 => Some(Change::Unset),
+        2 => value.map(Change::Add),
+        3 => value.map(Change::Remove),
+        other => {
+            let problem = format!("operation {other} on `{name}`, expected 0 to 3");
+            return Err((errors::INVALID_REQUEST, problem));
+        }
+    };
+    named_change(name, change)
+}
+
+async fn altered(cx: &Context, asked: Alteration<'_>, is_twice: bool) -> (i16, Option<String>) {
+    let done = if is_twice {
+        let problem = "the request has the resource more than once".to_owned();
+        Err((errors::INVALID_REQUEST, problem))
+    } else {
+        alter(cx, asked).await
+    };
+    match done {
+        Ok(()) => (errors::NONE, None),
+        Err((code, problem)) => (code, Some(problem)),
+    }
+}
+
+async fn alter(cx: &Context, asked: Alteration<'_>) -> Result<(), Refused> {
+    let kind = match asked.kind {
+        TOPIC => None,
+        BROKER => Some("a broker, which has what it was started with".to_owned()),
+        kind => Some(format!("a resource of type {kind}")),
+    };
+    if let Some(kind) = kind {
+        let problem = format!("the configuration of {kind}, cannot be changed");
+        return Err((errors::INVALID_REQUEST, problem));
+    }
+    let changes = asked.changes?;
+    let is_named_before = |(at, (name, _)): (usize, &(Arc<str>, Change))| {
+        changes[..at].iter().any(|(other, _)| other == name)
+    };
+    if changes.iter().enumerate().any(is_named_before) {
+        let problem = "the request has a configuration more than once".to_owned();
+        return Err((errors::INVALID_REQUEST, problem));
+    }
+    let current = existing(cx, asked.name).await?;
+    if asked.only {
+        let mut config = if asked.replace { TopicConfig::default() } else { current };
+        return changes.iter().try_for_each(|(name, change)| {
+            let refused = |refused| (of_rejection(&refused), refused.to_string());
+            config.change(name, change).map_err(refused)
+        });
+    }
+    let topic = TopicName::from(asked.name);
+    let command = TopicCommand::Configure { topic, changes, replace: asked.replace };
+    match cx.asker.command(command).await {
+        Ok(_) => Ok(()),
+        Err(failure) => Err((About::Partition.code(&failure), failure.to_string())),
+    }
 }

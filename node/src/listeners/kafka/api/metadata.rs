@@ -104,7 +104,7 @@ async fn topics(cx: &Context, asked: MetadataRequest, everything: bool) -> Vec<A
         let with_id = |id: uuid::Uuid| {
             let found = all.iter().find(|(_, found)| topic_id(cx, found.first_log) == id);
             found.map_or(Asked::Id(id, errors::UNKNOWN_TOPIC_ID), |(name, found)| {
-                Asked::There(name.clone(), *found)
+                Asked::There(name.clone(), found.clone())
             })
         };
         return by_id.into_iter().map(with_id).collect();
@@ -145,9 +145,8 @@ async fn create_missing(cx: &Context, found: &mut Described) {
         return;
     }
     let partitions = cx.broker.settings.partitions;
-    let create = |topic: &TopicName| {
-        cx.asker.command(TopicCommand::Create { topic: topic.clone(), partitions })
-    };
+    let create =
+        |topic: &TopicName| cx.asker.command(TopicCommand::create(topic.clone(), partitions));
     let created = super::all(missing.iter().map(create).collect()).await;
     let is_there = |response: &Result<Reply, Failure>| {
         matches!(response, Ok(_) | Err(Failure::Rejected(Rejection::TopicAlreadyExists(_))))

@@ -147,6 +147,8 @@ pub(super) async fn answer(cx: &Context, request: RequestKind) -> Answer {
         RequestKind::DeleteRecords(asked) => told(records::delete(cx, asked).await),
         RequestKind::InitProducerId(asked) => told(producers::init(cx, &asked).await),
         RequestKind::DescribeConfigs(asked) => told(configs::describe(cx, asked).await),
+        RequestKind::AlterConfigs(asked) => told(configs::replace(cx, asked).await),
+        RequestKind::IncrementalAlterConfigs(asked) => told(configs::change(cx, asked).await),
         RequestKind::DescribeCluster(asked) => told(cluster::describe(cx, &asked)),
         RequestKind::DescribeLogDirs(asked) => told(cluster::log_dirs(cx, asked).await),
         RequestKind::ListPartitionReassignments(_) => told(cluster::reassignments()),

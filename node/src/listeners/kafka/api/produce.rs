@@ -21,6 +21,7 @@ use wire::{errors, versions};
 use super::super::connection::Closed;
 use super::super::errors::About;
 use super::{Context, LeaderHint, name_of, node_id, text, wire_offset};
+use crate::limits;
 use crate::service::api::Response;
 
 /// Zstandard is taken only from clients that know it.
@@ -123,7 +124,7 @@ fn append(
         return Err(Refusal { code: errors::UNKNOWN_TOPIC_OR_PARTITION, text: None });
     };
     let limits = batch::Limits {
-        max_batch: cx.broker.settings.max_batch,
+        max_batch: limits::KAFKA_BATCH_MOST,
         zstd: cx.version >= ZSTD_FROM,
         ..batch::Limits::default()
     };
@@ -144,6 +145,7 @@ fn append(
         partition: index,
         sequence,
         records: records(bytes, &checked),
+        max_bytes: u32::try_from(cx.broker.settings.max_batch).unwrap_or(u32::MAX),
     };
     Ok(cx.asker.command(command))
 }

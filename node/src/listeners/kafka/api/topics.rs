@@ -1,12 +1,12 @@
 //! CreateTopics (19), DeleteTopics (20), CreatePartitions (37).
 //!
-//! A topic has as many replicas as the cluster has nodes. Its configuration is the node's own, so
-//! what a client asks for is accepted where Kafka knows its name, and changes nothing.
+//! A topic has as many replicas as the cluster has nodes.
 
 use std::collections::BTreeMap;
 
 use state_machine::ids::TopicName;
 use state_machine::topics::command::TopicCommand;
+use state_machine::topics::config::TopicConfig;
 use state_machine::topics::topic::MAX_PARTITIONS;
 use wire::errors;
 use wire::kafka_protocol::messages::create_partitions_request::{
@@ -32,6 +32,9 @@ use super::{Context, configs, is_topic_name, kafka_name, name_of, text, topic_id
 
 /// Why something is refused: a code, and what there is to say.
 type Refused = (i16, String);
+
+/// What was made: so many partitions, this configuration.
+type Made = (u32, TopicConfig);
 
 /// Asks for the default. By KIP-464 from version 4 on, but Kafka takes it in all, and kafkajs sends
 /// it in version 3.
@@ -60,8 +63,8 @@ pub(super) async fn create(cx: &Context, asked: CreateTopicsRequest) -> CreateTo
     CreateTopicsResponse::default().with_topics(results)
 }
 
-/// Makes a topic; the number of its partitions.
-async fn create_one(cx: &Context, asked: &CreatableTopic, only: bool) -> Result<u32, Refused> {
+/// Makes a topic; the number of its partitions, and what it has of its own.
+async fn create_one(cx: &Context, asked: &CreatableTopic, only: bool) -> Result<Made, Refused> {
     let refuse = |code, problem: &str| Err((code, problem.to_owned()));
     let name = asked.name.as_str();
     if !is_topic_name(name) {
@@ -96,20 +99,18 @@ async fn create_one(cx: &Context, asked: &CreatableTopic, only: bool) -> Result<
         let problem = format!("{partitions} partitions, expected at most {MAX_PARTITIONS}");
         return Err((errors::INVALID_PARTITIONS, problem));
     }
-    for config in &asked.configs {
-        configs::check(&config.name, config.value.as_deref())
-            .map_err(|problem| (errors::INVALID_CONFIG, problem))?;
-    }
+    let config = configs::of_request(&asked.configs)?;
     let topic = TopicName::from(name);
     if only {
         let found = describe(cx, Some(vec![topic])).await.map_err(|code| (code, String::new()))?;
         return match found.first() {
             Some((_, Some(_))) => refuse(errors::TOPIC_ALREADY_EXISTS, "it exists"),
-            _ => Ok(partitions),
+            _ => Ok((partitions, config)),
         };
     }
-    match cx.asker.command(TopicCommand::Create { topic, partitions }).await {
-        Ok(_) => Ok(partitions),
+    let command = TopicCommand::Create { topic, partitions, config: config.clone() };
+    match cx.asker.command(command).await {
+        Ok(_) => Ok((partitions, config)),
         Err(failure) => Err((About::Partition.code(&failure), failure.to_string())),
     }
 }
@@ -131,13 +132,13 @@ fn assigned(asked: &CreatableTopic) -> Result<u32, Refused> {
 async fn created(
     cx: &Context,
     asked: CreatableTopic,
-    made: Result<u32, Refused>,
+    made: Result<Made, Refused>,
     only: bool,
 ) -> CreatableTopicResult {
     let name = name_of(&asked.name);
     let result = CreatableTopicResult::default().with_name(asked.name);
-    let partitions = match made {
-        Ok(partitions) => partitions,
+    let (partitions, config) = match made {
+        Ok(made) => made,
         Err((code, problem)) => {
             let result = result.with_error_code(code).with_error_message(Some(text(&problem)));
             return if cx.version >= DETAILS_FROM {
@@ -149,7 +150,7 @@ async fn created(
     };
     let result = if cx.version >= 7 && !only {
         let found = describe(cx, Some(vec![name])).await.unwrap_or_default();
-        let found = found.first().and_then(|(_, found)| *found);
+        let found = found.first().and_then(|(_, found)| found.as_ref());
         found.map_or(result.clone(), |found| result.with_topic_id(topic_id(cx, found.first_log)))
     } else {
         result
@@ -161,7 +162,7 @@ async fn created(
     result
         .with_num_partitions(i32::try_from(partitions).unwrap_or(i32::MAX))
         .with_replication_factor(replicas)
-        .with_configs(Some(configs::of_new_topic(cx)))
+        .with_configs(Some(configs::of_new_topic(cx, &config)))
 }
 
 pub(super) async fn delete(cx: &Context, asked: DeleteTopicsRequest) -> DeleteTopicsResponse {

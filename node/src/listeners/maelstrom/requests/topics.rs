@@ -49,7 +49,7 @@ pub(super) fn send(body: &Body<'_>, config: &Config, encoder: &mut Encoder) -> R
 
 pub(super) fn create_topic(body: &Body<'_>) -> Result<Decoded> {
     let (topic, partitions) = (body.topic()?, body.partition_count()?);
-    command("create_topic_ok", TopicCommand::Create { topic, partitions })
+    command("create_topic_ok", TopicCommand::create(topic, partitions))
 }
 
 pub(super) fn create_partitions(body: &Body<'_>) -> Result<Decoded> {
