@@ -130,6 +130,14 @@ pub const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// It looks so often whether everything is answered.
 pub const LAST_LOOK: Duration = Duration::from_millis(5);
 
+// --- Hands on time, for tests ---
+
+/// Another node that is to lead has so long to do so.
+pub const HAND_OVER: Duration = Duration::from_secs(10);
+
+/// A node that does not lead looks so often how a group is.
+pub const GROUP_LOOK: Duration = Duration::from_millis(50);
+
 // --- Between nodes, over TCP ---
 
 /// A frame between nodes has at most so many bytes.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
+use cohort::config::dev::Dev;
 use cohort::config::serve::Serve;
 use cohort::config::{Config, Inspect};
 use cohort::limits;
@@ -27,6 +28,9 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os();
     if args.nth(1).is_some_and(|command| command == "serve") {
         return serve(args.collect());
+    }
+    if std::env::args_os().nth(1).is_some_and(|command| command == "dev") {
+        return dev(std::env::args_os().skip(2).collect());
     }
     let config = match Config::parse_from(std::env::args_os()) {
         Ok(config) => config,
@@ -114,6 +118,33 @@ fn serve(args: Vec<OsString>) -> ExitCode {
         Err(error) => {
             // Nobody is left to tell if standard error is closed too.
             let _told = writeln!(io::stderr(), "cohort: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Hands on time: asks a node that runs with `--dev`.
+fn dev(args: Vec<OsString>) -> ExitCode {
+    let dev = match Dev::parse_from(args) {
+        Ok(dev) => dev,
+        Err(error) if !error.use_stderr() => {
+            return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        Err(error) => return wrong_use(&error.to_string()),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "no runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(cohort::dev::run(&dev)) {
+        Ok(text) if io::stdout().write_all(text.as_bytes()).is_ok() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            // Nobody is left to tell if standard error is closed too.
+            let _told = writeln!(io::stderr(), "cohort dev: {error}");
             ExitCode::FAILURE
         }
     }

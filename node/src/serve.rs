@@ -16,6 +16,7 @@ use crate::cluster::directory::{Directory, Endpoint};
 use crate::config::serve::Serve;
 use crate::limits;
 use crate::listeners::admin;
+use crate::listeners::admin::dev::Dev;
 use crate::listeners::kafka::{Owed, Settings, server};
 use crate::peers::rpc::{Peers, Timeouts};
 use crate::peers::tcp::{Own, TcpTransport};
@@ -95,9 +96,10 @@ pub async fn run(
     }
     let members = sockets.first().and_then(|first| first.members.clone());
     let name = serve.cluster_id.clone().or_else(|| members.as_ref().map(derived_name));
+    let dev = serve.dev.then(Arc::<Dev>::default);
     let mut nodes = Vec::with_capacity(sockets.len());
     for sockets in sockets {
-        nodes.push(Node::start(&serve, sockets, name.clone()).await?);
+        nodes.push(Node::start(&serve, sockets, name.clone(), dev.clone()).await?);
     }
     let mut end = Box::pin(net::told_to_end());
     for node in &mut nodes {
@@ -275,6 +277,7 @@ impl Node {
         serve: &Serve,
         sockets: Sockets,
         cluster: Option<String>,
+        dev: Option<Arc<Dev>>,
     ) -> Result<Self, ServeError> {
         let Sockets { node, kafka: listener, admin, peers, members } = sockets;
         let kafka =
@@ -317,7 +320,9 @@ impl Node {
             retention_ms: serve.config.retention.ms,
             retention_bytes: serve.config.retention.bytes,
             segment_bytes: serve.config.log_limits.segment_bytes,
+            faults: dev.as_ref().map(|dev| dev.faults.clone()),
         };
+        dev.iter().for_each(|dev| dev.add(node, handle.clone()));
         let service = runtime::spawn(service.run());
         let (listener, clients, owed) = (Some(listener), None, Owed::default());
         let admin_at = admin.as_ref().map(Listener::address).transpose();
@@ -325,7 +330,7 @@ impl Node {
         // From the start: probes ask while nobody leads yet.
         let admin = admin.map(|listener| {
             let (settings, handle) = (settings.clone(), handle.clone());
-            runtime::spawn(admin::serve(listener, settings, handle, owed.clone()))
+            runtime::spawn(admin::serve(listener, settings, handle, owed.clone(), dev))
         });
         Ok(Self { service, handle, kafka, settings, listener, clients, owed, admin_at, admin })
     }

@@ -14,6 +14,14 @@ macro_rules! codes {
                 _ => None,
             }
         }
+
+        /// The code with Kafka's name.
+        pub fn by_name(name: &str) -> Option<i16> {
+            match name {
+                $(stringify!($name) => Some($code),)*
+                _ => None,
+            }
+        }
     };
 }
 

@@ -9,6 +9,7 @@ use state_machine::command::{GroupLimits, LogLimits};
 use state_machine::topics::command::Retention;
 
 mod args;
+pub mod dev;
 pub(crate) mod raft;
 pub mod serve;
 

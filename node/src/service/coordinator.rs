@@ -28,6 +28,8 @@ pub struct Coordinator {
     offsets: Check,
     /// Also where the node keeps records for ever: a topic may say otherwise.
     records: Check,
+    /// The cluster's clock was moved on by so much while this node coordinates.
+    ahead: Duration,
 }
 
 /// Something that is looked for from time to time.
@@ -58,18 +60,25 @@ impl Check {
 }
 
 impl Coordinator {
+    /// What the clock that was moved on says when a node's own says `now`.
+    fn clock(&self, now: Instant) -> Instant {
+        now + self.ahead
+    }
+
     /// A coordinator that does not coordinate yet.
     pub fn new(config: &Config) -> Self {
         Self {
             deadlines: Deadlines::default(),
             offsets: Check::new(config.offsets_retention_check),
             records: Check::new(config.retention_check),
+            ahead: Duration::ZERO,
         }
     }
 
     /// This node leads and has applied all that was decided before: everyone has full time from now
     /// on.
     pub fn start(&mut self, state: &State, now: Instant) {
+        let now = self.clock(now);
         self.deadlines.reset(state, now.as_millis());
         self.offsets.start(now);
         self.records.start(now);
@@ -95,12 +104,17 @@ impl Coordinator {
         };
         if let Some(member) = member {
             observe::report(|observer| observer.heard(group, member));
+            let now = self.clock(now);
             self.deadlines.alive(group, member, polled, now.as_millis());
         }
     }
 
     /// An event of a round: arms and disarms deadlines.
     pub fn observe(&mut self, event: &Event, state: &State, now: Instant) {
+        if let Event::ClockAdvanced { ms } = event {
+            self.ahead += Duration::from_millis(*ms);
+        }
+        let now = self.clock(now);
         self.deadlines.observe(event, state, now.as_millis());
     }
 
@@ -114,6 +128,7 @@ impl Coordinator {
         config: &Config,
         waiting: impl FnOnce() -> BTreeSet<(GroupId, MemberId)>,
     ) -> Vec<Command> {
+        let now = self.clock(now);
         let expired = self.deadlines.expired(now.as_millis());
         // Looked up only where somebody's time is over.
         let waiting = if expired.is_empty() { BTreeSet::new() } else { waiting() };
@@ -148,6 +163,7 @@ impl Coordinator {
         // Who does not coordinate waits for nothing.
         let offsets = self.offsets.next?;
         let deadline = self.deadlines.next().map(Instant::from_millis);
-        [Some(offsets), self.records.next, deadline].into_iter().flatten().min()
+        let next = [Some(offsets), self.records.next, deadline].into_iter().flatten().min();
+        next.map(|at| at - self.ahead)
     }
 }

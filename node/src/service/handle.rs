@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runtime::Instant;
-use state_machine::ids::TopicPartition;
+use state_machine::ids::{NodeId, TopicPartition};
 use tokio::sync::{Notify, watch};
 
 use super::api::{Completion, Request, Status};
@@ -71,10 +71,19 @@ pub(super) struct Inbox {
     pub(super) opened: Vec<(ConnectionId, Arc<Replies>, Delayed)>,
     pub(super) submissions: Vec<Submission>,
     pub(super) closed: Vec<ConnectionId>,
-    /// The node is about to end.
-    pub(super) resigns: bool,
+    /// The leadership is to go to another node, if this one has it.
+    pub(super) hands_over: Option<Heir>,
     bytes: usize,
     connections: ConnectionId,
+}
+
+/// Who leads next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heir {
+    /// The follower that has the most of the log: the node is about to end.
+    Any,
+    /// This one.
+    Node(NodeId),
 }
 
 /// What waits for a connection's listener.
@@ -156,7 +165,13 @@ impl Handle {
 
     /// The node is about to end: if it leads, it hands its leadership over as soon as it can.
     pub fn resign(&self) {
-        self.0.inbox().resigns = true;
+        self.0.inbox().hands_over = Some(Heir::Any);
+        self.0.notify.notify_one();
+    }
+
+    /// If this node leads, it hands its leadership to another as soon as it can.
+    pub fn hand_over(&self, to: NodeId) {
+        self.0.inbox().hands_over = Some(Heir::Node(to));
         self.0.notify.notify_one();
     }
 
@@ -177,9 +192,29 @@ impl Handle {
         RecordWait { shared: self.0.clone(), partitions, waiter }
     }
 
+    /// Begins to wait for a change of any group, which comes through this node as long as it leads.
+    /// Begin before you read: what comes after the read ends the wait.
+    pub fn group_changed(&self) -> GroupWait {
+        GroupWait(self.0.watching.groups())
+    }
+
     /// What this node knows of the cluster, without asking anybody.
     pub fn status(&self) -> Status {
         self.0.status.now()
+    }
+}
+
+/// A wait for a change of any group.
+#[derive(Debug)]
+pub struct GroupWait(watch::Receiver<()>);
+
+impl GroupWait {
+    /// Waits until there may be something new.
+    pub async fn happened(mut self) {
+        if self.0.changed().await.is_err() {
+            // The service has ended, and nothing will happen.
+            std::future::pending::<()>().await;
+        }
     }
 }
 

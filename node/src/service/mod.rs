@@ -279,11 +279,11 @@ impl Service {
     fn advance(&mut self, woken: Woken, now: Instant) {
         self.requests.expire_overdue(now);
         let inbox = self.shared.take();
-        if inbox.resigns
+        if let Some(heir) = inbox.hands_over
             && let Some(running) = self.raft.as_ref().filter(|_| !self.alone())
         {
             // It ends by itself, after a second at the latest.
-            let _task = runtime::spawn(resigning::resign(running.raft.clone(), self.me));
+            let _task = runtime::spawn(resigning::resign(running.raft.clone(), self.me, heir));
         }
         self.requests.take(inbox, &self.machine);
         match woken {

@@ -1,4 +1,4 @@
-//! What listeners wait for: that somebody leads, and that records come.
+//! What listeners wait for: that somebody leads, that records come, that groups change.
 //!
 //! A listener that answers a read later, such as Kafka's Fetch, waits here and reads again. Waiting
 //! is soft: who is woken for nothing finds so by reading.
@@ -26,6 +26,7 @@ pub struct Leadership {
 pub(super) struct Watching {
     leadership: watch::Sender<Leadership>,
     waiting: Mutex<BTreeMap<TopicPartition, Vec<Arc<Notify>>>>,
+    groups: watch::Sender<()>,
 }
 
 impl Watching {
@@ -39,8 +40,16 @@ impl Watching {
         self.leadership.subscribe()
     }
 
+    /// Told of every change of a group while this node leads.
+    pub(super) fn groups(&self) -> watch::Receiver<()> {
+        self.groups.subscribe()
+    }
+
     /// Something happened while this node leads.
     pub(super) fn observe(&self, event: &Event) {
+        if matches!(event, Event::Group { .. }) {
+            self.groups.send_replace(());
+        }
         let waiting = self.waiting();
         if waiting.is_empty() {
             return;

@@ -5,6 +5,7 @@ mod bad_input;
 mod broker;
 mod cluster;
 mod configs;
+mod dev;
 mod groups;
 mod records;
 mod settings;

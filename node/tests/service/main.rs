@@ -14,7 +14,7 @@ mod script;
     reason = "the words of the state machine's traces, of which a service says a part"
 )]
 mod show;
-#[path = "../../../raft-store/state-machine/tests/support/words.rs"]
+#[path = "../../../raft-store/state-machine/tests/support/words/mod.rs"]
 #[allow(
     dead_code,
     reason = "the words of the state machine's traces, of which a service hears a part"

@@ -89,9 +89,10 @@ impl Replica {
                 applied.answers.push(self.answer(&query)?);
             }
             let mut decided = self.apply(write, &mut events)?;
-            // Groups' and topics' are waited for.
-            let of_interest =
-                |event: &Event| matches!(event, Event::Group { .. } | Event::Topic(_));
+            // Groups' and topics' are waited for, and deadlines go by the clock.
+            let of_interest = |event: &Event| {
+                matches!(event, Event::Group { .. } | Event::Topic(_) | Event::ClockAdvanced { .. })
+            };
             applied.events.extend(events.drain(..).filter(of_interest));
             if let Ok(Decision::Reply(reply)) = &mut decided {
                 self.records.fill(reply)?;

@@ -160,6 +160,6 @@ pub struct Applied {
     pub outcomes: Vec<Decided>,
     /// One for each read that was batched with the entry, in order.
     pub answers: Vec<Answered>,
-    /// What happened to groups and topics.
+    /// What happened to groups, topics and the clock.
     pub events: Vec<Event>,
 }

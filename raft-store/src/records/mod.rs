@@ -118,7 +118,8 @@ impl RecordStore {
             | Event::Register(_)
             | Event::Offset(_)
             | Event::Group { .. }
-            | Event::CoordinatorChanged { .. } => Ok(()),
+            | Event::CoordinatorChanged { .. }
+            | Event::ClockAdvanced { .. } => Ok(()),
         }
     }
 

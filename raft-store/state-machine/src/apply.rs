@@ -74,6 +74,10 @@ fn decide(tx: &mut Transition<'_>, command: &Command) -> Decided {
             tx.emit(Event::CoordinatorChanged { node: *node });
             Ok(Reply::Done)
         }
+        Command::AdvanceClock { ms } => {
+            tx.emit(Event::ClockAdvanced { ms: (*ms).into() });
+            Ok(Reply::Done)
+        }
     };
     Ok(decided?.into())
 }

@@ -33,6 +33,11 @@ pub enum Command {
     NewCoordinator {
         node: NodeId,
     },
+    /// The cluster's clock moves on at once, and stays ahead of its nodes' clocks: for tests. That is
+    /// no domain's matter either.
+    AdvanceClock {
+        ms: u32,
+    },
 }
 
 /// A read of the replicated state.
@@ -165,7 +170,8 @@ impl Command {
             | Self::Offset(_)
             | Self::Group(_)
             | Self::Producer(_)
-            | Self::NewCoordinator { .. } => None,
+            | Self::NewCoordinator { .. }
+            | Self::AdvanceClock { .. } => None,
         }
     }
 
@@ -178,7 +184,8 @@ impl Command {
             | Self::Register(_)
             | Self::Offset(_)
             | Self::Producer(_)
-            | Self::NewCoordinator { .. } => Lane::Immediate,
+            | Self::NewCoordinator { .. }
+            | Self::AdvanceClock { .. } => Lane::Immediate,
         }
     }
 }

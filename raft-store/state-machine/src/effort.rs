@@ -71,12 +71,12 @@ impl<'a> Effort<'a> {
     pub fn of_command(&mut self, command: &Command) -> u64 {
         match command {
             Command::Group(GroupCommand::Polling(command)) => self.of_polling(command),
-            Command::Group(GroupCommand::Expire { group, .. }) => {
-                match self.state.group(group).map(|group| &group.membership) {
-                    Some(Membership::Polling(_)) => self.changed(group).change(),
-                    _ => PLAIN,
-                }
-            }
+            Command::Group(
+                GroupCommand::Expire { group, .. } | GroupCommand::ExpireNow { group, .. },
+            ) => match self.state.group(group).map(|group| &group.membership) {
+                Some(Membership::Polling(_)) => self.changed(group).change(),
+                _ => PLAIN,
+            },
             Command::Topic(
                 TopicCommand::Produce { .. }
                 | TopicCommand::Append { .. }
@@ -97,7 +97,8 @@ impl<'a> Effort<'a> {
             | Command::Register(_)
             | Command::Offset(_)
             | Command::Producer(_)
-            | Command::NewCoordinator { .. } => PLAIN,
+            | Command::NewCoordinator { .. }
+            | Command::AdvanceClock { .. } => PLAIN,
         }
     }
 

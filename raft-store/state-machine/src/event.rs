@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::groups::event::GroupEvent;
-use crate::ids::{GroupId, LogId, NodeId};
+use crate::ids::{GroupId, LogId, Millis, NodeId};
 use crate::keyed_logs::event::KeyedLogEvent;
 use crate::offsets::event::OffsetEvent;
 use crate::producers::event::ProducerEvent;
@@ -32,6 +32,10 @@ pub enum Event {
     CoordinatorChanged {
         node: NodeId,
     },
+    /// The cluster's clock moved on, and stays ahead by so much more.
+    ClockAdvanced {
+        ms: Millis,
+    },
 }
 
 impl Event {
@@ -55,7 +59,8 @@ impl Event {
             | Self::Offset(_)
             | Self::Producer(_)
             | Self::Group { .. }
-            | Self::CoordinatorChanged { .. } => None,
+            | Self::CoordinatorChanged { .. }
+            | Self::ClockAdvanced { .. } => None,
         }
     }
 }

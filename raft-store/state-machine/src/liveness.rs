@@ -52,7 +52,8 @@ impl Command {
             | Self::KeyedLog(_)
             | Self::Register(_)
             | Self::Producer(_)
-            | Self::NewCoordinator { .. } => None,
+            | Self::NewCoordinator { .. }
+            | Self::AdvanceClock { .. } => None,
         }
     }
 
@@ -119,6 +120,7 @@ pub fn proves_alive<T>(outcome: &Result<T, Rejection>) -> bool {
             | Rejection::GroupFull { .. }
             | Rejection::GroupTooLarge { .. }
             | Rejection::NonEmptyGroup(_)
+            | Rejection::GroupWaitsForNothing(_)
             | Rejection::GroupSubscribedToTopic { .. }
             | Rejection::UnsupportedAssignor(_)
             | Rejection::RequestOver,

@@ -143,6 +143,9 @@ pub enum Rejection {
     /// The group has members.
     #[error("group `{0}` still has members")]
     NonEmptyGroup(GroupId),
+    /// Nothing of the group can be ended.
+    #[error("group `{0}` waits for nothing")]
+    GroupWaitsForNothing(GroupId),
     /// A member reads the topic.
     #[error("group `{group}` reads topic `{topic}`")]
     GroupSubscribedToTopic { group: GroupId, topic: TopicName },

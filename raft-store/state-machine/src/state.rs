@@ -29,6 +29,8 @@ use crate::topics::topic::{Topic, Topics};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct State {
     now_ms: Millis,
+    /// The clock is so far ahead of what leaders stamp.
+    ahead_ms: Millis,
     limits: GroupLimits,
     log_limits: LogLimits,
     next_log: LogId,
@@ -42,7 +44,7 @@ pub struct State {
 }
 
 impl State {
-    /// The greatest stamp that was applied.
+    /// The time: the greatest stamp that was applied, and what the clock is ahead.
     pub fn now_ms(&self) -> Millis {
         self.now_ms
     }
@@ -154,7 +156,7 @@ impl State {
     }
 
     pub(crate) fn advance(&mut self, stamp: Stamp, acknowledged: &[Acknowledged]) {
-        self.now_ms = self.now_ms.max(stamp.now_ms);
+        self.now_ms = self.now_ms.max(stamp.now_ms.saturating_add(self.ahead_ms));
         self.limits = stamp.limits;
         self.log_limits = stamp.log_limits;
         for acknowledged in acknowledged {
@@ -186,6 +188,10 @@ impl State {
             Event::CoordinatorChanged { node } => {
                 self.coordinator = Some(*node);
                 self.groups.coordinator_changed();
+            }
+            Event::ClockAdvanced { ms } => {
+                self.ahead_ms = self.ahead_ms.saturating_add(*ms);
+                self.now_ms = self.now_ms.saturating_add(*ms);
             }
         }
     }

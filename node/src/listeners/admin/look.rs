@@ -1,7 +1,7 @@
 //! Looks at everything there is, by the same queries as clients.
 
 use runtime::Instant;
-use state_machine::command::Query;
+use state_machine::command::{Command, Query};
 use state_machine::groups::command::GroupQuery;
 use state_machine::groups::reply::{Description, GroupReply};
 use state_machine::ids::TopicName;
@@ -59,15 +59,25 @@ pub(super) async fn groups(handle: &Handle) -> Result<Vec<Description>, Failure>
     Ok(groups)
 }
 
-async fn ask(handle: &Handle, query: impl Into<Query>) -> Response {
+/// Asks, as a client does.
+pub(super) async fn ask(handle: &Handle, query: impl Into<Query>) -> Response {
+    submit(handle, Request::Query(query.into())).await
+}
+
+/// Has something done, as a client does.
+pub(super) async fn command(handle: &Handle, command: impl Into<Command>) -> Response {
+    submit(handle, Request::Command(command.into())).await
+}
+
+async fn submit(handle: &Handle, request: Request) -> Response {
     let connection = handle.connect();
-    connection.submit(0, 1, Request::Query(query.into()), Instant::now());
+    connection.submit(0, 1, request, Instant::now());
     let response = loop {
         connection.replied().await;
         if let Some(replied) = connection.take_replies().pop() {
             break match replied.completion {
                 Completion::Done(response) => response,
-                // No query waits for its group.
+                // None of these waits for its group.
                 Completion::Delayed => Err(ServiceError::Closed.into()),
             };
         }

@@ -5,8 +5,10 @@
 //! - `/metrics`: for Prometheus (`metrics`).
 //! - `/v1/topics`, `/v1/groups`: what there is, as JSON (`pages`).
 //!
-//! Everything is read as a client's read is (`look`), so nothing here is stale. It changes nothing,
-//! and asks nobody who it is. It knows no Raft.
+//! - `/v1/dev/…`: hands on time, for tests (`dev`); only with `--dev`.
+//!
+//! Everything is read as a client's read is (`look`), so nothing here is stale. Without `--dev` it
+//! changes nothing. It asks nobody who it is, and knows no Raft.
 
 use std::io;
 use std::sync::Arc;
@@ -18,11 +20,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use runtime::net::{Listener, SocketAddr, Stream};
 
+use dev::Dev;
+
 use super::kafka::{Owed, Settings};
 use crate::limits;
 use crate::service::api::Failure;
 use crate::service::handle::Handle;
 
+pub mod dev;
 mod look;
 mod metrics;
 mod pages;
@@ -33,9 +38,12 @@ struct Admin {
     settings: Settings,
     handle: Handle,
     owed: Owed,
+    /// For tests.
+    dev: Option<Arc<Dev>>,
 }
 
-/// Serves, for ever. `owed` tells how many answers Kafka's clients are owed.
+/// Serves, for ever. `owed` tells how many answers Kafka's clients are owed; `dev`: what
+/// tests may do.
 ///
 /// # Errors
 /// None as long as the runtime lives.
@@ -44,14 +52,17 @@ pub async fn serve(
     settings: Settings,
     handle: Handle,
     owed: Owed,
+    dev: Option<Arc<Dev>>,
 ) -> io::Result<()> {
+    let tests = if dev.is_some() { dev::pages() } else { Router::new() };
     let pages = Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/topics", get(topics))
         .route("/v1/groups", get(groups))
-        .with_state(Arc::new(Admin { settings, handle, owed }));
+        .nest("/v1/dev", tests)
+        .with_state(Arc::new(Admin { settings, handle, owed, dev }));
     axum::serve(Accepting(listener), pages).await
 }
 

@@ -28,7 +28,7 @@ fn assigned((topic, partitions): &(TopicName, Vec<PartitionId>)) -> Value {
     json!({ "topic": topic.as_str(), "partitions": partitions })
 }
 
-fn group(group: &Description) -> Value {
+pub(super) fn group(group: &Description) -> Value {
     let members = group.members.iter().map(|member| {
         let assigned: Vec<Value> = member.assignment.iter().map(assigned).collect();
         let client = member.client.as_ref().map(|client| &client.client);

@@ -197,11 +197,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Err(other) => return Err(other.into()),
         };
         let (key, version, correlation_id) = (head.key, head.version, head.correlation_id);
+        let client_id: Arc<str> = head.client_id.as_deref().unwrap_or("").into();
+        let faults = self.broker.settings.faults.as_ref();
         let context = Context {
             broker: self.broker.clone(),
             asker: self.asker.clone(),
             version,
-            client_id: head.client_id.as_deref().unwrap_or("").into(),
+            made_fail: faults.and_then(|faults| faults.take(&client_id, key)),
+            client_id,
             host: self.host.clone(),
         };
         if api::is_for_the_leader(key) && self.broker.leadership().leader.is_none() {

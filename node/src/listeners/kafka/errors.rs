@@ -82,6 +82,7 @@ pub(super) fn of_rejection(rejection: &Rejection) -> i16 {
             errors::GROUP_MAX_SIZE_REACHED
         }
         Rejection::NonEmptyGroup(_) => errors::NON_EMPTY_GROUP,
+        Rejection::GroupWaitsForNothing(_) => errors::INVALID_REQUEST,
         Rejection::GroupSubscribedToTopic { .. } => errors::GROUP_SUBSCRIBED_TO_TOPIC,
         Rejection::RequestOver => errors::REQUEST_TIMED_OUT,
         Rejection::KeyNotFound(_)

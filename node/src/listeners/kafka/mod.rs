@@ -23,7 +23,10 @@ mod api;
 mod ask;
 mod connection;
 mod errors;
+mod faults;
 pub mod server;
+
+pub use faults::{Failing, Faults};
 
 /// What the listener is told when it starts.
 #[derive(Debug, Clone)]
@@ -49,6 +52,13 @@ pub struct Settings {
     pub retention_bytes: Option<u64>,
     /// A segment has about so many bytes (Kafka's `segment.bytes`).
     pub segment_bytes: u32,
+    /// What tests put in; `None`: this is no test.
+    pub faults: Option<Arc<Faults>>,
+}
+
+/// Whether requests of this kind can be made to fail ([`Faults::fail`]).
+pub(crate) fn can_be_made_fail(api: i16) -> bool {
+    api::is_for_the_leader(api)
 }
 
 /// What all connections share.

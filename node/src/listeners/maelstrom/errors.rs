@@ -103,6 +103,7 @@ fn of_rejection(rejection: &Rejection) -> Code {
         Rejection::TopicAlreadyExists(_) => (21, "TOPIC_ALREADY_EXISTS"),
         Rejection::TopicCannotShrink { .. }
         | Rejection::OffsetBeyondEnd { .. }
+        | Rejection::GroupWaitsForNothing(_)
         | Rejection::InvalidAssignment { .. } => INVALID_REQUEST,
         Rejection::UnknownConfig(_) | Rejection::InvalidConfig { .. } => (12, "INVALID_CONFIG"),
         Rejection::BatchTooLarge { .. } => (12, "MESSAGE_TOO_LARGE"),

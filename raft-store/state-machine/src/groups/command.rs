@@ -1,5 +1,7 @@
 //! What can be asked of groups. What members of a kind ask stands with their kind.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::classic::command::ClassicCommand;
@@ -31,6 +33,8 @@ pub enum GroupCommand {
     /// The coordinator's clock says that a time is over. Whether that still means something is
     /// decided when it is applied.
     Expire { group: GroupId, deadline: Deadline },
+    /// A time is over now, whatever the coordinator's clock says: for tests.
+    ExpireNow { group: GroupId, what: Expiring },
     /// Remove a group that has no members.
     Delete { group: GroupId },
 }
@@ -64,6 +68,15 @@ pub enum Deadline {
     },
 }
 
+/// Which time is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Expiring {
+    /// A member's session. The member is named by its id or its instance id.
+    Session(Arc<str>),
+    /// All that the group waits for: joins, syncs, partitions to be given up.
+    Rebalance,
+}
+
 /// A read of groups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a field is documented where its name does not say all")]
@@ -91,7 +104,10 @@ impl GroupCommand {
         match self {
             Self::Polling(command) => Some(command.heartbeat()),
             Self::Classic(command) => Some(command.heartbeat()),
-            Self::Declare { .. } | Self::Expire { .. } | Self::Delete { .. } => None,
+            Self::Declare { .. }
+            | Self::Expire { .. }
+            | Self::ExpireNow { .. }
+            | Self::Delete { .. } => None,
         }
     }
 
@@ -99,9 +115,11 @@ impl GroupCommand {
     pub(crate) fn lane(&self) -> Lane {
         match self {
             Self::Classic(command) => command.lane(),
-            Self::Polling(_) | Self::Declare { .. } | Self::Expire { .. } | Self::Delete { .. } => {
-                Lane::Immediate
-            }
+            Self::Polling(_)
+            | Self::Declare { .. }
+            | Self::Expire { .. }
+            | Self::ExpireNow { .. }
+            | Self::Delete { .. } => Lane::Immediate,
         }
     }
 }

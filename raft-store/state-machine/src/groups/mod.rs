@@ -55,6 +55,7 @@ pub(crate) fn decide(tx: &mut Transition<'_>, command: &GroupCommand) -> Decided
             declare::declare(tx, group, topic, consumers, partitions, strategy)?
         }
         GroupCommand::Expire { group, deadline } => expire::expire(tx, group, deadline)?,
+        GroupCommand::ExpireNow { group, what } => expire::expire_now(tx, group, what)?,
         GroupCommand::Delete { group } => delete::delete(tx, group)?,
     };
     Ok(reply.into())

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use state_machine::State;
 use state_machine::command::{Acknowledged, Command, Lane, RequestId, Write};
 use state_machine::groups::classic::command::{ClassicCommand, JoinInfo, Protocol};
-use state_machine::groups::command::{Deadline, GroupCommand};
+use state_machine::groups::command::{Deadline, Expiring, GroupCommand};
 use state_machine::groups::group::Membership;
 use state_machine::groups::polling::command::{PollingCommand, Subscription};
 use state_machine::ids::{
@@ -58,6 +58,13 @@ pub enum Op {
     },
     DeleteTopic {
         topic: usize,
+    },
+    AdvanceClock {
+        ms: u32,
+    },
+    ExpireNow {
+        /// A member by number; `None`: what the group waits for.
+        member: Option<usize>,
     },
     Configure {
         topic: usize,
@@ -180,6 +187,8 @@ pub fn op(polling: bool) -> impl Strategy<Value = Op> {
         2 => (topic.clone(), 1..4_u32).prop_map(|(topic, partitions)| Op::Topic { topic, partitions }),
         1 => (topic.clone(), 1..3_u32).prop_map(|(topic, by)| Op::Grow { topic, by }),
         1 => topic.clone().prop_map(|topic| Op::DeleteTopic { topic }),
+        1 => (0..100_000_u32).prop_map(|ms| Op::AdvanceClock { ms }),
+        1 => prop::option::of(0..4_usize).prop_map(|member| Op::ExpireNow { member }),
         1 => (topic.clone(), 0..CONFIGS.len(), any::<bool>())
             .prop_map(|(topic, what, replace)| Op::Configure { topic, what, replace }),
         1 => (topic.clone(), 0..4_u32, 0..6_u64)
@@ -355,6 +364,12 @@ impl Op {
                     max_bytes: 2,
                 }
                 .into()
+            }
+            Op::AdvanceClock { ms } => Command::AdvanceClock { ms },
+            Op::ExpireNow { member: i } => {
+                let name = |i| member(state, i).as_str().into();
+                let what = i.map_or(Expiring::Rebalance, |i| Expiring::Session(name(i)));
+                GroupCommand::ExpireNow { group: group(), what }.into()
             }
             Op::MakeProducer => ProducerCommand::Make.into(),
             Op::ForgetProducers { ms } => TopicCommand::ForgetProducers { silent_ms: ms }.into(),

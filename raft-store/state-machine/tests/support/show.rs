@@ -120,6 +120,7 @@ pub fn event(event: &Event) -> String {
         }
         Event::Producer(ProducerEvent::Made { id }) => format!("producer_made {id}"),
         Event::Group { group, event } => group_event(group.as_str(), event),
+        Event::ClockAdvanced { ms } => format!("clock_advanced {ms}"),
         Event::CoordinatorChanged { node } => format!("coordinator_changed n{node}"),
     }
 }
@@ -414,6 +415,7 @@ fn error_name(rejection: &Rejection) -> &'static str {
         Rejection::InconsistentProtocol { .. } => "INCONSISTENT_GROUP_PROTOCOL",
         Rejection::GroupFull { .. } | Rejection::GroupTooLarge { .. } => "GROUP_MAX_SIZE_REACHED",
         Rejection::NonEmptyGroup(_) => "NON_EMPTY_GROUP",
+        Rejection::GroupWaitsForNothing(_) => "INVALID_REQUEST",
         Rejection::GroupSubscribedToTopic { .. } => "GROUP_SUBSCRIBED_TO_TOPIC",
         Rejection::UnsupportedAssignor(_) => "UNSUPPORTED_ASSIGNOR",
         Rejection::RequestOver => "REQUEST_TIMED_OUT",

@@ -4,7 +4,7 @@
 //! whatever comes to one of the partitions has them all read again. Batches go out whole and as
 //! they are stored. Sessions are not kept: each request names all its partitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,6 +13,7 @@ use state_machine::ids::{TopicName, TopicPartition};
 use state_machine::reply::Reply;
 use state_machine::topics::command::{ReadFrom, TopicQuery};
 use state_machine::topics::reply::{ReadPart, TopicReply};
+use tokio::sync::watch;
 use wire::errors;
 use wire::kafka_protocol::messages as kafka;
 use wire::kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest};
@@ -66,7 +67,11 @@ pub(super) async fn answer(cx: &Context, asked: FetchRequest) -> FetchResponse {
         let waiting = cx.broker.handle.wait_for_records(partitions.clone());
         // Anew each time: this node may lead no more.
         let wanted = wanted(cx, &asked, &names);
-        let found = read(cx, &wanted, max_bytes).await;
+        let mut held = cx.broker.settings.faults.as_ref().map(|faults| faults.held());
+        let mut found = read(cx, &wanted, max_bytes).await;
+        if let Some(held) = &mut held {
+            withhold(&wanted, &mut found, &held.borrow_and_update());
+        }
         let bytes: usize = found.iter().flatten().map(|part| part.bytes.len()).sum();
         let failed = found.iter().any(Result::is_err);
         let now = Instant::now();
@@ -76,7 +81,33 @@ pub(super) async fn answer(cx: &Context, asked: FetchRequest) -> FetchResponse {
         tokio::select! {
             biased;
             () = waiting.woken() => {}
+            () = changed(held.as_mut()) => {}
             () = runtime::sleep_until(deadline) => {}
+        }
+    }
+}
+
+/// Waits until a test holds or releases partitions.
+async fn changed(held: Option<&mut watch::Receiver<BTreeSet<TopicPartition>>>) {
+    if let Some(held) = held
+        && held.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+/// Takes out what a test holds.
+fn withhold(wanted: &[Wanted], found: &mut [Result<Part, i16>], held: &BTreeSet<TopicPartition>) {
+    if held.is_empty() {
+        return;
+    }
+    for (wanted, found) in wanted.iter().zip(found) {
+        if let (Ok(from), Ok(part)) = (&wanted.from, found) {
+            let at = TopicPartition { topic: from.topic.clone(), partition: from.partition };
+            if held.contains(&at) {
+                part.bytes = Bytes::new();
+            }
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Context {
     pub(super) client_id: Arc<str>,
     /// Where it connects from.
     pub(super) host: Arc<str>,
+    /// The code with which a test has it refused.
+    pub(super) made_fail: Option<i16>,
 }
 
 /// Who leads, and where clients reach it.
@@ -54,9 +56,10 @@ struct LeaderHint {
 type Answer = Result<Option<ResponseKind>, Closed>;
 
 impl Context {
-    /// The code with which this node refuses what only a leader may do; `None`: it leads.
+    /// The code with which this node refuses what only a leader may do; `None`: it leads. What a
+    /// test has refused is refused here too.
     fn refusal(&self, about: About) -> Option<i16> {
-        (!self.broker.leads()).then(|| about.wrong_node())
+        self.made_fail.or_else(|| (!self.broker.leads()).then(|| about.wrong_node()))
     }
 
     /// Where a node that does not lead sends its clients, if it knows.

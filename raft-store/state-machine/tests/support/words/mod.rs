@@ -11,7 +11,7 @@ use state_machine::command::{Acknowledged, Command, Lane, Query, RequestId};
 use state_machine::groups::classic::command::{
     Assignments, ClassicCommand, Client, JoinInfo, Protocol,
 };
-use state_machine::groups::command::{Deadline, GroupCommand, GroupQuery};
+use state_machine::groups::command::{Deadline, Expiring, GroupCommand, GroupQuery};
 use state_machine::groups::polling::command::{PollingCommand, Subscription};
 use state_machine::ids::{Generation, GroupId, MemberId, PartitionId, TopicName, TopicPartition};
 use state_machine::keyed_logs::command::{KeyedLogCommand, KeyedLogQuery};
@@ -21,11 +21,11 @@ use state_machine::offsets::command::{
 use state_machine::producers::command::ProducerCommand;
 use state_machine::registers::command::{RegisterCommand, RegisterQuery};
 use state_machine::registers::register::RegisterValue;
-use state_machine::topics::command::{OffsetAt, ReadFrom, Retention, TopicCommand, TopicQuery};
-use state_machine::topics::config::{Change, TopicConfig};
-use state_machine::topics::placement::{Placement, murmur2};
+use state_machine::topics::command::{OffsetAt, ReadFrom, TopicCommand, TopicQuery};
 use state_machine::topics::sequences::Sequence;
 use state_machine::values::{Records, TopicPartitions};
+
+mod topics;
 
 /// What a line asks for.
 #[derive(Debug, Clone)]
@@ -331,75 +331,6 @@ fn of_kafka(w: &Words<'_>) -> Option<Ask> {
     })
 }
 
-/// `set:NAME=VALUE`, `unset:NAME`, `add:NAME=VALUE`, `remove:NAME=VALUE`.
-fn config_changes(w: &Words<'_>) -> Vec<(std::sync::Arc<str>, Change)> {
-    let unset = w.plain.iter().filter_map(|word| word.strip_prefix("unset:"));
-    let named = w.named.iter().filter_map(|(word, value)| {
-        let change = match word.split_once(':')? {
-            ("set", name) => (name.into(), Change::Set((*value).into())),
-            ("add", name) => (name.into(), Change::Add((*value).into())),
-            ("remove", name) => (name.into(), Change::Remove((*value).into())),
-            _ => return None,
-        };
-        Some(change)
-    });
-    unset.map(|name| (name.into(), Change::Unset)).chain(named).collect()
-}
-
-/// `None`: another verb.
-fn of_topics(w: &Words<'_>) -> Option<Ask> {
-    Some(match w.plain(0) {
-        "topic" => {
-            let mut config = TopicConfig::default();
-            for (name, change) in config_changes(w) {
-                config.change(&name, &change).expect("a good value");
-            }
-            let (topic, partitions) = (w.plain(1).into(), w.number("partitions").unwrap_or(1));
-            command(TopicCommand::Create { topic, partitions, config })
-        }
-        "configure" => command(TopicCommand::Configure {
-            topic: w.plain(1).into(),
-            changes: config_changes(w),
-            replace: w.plain.contains(&"replace"),
-        }),
-        "grow" => command(TopicCommand::Grow {
-            topic: w.plain(1).into(),
-            partitions: w.number("partitions").expect("partitions="),
-        }),
-        "delete-topic" => command(TopicCommand::Delete { topic: w.plain(1).into() }),
-        "trim" => {
-            let TopicPartition { topic, partition } = partition(w.plain(1));
-            command(TopicCommand::Trim {
-                topic,
-                partition,
-                before: w.number("before").expect("before="),
-            })
-        }
-        "retain" => command(TopicCommand::Retain(Retention {
-            ms: w.named.get("age").map(|age| time(age)),
-            bytes: w.number("bytes"),
-        })),
-        "topics" => query(TopicQuery::List),
-        "send" => command(TopicCommand::Produce {
-            topic: w.plain(1).into(),
-            placement: match (w.number("partition"), w.text("key")) {
-                (Some(partition), _) => Placement::Partition(partition),
-                (None, Some(key)) => Placement::Key(murmur2(key.as_bytes())),
-                (None, None) => Placement::Next,
-            },
-            new_topic_partitions: w.number("new_topic_partitions").unwrap_or(6),
-            records: records(w.plain(2), w.number("count").unwrap_or(1)),
-        }),
-        "fetch" => {
-            let TopicPartition { topic, partition } = partition(w.plain(1));
-            let (offset, max_messages) =
-                (w.number("from").unwrap_or(0), w.number("max").unwrap_or(10));
-            query(TopicQuery::Fetch { topic, partition, offset, max_messages })
-        }
-        _ => return None,
-    })
-}
-
 fn ask(w: &Words<'_>) -> Ask {
     match w.plain(0) {
         "log-send" => command(KeyedLogCommand::Send {
@@ -422,6 +353,9 @@ fn ask(w: &Words<'_>) -> Ask {
         "coordinator" => command(Command::NewCoordinator {
             node: w.plain(1).trim_start_matches('n').parse().expect("a node"),
         }),
+        "advance-clock" => command(Command::AdvanceClock {
+            ms: u32::try_from(time(w.plain(1))).expect("not that long"),
+        }),
         "floor" => Ask::Acknowledged(Acknowledged {
             node: w.plain(1).trim_start_matches('n').parse().expect("a node"),
             incarnation: 0xa,
@@ -439,7 +373,7 @@ fn ask(w: &Words<'_>) -> Ask {
         "show" => Ask::ShowGroup(w.plain(1).into()),
         "deadlines" => Ask::ShowDeadlines(w.plain(1).into()),
         "sessions" => Ask::ShowSessions,
-        _ => of_topics(w).or_else(|| of_kafka(w)).unwrap_or_else(|| of_groups(w)),
+        _ => topics::of_topics(w).or_else(|| of_kafka(w)).unwrap_or_else(|| of_groups(w)),
     }
 }
 
@@ -553,6 +487,7 @@ fn of_groups(w: &Words<'_>) -> Ask {
             command(ClassicCommand::Leave { group, member, instance_id: instance_id(), permanent })
         }
         "expire" => expire(w),
+        "end" => end(w),
         "list" => query(GroupQuery::List),
         "describe" => query(GroupQuery::Describe { group: w.plain(1).into() }),
         "delete-group" => command(GroupCommand::Delete { group: w.plain(1).into() }),
@@ -566,6 +501,15 @@ fn of_groups(w: &Words<'_>) -> Ask {
         }),
         other => panic!("`{}`: unknown verb `{other}`", w.line),
     }
+}
+
+/// `end g/c`: a session; `end g`: what the group waits for.
+fn end(w: &Words<'_>) -> Ask {
+    let (group, what) = match w.plain(1).split_once('/') {
+        Some((group, member)) => (group, Expiring::Session(member.into())),
+        None => (w.plain(1), Expiring::Rebalance),
+    };
+    command(GroupCommand::ExpireNow { group: group.into(), what })
 }
 
 fn expire(w: &Words<'_>) -> Ask {
