@@ -4,6 +4,7 @@ mod admin;
 mod bad_input;
 mod broker;
 mod cluster;
+mod fidelity;
 mod groups;
 mod records;
 mod settings;
