@@ -42,6 +42,7 @@ fn kind(api: i16, field: &str, value: &Value) -> Option<&'static str> {
             "producer_id" => Some("producer"),
             "port" => Some("port"),
             "leader_epoch" | "current_leader_epoch" if has_epoch => Some("epoch"),
+            "finalized_features_epoch" => Some("feature epoch"),
             "total_bytes" | "usable_bytes" => Some("size"),
             "log_append_time_ms" => Some("time"),
             _ => None,

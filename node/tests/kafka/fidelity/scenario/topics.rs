@@ -12,6 +12,9 @@ use super::requests::{
     all, assigned, create, delete, grow, make, metadata, settle, settle_gone, text, topic,
 };
 
+/// A partition, and the brokers on which it is to lie.
+type Assigned<'a> = (i32, &'a [i32]);
+
 /// The broker's id, as it says.
 fn broker(play: &mut Play) -> i32 {
     let told = play.quietly(METADATA, 9, metadata(&[]));
@@ -50,7 +53,7 @@ pub fn create_topics(play: &mut Play) {
     play.each("assigned", CREATE_TOPICS, all(CREATE_TOPICS), |v| {
         create(vec![assigned(&format!("assigned-{v}"), &[(0, &[id]), (1, &[id])])])
     });
-    let bad: [(&str, &[(i32, &[i32])]); 7] = [
+    let bad: [(&str, &[Assigned<'_>]); 7] = [
         ("a gap", &[(0, &[id]), (2, &[id])]),
         ("from 1", &[(1, &[id])]),
         ("a partition twice", &[(0, &[id]), (0, &[id])]),
