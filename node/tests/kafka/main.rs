@@ -6,6 +6,7 @@ mod broker;
 mod cluster;
 mod configs;
 mod dev;
+mod fidelity;
 mod groups;
 mod records;
 mod settings;

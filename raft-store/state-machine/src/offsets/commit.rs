@@ -4,6 +4,7 @@ use super::command::{Committer, Fence, OffsetCommit, PartitionCommit};
 use super::committed::CommittedOffset;
 use super::event::OffsetEvent;
 use super::reply::OffsetReply;
+use crate::groups::group::GroupState;
 use crate::ids::{Generation, GroupId, MemberId, TopicPartition};
 use crate::rejection::Rejection;
 use crate::reply::{Outcome, Reply};
@@ -34,6 +35,10 @@ pub(super) fn commit_all(
     member: Option<&Committer>,
     commits: &[PartitionCommit],
 ) -> Outcome {
+    // Without a generation it is nobody's commit, whatever it calls itself: as long as nobody else
+    // is there.
+    let is_alone = tx.state().group(id).is_none_or(|group| group.state() == GroupState::Empty);
+    let member = member.filter(|member| member.generation.0 >= 0 || !is_alone);
     match (tx.state().group(id), member) {
         (Some(group), _) => group.may_commit_all(id, member)?,
         (None, Some(member)) => {

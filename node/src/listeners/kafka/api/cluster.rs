@@ -19,23 +19,28 @@ use wire::kafka_protocol::messages::describe_log_dirs_response::{
 };
 
 use super::super::errors::About;
-use super::metadata::describe as describe_topics;
+use super::metadata::{CLUSTER_OPERATIONS, describe as describe_topics};
 use super::{Context, kafka_name, name_of, node_id, text};
 
 /// The kind of endpoints that there are: brokers.
 const BROKERS: i8 = 1;
+/// The kind of endpoints that only controllers have.
+const CONTROLLERS: i8 = 2;
 
 pub(super) fn describe(cx: &Context, asked: &DescribeClusterRequest) -> DescribeClusterResponse {
     let settings = &cx.broker.settings;
-    let reply = DescribeClusterResponse::default().with_endpoint_type(asked.endpoint_type);
+    let reply = DescribeClusterResponse::default().with_endpoint_type(BROKERS);
     if asked.endpoint_type != BROKERS {
-        let code = if asked.endpoint_type == 2 {
+        let code = if asked.endpoint_type == CONTROLLERS {
             errors::MISMATCHED_ENDPOINT_TYPE
         } else {
             errors::UNSUPPORTED_ENDPOINT_TYPE
         };
-        return reply.with_error_code(code);
+        let problem = format!("endpoint type {}, expected {BROKERS}", asked.endpoint_type);
+        return reply.with_error_code(code).with_error_message(Some(text(&problem)));
     }
+    let with_operations = asked.include_cluster_authorized_operations;
+    let operations = if with_operations { CLUSTER_OPERATIONS } else { i32::MIN };
     let broker = |(node, endpoint): (state_machine::ids::NodeId, super::Endpoint)| {
         DescribeClusterBroker::default()
             .with_broker_id(node_id(node))
@@ -47,7 +52,7 @@ pub(super) fn describe(cx: &Context, asked: &DescribeClusterRequest) -> Describe
         .with_cluster_id(text(&settings.cluster))
         .with_controller_id(node_id(leader))
         .with_brokers(cx.broker.up().into_iter().map(broker).collect())
-        .with_cluster_authorized_operations(i32::MIN)
+        .with_cluster_authorized_operations(operations)
 }
 
 pub(super) async fn log_dirs(
@@ -73,6 +78,9 @@ pub(super) async fn log_dirs(
         let Some(found) = found else { continue };
         let partitions: Vec<u32> =
             (0..found.partitions).filter(|partition| wanted(&topic, *partition)).collect();
+        if partitions.is_empty() {
+            continue;
+        }
         let told = match sizes(cx, &topic, &partitions).await {
             Ok(told) => told,
             Err(code) => return reply.with_error_code(code),
@@ -113,7 +121,7 @@ async fn sizes(
 }
 
 pub(super) fn reassignments() -> ListPartitionReassignmentsResponse {
-    ListPartitionReassignmentsResponse::default()
+    ListPartitionReassignmentsResponse::default().with_error_message(None)
 }
 
 pub(super) fn acls() -> DescribeAclsResponse {

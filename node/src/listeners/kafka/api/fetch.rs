@@ -14,7 +14,7 @@ use state_machine::reply::Reply;
 use state_machine::topics::command::{ReadFrom, TopicQuery};
 use state_machine::topics::reply::{ReadPart, TopicReply};
 use tokio::sync::watch;
-use wire::errors;
+use wire::errors::{self, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION};
 use wire::kafka_protocol::messages as kafka;
 use wire::kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest};
 use wire::kafka_protocol::messages::fetch_response::{
@@ -35,6 +35,9 @@ const LEADER_FROM: i16 = 12;
 /// From here on it says where that is.
 const ENDPOINTS_FROM: i16 = 16;
 
+/// Only records of transactions that were committed.
+const READ_COMMITTED: i8 = 1;
+
 /// What is asked of one partition.
 struct Wanted {
     /// Which topic of the request it belongs to.
@@ -45,8 +48,9 @@ struct Wanted {
 }
 
 pub(super) async fn answer(cx: &Context, asked: FetchRequest) -> FetchResponse {
-    let session = match (asked.session_id, asked.session_epoch) {
-        (0, _) => errors::NONE,
+    let session = match asked.session_epoch {
+        // In full: without a session, or to begin one. An old session ends with it.
+        -1 | 0 => errors::NONE,
         _ => errors::FETCH_SESSION_ID_NOT_FOUND,
     };
     if session != errors::NONE {
@@ -143,6 +147,10 @@ fn wanted(cx: &Context, asked: &FetchRequest, names: &[Result<TopicName, i16>]) 
             let from = match (&names[topic], refusal, cx.fenced(at.current_leader_epoch)) {
                 (_, Some(code), _) | (Ok(_), None, Some(code)) => Err(code),
                 (Err(code), None, _) => Err(*code),
+                // Nothing was ever appended in an epoch that is to come.
+                (Ok(_), None, None) if at.last_fetched_epoch > cx.epoch() => {
+                    Err(errors::OFFSET_OUT_OF_RANGE)
+                }
                 (Ok(name), None, None) => from(name, at),
             };
             wanted.push(Wanted { topic, at: at.clone(), from });
@@ -241,9 +249,13 @@ fn told(
         })
         .collect();
     for (wanted, part) in wanted.iter().zip(found) {
+        // Nobody has aborted any; who reads uncommitted records too is not told even that, unless
+        // there is no such partition.
+        let is_told = asked.isolation_level == READ_COMMITTED
+            || matches!(part, Err(UNKNOWN_TOPIC_OR_PARTITION | UNKNOWN_TOPIC_ID));
         let data = PartitionData::default()
             .with_partition_index(wanted.at.partition)
-            .with_aborted_transactions(None)
+            .with_aborted_transactions(is_told.then(Vec::new))
             .with_preferred_read_replica((-1).into());
         let data = match part {
             Ok(part) => data
@@ -269,6 +281,7 @@ fn told(
         };
         topics[wanted.topic].partitions.push(data);
     }
+    topics.retain(|topic| !topic.partitions.is_empty());
     let of_hint = |hint: LeaderHint| {
         NodeEndpoint::default()
             .with_node_id(node_id(hint.node))

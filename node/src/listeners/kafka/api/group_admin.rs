@@ -28,8 +28,8 @@ use crate::service::api::{Failure, Rejection};
 const TYPE: &str = "classic";
 /// The protocol type of groups whose members have one.
 const CONSUMER: &str = "consumer";
-/// Read, delete, describe (Kafka's codes of `AclOperation` as bits).
-const GROUP_OPERATIONS: i32 = 0b1_0100_1000;
+/// Read, delete, describe, and both of configurations (Kafka's codes of `AclOperation` as bits).
+const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 
 /// Whether a filter lets a name through; none lets all through.
 fn passes(filter: &[StrBytes], name: &str) -> bool {
@@ -50,18 +50,29 @@ pub(super) async fn list(cx: &Context, asked: ListGroupsRequest) -> ListGroupsRe
         Ok(_) => return reply.with_error_code(errors::UNKNOWN_SERVER_ERROR),
         Err(failure) => return reply.with_error_code(About::Group.code(&failure)),
     };
-    let listed = |(id, kind, state): (GroupId, GroupKind, GroupState)| {
-        let group = ListedGroup::default()
-            .with_group_id(text(id.as_str()).into())
-            .with_protocol_type(text(protocol_type(kind)));
-        let group =
-            if cx.version >= 4 { group.with_group_state(text(state.name())) } else { group };
-        if cx.version >= 5 { group.with_group_type(text(TYPE)) } else { group }
-    };
     let wanted = |(_, _, state): &(GroupId, GroupKind, GroupState)| {
         passes(&asked.states_filter, state.name()) && passes(&asked.types_filter, TYPE)
     };
-    reply.with_groups(groups.into_iter().filter(wanted).map(listed).collect())
+    let groups = groups.into_iter().filter(wanted).map(|(id, kind, state)| async move {
+        let own_type = own_type(cx, &id, kind).await;
+        let group = ListedGroup::default()
+            .with_group_id(text(id.as_str()).into())
+            .with_protocol_type(text(&own_type));
+        let group =
+            if cx.version >= 4 { group.with_group_state(text(state.name())) } else { group };
+        if cx.version >= 5 { group.with_group_type(text(TYPE)) } else { group }
+    });
+    reply.with_groups(futures::future::join_all(groups).await)
+}
+
+/// The protocol type of a group: what its members say, if it has any.
+async fn own_type(cx: &Context, id: &GroupId, kind: GroupKind) -> String {
+    let said = match kind {
+        GroupKind::Classic => describe_one(cx, &text(id.as_str()).into()).await.protocol_type,
+        GroupKind::Polling | GroupKind::Simple | GroupKind::Declared => StrBytes::default(),
+    };
+    // It may have been removed meanwhile.
+    if said.is_empty() { protocol_type(kind).to_owned() } else { said.to_string() }
 }
 
 /// Groups that only have offsets have none.
@@ -99,10 +110,14 @@ async fn describe_one(cx: &Context, id: &kafka::GroupId) -> DescribedGroup {
 }
 
 fn described(found: &Description) -> DescribedGroup {
-    let members = found.members.iter().filter_map(member).collect::<Vec<_>>();
+    // What members say is told once they agree on a protocol, and have shared. What they were given
+    // is told until they share anew.
+    let is_stable = found.state == GroupState::Stable;
+    let told = |described: &DescribedMember| member(described, is_stable);
+    let members = found.members.iter().filter_map(told).collect::<Vec<_>>();
     let own_type = found.members.iter().find_map(|member| member.client.as_ref());
     let own_type = own_type.map(|described| &*described.client.protocol_type);
-    let protocol = found.strategy.as_ref().filter(|_| found.state == GroupState::Stable);
+    let protocol = found.strategy.as_ref().filter(|_| is_stable);
     DescribedGroup::default()
         .with_group_state(text(found.state.name()))
         .with_protocol_type(text(own_type.unwrap_or(protocol_type(found.kind))))
@@ -111,23 +126,24 @@ fn described(found: &Description) -> DescribedGroup {
 }
 
 /// A member of Kafka's own protocol; others cannot be told of.
-fn member(member: &DescribedMember) -> Option<DescribedGroupMember> {
+fn member(member: &DescribedMember, is_stable: bool) -> Option<DescribedGroupMember> {
     let own = member.client.as_ref()?;
-    Some(
-        DescribedGroupMember::default()
-            .with_member_id(text(member.member_id.as_str()))
-            .with_group_instance_id(member.instance_id.as_ref().map(|id| text(id.as_str())))
-            .with_client_id(text(&own.client.client_id))
-            .with_client_host(text(&own.client.host))
-            .with_member_metadata(own.metadata.clone())
-            .with_member_assignment(own.given.clone()),
-    )
+    let told = DescribedGroupMember::default()
+        .with_member_id(text(member.member_id.as_str()))
+        .with_group_instance_id(member.instance_id.as_ref().map(|id| text(id.as_str())))
+        .with_client_id(text(&own.client.client_id))
+        .with_client_host(text(&own.client.host))
+        .with_member_assignment(own.given.clone());
+    Some(if is_stable { told.with_member_metadata(own.metadata.clone()) } else { told })
 }
 
 pub(super) async fn delete(cx: &Context, asked: DeleteGroupsRequest) -> DeleteGroupsResponse {
     let refusal = cx.refusal(About::Group);
     let mut results = Vec::with_capacity(asked.groups_names.len());
     for id in asked.groups_names {
+        if results.iter().any(|told: &DeletableGroupResult| told.group_id == id) {
+            continue;
+        }
         let code = match refusal {
             Some(code) => code,
             None => {

@@ -59,6 +59,12 @@ pub(super) async fn answer(cx: &Context, asked: ListOffsetsRequest) -> ListOffse
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
             let index = partition.partition_index;
+            if partitions
+                .iter()
+                .any(|told: &ListOffsetsPartitionResponse| told.partition_index == index)
+            {
+                continue;
+            }
             let found = match (refusal, cx.fenced(partition.current_leader_epoch)) {
                 _ if seen[&index] > 1 => Err(errors::INVALID_REQUEST),
                 (Some(code), _) | (None, Some(code)) => Err(code),
@@ -68,6 +74,9 @@ pub(super) async fn answer(cx: &Context, asked: ListOffsetsRequest) -> ListOffse
                 },
             };
             partitions.push(told(cx, index, found));
+        }
+        if partitions.is_empty() {
+            continue;
         }
         topics.push(
             ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions),

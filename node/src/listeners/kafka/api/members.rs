@@ -40,6 +40,9 @@ const CONSUMER: &str = "consumer";
 /// From here on a member that is not understood is told so in a reply of its own.
 const NULLABLE_NAME_FROM: i16 = 7;
 
+/// From here on who asks for an assignment says by which protocol.
+const PROTOCOL_FROM: i16 = 5;
+
 /// A name that a group, a member or an instance may have.
 pub(super) fn is_name(name: &str) -> bool {
     name.len() <= limits::KAFKA_NAME
@@ -162,7 +165,10 @@ pub(super) async fn sync(cx: &Context, asked: SyncGroupRequest) -> SyncGroupResp
         generation: Generation(asked.generation_id),
         assignments: Some(Assignments::Opaque(assignments)),
     };
-    let refused = if asked.group_id.is_empty() {
+    let says_nothing = asked.protocol_type.is_none() || asked.protocol_name.is_none();
+    let refused = if cx.version >= PROTOCOL_FROM && says_nothing {
+        Some(errors::INCONSISTENT_GROUP_PROTOCOL)
+    } else if asked.group_id.is_empty() {
         Some(errors::INVALID_GROUP_ID)
     } else {
         cx.refusal(About::Group)

@@ -71,7 +71,7 @@ pub(super) async fn answer(cx: &Context, asked: MetadataRequest) -> MetadataResp
 /// `AclOperation` as bits).
 const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
 /// Create, alter, describe, of the cluster itself, both of configurations, idempotent writes.
-const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
+pub(super) const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 
 /// What a client asked for and what there is of it.
 enum Asked {
@@ -83,7 +83,7 @@ enum Asked {
 
 async fn topics(cx: &Context, asked: MetadataRequest, everything: bool) -> Vec<Asked> {
     let may_create = cx.version < 4 || asked.allow_auto_topic_creation;
-    let by_id: Vec<uuid::Uuid> = asked
+    let by_id: BTreeSet<uuid::Uuid> = asked
         .topics
         .iter()
         .flatten()

@@ -1,6 +1,9 @@
 //! OffsetCommit (8), OffsetFetch (9), OffsetDelete (47): what groups have got to.
 
-use state_machine::ids::{Generation, GroupId, InstanceId, MemberId, TopicName};
+use std::collections::BTreeMap;
+
+use state_machine::groups::command::GroupQuery;
+use state_machine::ids::{Generation, GroupId, InstanceId, MemberId, TopicName, TopicPartition};
 use state_machine::offsets::command::{Committer, OffsetCommand, OffsetQuery, PartitionCommit};
 use state_machine::offsets::committed::{CommittedOffset, MAX_METADATA_LEN};
 use state_machine::offsets::reply::OffsetReply;
@@ -26,8 +29,10 @@ use wire::kafka_protocol::messages::offset_fetch_response::{
 use wire::kafka_protocol::protocol::StrBytes;
 
 use super::super::errors::{About, of_rejection};
+use super::members::code_of;
+use super::metadata::describe as describe_topics;
 use super::{Context, kafka_name, name_of, text, wire_offset};
-use crate::service::api::{Failure, Rejection};
+use crate::service::api::Rejection;
 
 /// From here on several groups are asked for at once.
 const GROUPS_FROM: i16 = 8;
@@ -67,6 +72,9 @@ pub(super) async fn commit(cx: &Context, asked: OffsetCommitRequest) -> OffsetCo
                     .with_error_code(code())
             })
             .collect();
+        if topic.partitions.is_empty() {
+            continue;
+        }
         topics.push(
             OffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(partitions),
         );
@@ -112,8 +120,14 @@ async fn submit(
     }
 }
 
+/// What the state says of partitions.
+type Found = Vec<(TopicPartition, Option<CommittedOffset>)>;
+
 /// What a group has committed, by topic.
-type Committed = Vec<(TopicName, Vec<(u32, Option<CommittedOffset>)>)>;
+type Committed = Vec<OfTopic>;
+
+/// What was committed of a topic's partitions.
+type OfTopic = (TopicName, Vec<(i32, Option<CommittedOffset>)>);
 
 pub(super) async fn fetch(cx: &Context, asked: OffsetFetchRequest) -> OffsetFetchResponse {
     let reply = OffsetFetchResponse::default();
@@ -176,21 +190,43 @@ async fn committed(
     });
     let query = OffsetQuery::FetchAll { group: GroupId::from(group.as_str()), partitions };
     match cx.asker.query(query).await {
-        Ok(Reply::Offset(OffsetReply::CommittedAll(found))) => {
-            let mut by_topic: Committed = Vec::new();
-            for (at, committed) in found {
-                match by_topic.last_mut() {
-                    Some((topic, of_topic)) if *topic == at.topic => {
-                        of_topic.push((at.partition, committed));
-                    }
-                    _ => by_topic.push((at.topic, vec![(at.partition, committed)])),
-                }
-            }
-            Ok(by_topic)
-        }
+        Ok(Reply::Offset(OffsetReply::CommittedAll(found))) => Ok(match topics {
+            Some(topics) => as_asked(topics, found),
+            None => by_topic(found),
+        }),
         Ok(_) => Err(errors::UNKNOWN_SERVER_ERROR),
         Err(failure) => Err(About::Group.code(&failure)),
     }
+}
+
+/// What a client asked for, in its order. A partition that cannot be has no commit.
+fn as_asked(topics: &[(&kafka::TopicName, &[i32])], found: Found) -> Committed {
+    let found: BTreeMap<(TopicName, u32), CommittedOffset> = found
+        .into_iter()
+        .filter_map(|(at, committed)| Some(((at.topic, at.partition), committed?)))
+        .collect();
+    let of = |name: &TopicName, index: i32| {
+        found.get(&(name.clone(), u32::try_from(index).ok()?)).cloned()
+    };
+    let of_topic = |(name, indexes): &(&kafka::TopicName, &[i32])| {
+        let name = name_of(name);
+        let told = indexes.iter().map(|index| (*index, of(&name, *index))).collect();
+        (name, told)
+    };
+    topics.iter().map(of_topic).collect()
+}
+
+/// All that a group has committed.
+fn by_topic(found: Found) -> Committed {
+    let mut by_topic: Committed = Vec::new();
+    for (at, committed) in found {
+        let index = i32::try_from(at.partition).unwrap_or(i32::MAX);
+        match by_topic.last_mut() {
+            Some((topic, of_topic)) if *topic == at.topic => of_topic.push((index, committed)),
+            _ => by_topic.push((at.topic, vec![(index, committed)])),
+        }
+    }
+    by_topic
 }
 
 /// The offset, and its committer's note. Without a commit that is -1, and the note is empty: some
@@ -200,17 +236,11 @@ fn told(committed: Option<&CommittedOffset>) -> (i64, StrBytes) {
     (committed.map_or(-1, |committed| wire_offset(committed.offset)), text(note))
 }
 
-fn index(partition: u32) -> i32 {
-    i32::try_from(partition).unwrap_or(i32::MAX)
-}
-
-fn of_topic(
-    (topic, found): &(TopicName, Vec<(u32, Option<CommittedOffset>)>),
-) -> OffsetFetchResponseTopic {
-    let partition = |(partition, committed): &(u32, Option<CommittedOffset>)| {
+fn of_topic((topic, found): &OfTopic) -> OffsetFetchResponseTopic {
+    let partition = |(partition, committed): &(i32, Option<CommittedOffset>)| {
         let (offset, note) = told(committed.as_ref());
         OffsetFetchResponsePartition::default()
-            .with_partition_index(index(*partition))
+            .with_partition_index(*partition)
             .with_committed_offset(offset)
             .with_metadata(Some(note))
     };
@@ -219,13 +249,11 @@ fn of_topic(
         .with_partitions(found.iter().map(partition).collect())
 }
 
-fn by_group(
-    (topic, found): &(TopicName, Vec<(u32, Option<CommittedOffset>)>),
-) -> OffsetFetchResponseTopics {
-    let partition = |(partition, committed): &(u32, Option<CommittedOffset>)| {
+fn by_group((topic, found): &OfTopic) -> OffsetFetchResponseTopics {
+    let partition = |(partition, committed): &(i32, Option<CommittedOffset>)| {
         let (offset, note) = told(committed.as_ref());
         OffsetFetchResponsePartitions::default()
-            .with_partition_index(index(*partition))
+            .with_partition_index(*partition)
             .with_committed_offset(offset)
             .with_metadata(Some(note))
     };
@@ -239,24 +267,44 @@ pub(super) async fn delete(cx: &Context, asked: OffsetDeleteRequest) -> OffsetDe
     if let Some(code) = cx.refusal(About::Group) {
         return reply.with_error_code(code);
     }
+    if asked.group_id.is_empty() {
+        return reply.with_error_code(errors::INVALID_GROUP_ID);
+    }
     let group = GroupId::from(asked.group_id.as_str());
+    // It has to be there whatever is asked of it.
+    let exists = GroupQuery::Describe { group: group.clone() };
+    if let Err(failure) = cx.asker.query(exists).await {
+        return reply.with_error_code(About::Group.code(&failure));
+    }
+    let names = asked.topics.iter().map(|topic| name_of(&topic.name)).collect();
+    let found = match describe_topics(cx, Some(names)).await {
+        Ok(found) => found,
+        Err(code) => return reply.with_error_code(code),
+    };
+    let counts: BTreeMap<TopicName, u32> =
+        found.into_iter().filter_map(|(name, found)| Some((name, found?.partitions))).collect();
     let mut topics = Vec::with_capacity(asked.topics.len());
     for topic in asked.topics {
+        let name = name_of(&topic.name);
+        let count = counts.get(&name).copied().unwrap_or(0);
+        let exists = |index: i32| u32::try_from(index).ok().filter(|index| *index < count);
         let indexes: Vec<i32> = topic.partitions.iter().map(|p| p.partition_index).collect();
-        let partitions = indexes.iter().filter_map(|index| u32::try_from(*index).ok()).collect();
-        let command = OffsetCommand::Delete {
-            group: group.clone(),
-            topic: name_of(&topic.name),
-            partitions: Some(partitions),
+        let partitions: Vec<u32> = indexes.iter().filter_map(|index| exists(*index)).collect();
+        if indexes.is_empty() {
+            continue;
+        }
+        let code = if partitions.is_empty() {
+            errors::NONE
+        } else {
+            let (group, partitions) = (group.clone(), Some(partitions));
+            let command = OffsetCommand::Delete { group, topic: name, partitions };
+            code_of(&cx.asker.command(command).await)
         };
-        let code = match cx.asker.command(command).await {
-            Ok(_) => errors::NONE,
-            Err(failure @ Failure::Rejected(Rejection::GroupNotFound(_))) => {
-                return reply.with_error_code(About::Group.code(&failure));
-            }
-            Err(failure) => About::Group.code(&failure),
-        };
+        if code == errors::GROUP_ID_NOT_FOUND {
+            return reply.with_error_code(code);
+        }
         let partition = |index| {
+            let code = exists(index).map_or(errors::UNKNOWN_TOPIC_OR_PARTITION, |_| code);
             OffsetDeleteResponsePartition::default()
                 .with_partition_index(index)
                 .with_error_code(code)

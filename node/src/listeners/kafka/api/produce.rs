@@ -27,6 +27,10 @@ use crate::service::api::Response;
 /// Zstandard is taken only from clients that know it.
 const ZSTD_FROM: i16 = 7;
 
+/// How far ahead of this node's clock a record may be (Kafka's default of
+/// `message.timestamp.after.max.ms`).
+const AHEAD_MS: i64 = 3_600_000;
+
 /// From here on a node that does not lead says who does, and where that is.
 const LEADER_FROM: i16 = 10;
 
@@ -87,6 +91,9 @@ pub(super) async fn answer(
             };
             told.push(reply.with_index(index));
         }
+        if told.is_empty() {
+            continue;
+        }
         responses
             .push(TopicProduceResponse::default().with_name(name).with_partition_responses(told));
     }
@@ -130,6 +137,11 @@ fn append(
     };
     let checked = batch::check(&bytes, &limits)
         .map_err(|problem| refuse(problem.code(), &problem.to_string()))?;
+    let latest = i64::try_from(runtime::wall_ms()).unwrap_or(i64::MAX).saturating_add(AHEAD_MS);
+    if checked.max_timestamp > latest {
+        let problem = format!("timestamp {}, expected up to {latest}", checked.max_timestamp);
+        return Err(refuse(errors::INVALID_TIMESTAMP, &problem));
+    }
     if checked.is_transactional {
         let code = errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
         return Err(refuse(code, "transactions are not served"));

@@ -10,6 +10,9 @@ use wire::kafka_protocol::messages::init_producer_id_response::InitProducerIdRes
 use super::super::errors::About;
 use super::{Context, wire_offset};
 
+/// From here on who has an id may say so.
+const ID_FROM: i16 = 3;
+
 pub(super) async fn init(cx: &Context, asked: &InitProducerIdRequest) -> InitProducerIdResponse {
     let refused = |code| {
         InitProducerIdResponse::default()
@@ -17,11 +20,15 @@ pub(super) async fn init(cx: &Context, asked: &InitProducerIdRequest) -> InitPro
             .with_producer_id((-1).into())
             .with_producer_epoch(-1)
     };
+    // Either both are there or none.
+    let (id, epoch) = (asked.producer_id.0, asked.producer_epoch);
+    let is_whole = (id, epoch) == (-1, -1) || (id >= 0 && epoch >= 0);
+    let is_nameless = asked.transactional_id.as_ref().is_some_and(|id| id.is_empty());
+    if is_nameless || cx.version >= ID_FROM && !is_whole {
+        return refused(errors::INVALID_REQUEST);
+    }
     if asked.transactional_id.is_some() {
         return refused(errors::UNSUPPORTED_VERSION);
-    }
-    if (asked.producer_id.0 < 0) != (asked.producer_epoch < 0) && cx.version >= 3 {
-        return refused(errors::INVALID_REQUEST);
     }
     match cx.asker.command(ProducerCommand::Make).await {
         Ok(Reply::Producer(ProducerReply::Made { id })) => InitProducerIdResponse::default()

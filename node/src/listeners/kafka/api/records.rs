@@ -31,6 +31,9 @@ pub(super) async fn delete(cx: &Context, asked: DeleteRecordsRequest) -> DeleteR
                 Err(code) => result.with_error_code(code).with_low_watermark(-1),
             });
         }
+        if partitions.is_empty() {
+            continue;
+        }
         topics.push(
             DeleteRecordsTopicResult::default().with_name(topic.name).with_partitions(partitions),
         );

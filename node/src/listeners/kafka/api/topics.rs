@@ -2,15 +2,16 @@
 //!
 //! A topic has as many replicas as the cluster has nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use state_machine::ids::TopicName;
 use state_machine::topics::command::TopicCommand;
 use state_machine::topics::config::TopicConfig;
 use state_machine::topics::topic::MAX_PARTITIONS;
 use wire::errors;
+use wire::kafka_protocol::messages::BrokerId;
 use wire::kafka_protocol::messages::create_partitions_request::{
-    CreatePartitionsRequest, CreatePartitionsTopic,
+    CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsTopic,
 };
 use wire::kafka_protocol::messages::create_partitions_response::{
     CreatePartitionsResponse, CreatePartitionsTopicResult,
@@ -28,7 +29,7 @@ use wire::kafka_protocol::messages::delete_topics_response::{
 
 use super::super::errors::About;
 use super::metadata::describe;
-use super::{Context, configs, is_topic_name, kafka_name, name_of, text, topic_id};
+use super::{Context, configs, is_topic_name, kafka_name, name_of, node_id, text, topic_id};
 
 /// Why something is refused: a code, and what there is to say.
 type Refused = (i16, String);
@@ -39,6 +40,9 @@ type Made = (u32, TopicConfig);
 /// Asks for the default. By KIP-464 from version 4 on, but Kafka takes it in all, and kafkajs sends
 /// it in version 3.
 const DEFAULT: i32 = -1;
+
+/// From here on the reply says why a topic is not deleted.
+const DELETE_TEXT_FROM: i16 = 5;
 
 /// From here on the reply says what was made.
 const DETAILS_FROM: i16 = 5;
@@ -93,7 +97,7 @@ async fn create_one(cx: &Context, asked: &CreatableTopic, only: bool) -> Result<
         let problem = "an assignment of replicas goes with no number of partitions or replicas";
         return refuse(errors::INVALID_REQUEST, problem);
     } else {
-        assigned(asked)?
+        assigned(cx, asked)?
     };
     if partitions > MAX_PARTITIONS {
         let problem = format!("{partitions} partitions, expected at most {MAX_PARTITIONS}");
@@ -101,6 +105,7 @@ async fn create_one(cx: &Context, asked: &CreatableTopic, only: bool) -> Result<
     }
     let config = configs::of_request(&asked.configs)?;
     let topic = TopicName::from(name);
+    collides(cx, &topic).await?;
     if only {
         let found = describe(cx, Some(vec![topic])).await.map_err(|code| (code, String::new()))?;
         return match found.first() {
@@ -116,16 +121,40 @@ async fn create_one(cx: &Context, asked: &CreatableTopic, only: bool) -> Result<
 }
 
 /// The number of partitions of an assignment, which has to name each once, from 0.
-fn assigned(asked: &CreatableTopic) -> Result<u32, Refused> {
+fn assigned(cx: &Context, asked: &CreatableTopic) -> Result<u32, Refused> {
     let mut indexes: Vec<i32> = asked.assignments.iter().map(|a| a.partition_index).collect();
     indexes.sort_unstable();
     let is_whole = indexes.iter().zip(0..).all(|(index, expected)| *index == expected);
-    let has_replicas = asked.assignments.iter().all(|a| !a.broker_ids.is_empty());
-    if is_whole && has_replicas {
+    if is_whole && asked.assignments.iter().all(|a| are_nodes(cx, &a.broker_ids)) {
         Ok(u32::try_from(indexes.len()).unwrap_or(u32::MAX))
     } else {
         let problem = "an assignment has to name each partition from 0 once, with its replicas";
         Err((errors::INVALID_REPLICA_ASSIGNMENT, problem.to_owned()))
+    }
+}
+
+/// Whether there is at least one, each is a node of the cluster, and none is named twice.
+fn are_nodes(cx: &Context, brokers: &[BrokerId]) -> bool {
+    let is_node = |id: &BrokerId| cx.broker.members().iter().any(|node| node_id(*node) == *id);
+    let distinct: BTreeSet<i32> = brokers.iter().map(|id| id.0).collect();
+    !brokers.is_empty() && distinct.len() == brokers.len() && brokers.iter().all(is_node)
+}
+
+/// Refuses a name that differs from another topic's in dots and underscores alone: names of metrics
+/// have one for the other.
+async fn collides(cx: &Context, topic: &TopicName) -> Result<(), Refused> {
+    let plain = |name: &TopicName| name.as_str().replace('.', "_");
+    let own = plain(topic);
+    if !own.contains('_') {
+        return Ok(());
+    }
+    let all = describe(cx, None).await.map_err(|code| (code, String::new()))?;
+    match all.iter().find(|(other, _)| other != topic && plain(other) == own) {
+        None => Ok(()),
+        Some((other, _)) => {
+            let problem = format!("topic `{topic}` is too much like `{other}`: `.` counts as `_`");
+            Err((errors::INVALID_TOPIC_EXCEPTION, problem))
+        }
     }
 }
 
@@ -136,13 +165,14 @@ async fn created(
     only: bool,
 ) -> CreatableTopicResult {
     let name = name_of(&asked.name);
-    let result = CreatableTopicResult::default().with_name(asked.name);
+    let result = CreatableTopicResult::default().with_name(asked.name).with_error_message(None);
     let (partitions, config) = match made {
         Ok(made) => made,
         Err((code, problem)) => {
             let result = result.with_error_code(code).with_error_message(Some(text(&problem)));
             return if cx.version >= DETAILS_FROM {
-                result.with_num_partitions(-1).with_replication_factor(-1).with_configs(None)
+                let none = Some(Vec::new());
+                result.with_num_partitions(-1).with_replication_factor(-1).with_configs(none)
             } else {
                 result
             };
@@ -169,9 +199,32 @@ pub(super) async fn delete(cx: &Context, asked: DeleteTopicsRequest) -> DeleteTo
     let by_name = asked.topic_names.into_iter();
     let by_name = by_name.map(|name| DeleteTopicState::default().with_name(Some(name)));
     let topics: Vec<_> = by_name.chain(asked.topics).collect();
-    let mut responses = Vec::with_capacity(topics.len());
+    let mut names = BTreeMap::new();
+    for name in topics.iter().filter_map(|topic| topic.name.as_ref()) {
+        *names.entry(name.clone()).or_insert(0) += 1;
+    }
+    let mut responses: Vec<DeletableTopicResult> = Vec::with_capacity(topics.len());
     for topic in topics {
-        responses.push(delete_one(cx, topic).await);
+        let is_told = |told: &DeletableTopicResult| told.name.is_some() && told.name == topic.name;
+        if responses.iter().any(is_told) {
+            continue;
+        }
+        let times = topic.name.as_ref().map_or(1, |name| names[name]);
+        let result = if times > 1 {
+            DeletableTopicResult::default()
+                .with_name(topic.name)
+                .with_error_code(errors::INVALID_REQUEST)
+        } else {
+            delete_one(cx, topic).await
+        };
+        responses.push(match errors::name(result.error_code) {
+            Some(problem)
+                if cx.version >= DELETE_TEXT_FROM && result.error_code != errors::NONE =>
+            {
+                result.with_error_message(Some(text(problem)))
+            }
+            _ => result,
+        });
     }
     DeleteTopicsResponse::default().with_responses(responses)
 }
@@ -216,9 +269,20 @@ async fn delete_one(cx: &Context, asked: DeleteTopicState) -> DeletableTopicResu
 }
 
 pub(super) async fn grow(cx: &Context, asked: CreatePartitionsRequest) -> CreatePartitionsResponse {
-    let mut results = Vec::with_capacity(asked.topics.len());
+    let mut times = BTreeMap::new();
+    for topic in &asked.topics {
+        *times.entry(topic.name.clone()).or_insert(0) += 1;
+    }
+    let mut results: Vec<CreatePartitionsTopicResult> = Vec::with_capacity(asked.topics.len());
     for topic in asked.topics {
-        let grown = grow_one(cx, &topic, asked.validate_only).await;
+        if results.iter().any(|told| told.name == topic.name) {
+            continue;
+        }
+        let grown = if times[&topic.name] > 1 {
+            Err((errors::INVALID_REQUEST, "the request has the topic more than once".to_owned()))
+        } else {
+            grow_one(cx, &topic, asked.validate_only).await
+        };
         let result = CreatePartitionsTopicResult::default().with_name(topic.name);
         results.push(match grown {
             Ok(()) => result,
@@ -249,8 +313,13 @@ async fn grow_one(cx: &Context, asked: &CreatePartitionsTopic, only: bool) -> Re
         return Err((errors::INVALID_PARTITIONS, problem));
     }
     let added = (count - current) as usize;
-    if asked.assignments.as_ref().is_some_and(|given| given.len() != added) {
-        let problem = format!("{added} partitions are new: an assignment has to name as many");
+    let is_wrong = |given: &Vec<CreatePartitionsAssignment>| {
+        given.len() != added || !given.iter().all(|a| are_nodes(cx, &a.broker_ids))
+    };
+    if asked.assignments.as_ref().is_some_and(is_wrong) {
+        let problem = format!(
+            "{added} partitions are new: an assignment has to name as many, with their replicas"
+        );
         return Err((errors::INVALID_REPLICA_ASSIGNMENT, problem));
     }
     if only {
