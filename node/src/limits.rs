@@ -158,6 +158,9 @@ pub const PEER_WRITE: usize = 256 * KIB;
 /// Room to read into that a connection has at least.
 pub const PEER_READ: usize = 64 * KIB;
 
+/// Room to read into that a connection has at most at a time, whatever its frame announces.
+pub const PEER_READ_MOST: usize = MIB;
+
 /// What has waited for a connection for so long is not sent any more: nobody waits for its answer.
 pub const PEER_STALE: Duration = Duration::from_secs(1);
 

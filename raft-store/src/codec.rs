@@ -48,7 +48,14 @@ pub enum DecodeError {
 
 /// Encodes a value.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    let encoded = postcard::serialize_with_flavor(value, Appended(vec![VERSION]));
+    encode_behind(Vec::new(), value)
+}
+
+/// Encodes a value behind what the buffer has. Who knows about how large it will be makes room for
+/// it, and no byte is copied twice.
+pub fn encode_behind<T: Serialize + ?Sized>(mut buffer: Vec<u8>, value: &T) -> Vec<u8> {
+    buffer.push(VERSION);
+    let encoded = postcard::serialize_with_flavor(value, Appended(buffer));
     encoded.expect("our types always serialize: no unsized sequences")
 }
 

@@ -67,6 +67,10 @@ pub const ZEROED_BYTES: u64 = 4 * 1024 * 1024;
 /// How many segments are kept to be used again. They can be written to on a full disk.
 pub const SPARE_SEGMENTS: usize = 2;
 
+/// A batch of so many bytes is written to its file as it came, behind its head, which is filled in.
+/// A smaller one is sooner copied than written in two.
+pub const WRITTEN_IN_TWO: usize = 32 * 1024;
+
 /// So many files of records are open at a time. A process may usually have 1,024 files open.
 pub const OPEN_SEGMENTS: usize = 256;
 

@@ -2,7 +2,8 @@
 //!
 //! Messages may be lost, repeated and delayed, and they may overtake each other.
 
-use openraft::alias::{SnapshotMetaOf, VoteOf};
+use openraft::EntryPayload;
+use openraft::alias::{EntryOf, SnapshotMetaOf, VoteOf};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
@@ -31,6 +32,25 @@ pub enum Message {
 }
 
 impl Message {
+    /// About how many bytes it takes encoded, where those are many.
+    pub fn about_bytes(&self) -> usize {
+        match self {
+            Self::Request(_, RpcRequest::Append(_, append)) => {
+                let beside = 64;
+                let of_entry = |entry: &EntryOf<TypeConfig>| match &entry.payload {
+                    EntryPayload::Normal(proposal) => beside + proposal.encoded_len(),
+                    EntryPayload::Blank | EntryPayload::Membership(_) => beside,
+                };
+                beside + append.entries.iter().map(of_entry).sum::<usize>()
+            }
+            Self::Request(_, RpcRequest::Snapshot(chunk)) => chunk.bytes.len(),
+            Self::Forward(forward) => {
+                forward.items.iter().map(|item| item.request.approximate_bytes()).sum()
+            }
+            Self::Request(..) | Self::Response(..) | Self::ForwardReplies(..) => 0,
+        }
+    }
+
     /// What kind it is, for people who read the network's journal.
     pub fn kind(&self) -> &'static str {
         match self {

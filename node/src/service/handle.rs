@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runtime::Instant;
+use state_machine::command::Query;
 use state_machine::ids::{NodeId, TopicPartition};
 use tokio::sync::{Notify, watch};
 
-use super::api::{Completion, Request, Status};
+use super::api::{Completion, Request, Response, Status};
 use super::status::StatusSource;
-use super::watching::{Leadership, Watching};
+use super::watching::{Leadership, Waiter, Watching};
 
 /// Which connection of a service.
 pub(super) type ConnectionId = u64;
@@ -198,6 +199,20 @@ impl Handle {
         GroupWait(self.0.watching.groups())
     }
 
+    /// Answers a read from what this node has applied, at once. That is current only for who knows
+    /// it, from [`RecordWait::woken`] or [`is_current`](Self::is_current). `None`: the read has to
+    /// be submitted, to be answered or to fail.
+    pub fn answer_from_applied(&self, query: impl Into<Query>) -> Option<Response> {
+        self.0.status.answer(&query.into())
+    }
+
+    /// Waits until it is known that this node, which leads as far as it knows, has applied all that
+    /// was acknowledged before the call. `false`: it may have not. It does not wait for the round
+    /// under way, so requests that were submitted before may be answered later.
+    pub async fn is_current(&self) -> bool {
+        self.0.status.is_current().await
+    }
+
     /// What this node knows of the cluster, without asking anybody.
     pub fn status(&self) -> Status {
         self.0.status.now()
@@ -223,13 +238,14 @@ impl GroupWait {
 pub struct RecordWait {
     shared: Arc<Shared>,
     partitions: Vec<TopicPartition>,
-    waiter: Arc<Notify>,
+    waiter: Arc<Waiter>,
 }
 
 impl RecordWait {
-    /// Waits until there may be something new. Cancelling it loses nothing.
-    pub async fn woken(&self) {
-        self.waiter.notified().await;
+    /// Waits until there may be something new; whether what this node has applied is current then,
+    /// for any read that was begun when this wait was. Cancelling it loses nothing.
+    pub async fn woken(&self) -> bool {
+        self.waiter.woken().await
     }
 }
 

@@ -214,6 +214,7 @@ impl Leader {
     fn propose(&mut self, contents: Contents, context: &mut Context<'_>) -> Round {
         let Contents { batch, writes, reads, positions, overtaken: _ } = contents;
         *context.rounds += 1;
+        context.watching.proposes(*context.rounds);
         let id = RoundId { incarnation: self.incarnation, number: *context.rounds };
         let batch = Batch {
             stamp: Stamp {
@@ -330,7 +331,8 @@ impl Leader {
         context.machine.read(|state| {
             events.iter().for_each(|event| self.coordinator.observe(event, state, now));
         });
-        events.iter().for_each(|event| context.watching.observe(event));
+        // One round is under way at a time, so this is the last one that was proposed.
+        events.iter().for_each(|event| context.watching.observe(*context.rounds, event));
         for event in events {
             if let Some((reply_to, outcome)) = self.delayed.answered(event) {
                 self.answer(reply_to, outcome, context);

@@ -39,6 +39,7 @@ use crate::peers::snapshots::Incoming;
 use crate::peers::transport::Received;
 
 pub mod api;
+mod confirming;
 mod contents;
 mod coordinator;
 pub mod deadlines;

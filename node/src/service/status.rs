@@ -1,12 +1,15 @@
-//! What a node knows of the cluster, without asking anybody.
+//! What a node knows without asking anybody: of the cluster, and of what it has applied.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use openraft_rt::watch::WatchReceiver;
 use raft_store::{Raft, StateMachine};
+use state_machine::command::Query;
 use state_machine::ids::NodeId;
+use state_machine::reply::Answer;
 
-use super::api::Status;
+use super::api::{Response, Status};
+use super::confirming::Confirming;
 
 /// Where the status comes from.
 pub(super) struct StatusSource {
@@ -14,6 +17,7 @@ pub(super) struct StatusSource {
     machine: StateMachine,
     /// Not there before Raft runs.
     raft: OnceLock<Raft>,
+    confirming: Arc<Confirming>,
 }
 
 impl std::fmt::Debug for StatusSource {
@@ -24,13 +28,35 @@ impl std::fmt::Debug for StatusSource {
 
 impl StatusSource {
     pub(super) fn new(nodes: Vec<NodeId>, machine: StateMachine) -> Self {
-        Self { nodes, machine, raft: OnceLock::new() }
+        Self { nodes, machine, raft: OnceLock::new(), confirming: Arc::default() }
     }
 
     /// Raft runs from now on.
     pub(super) fn started(&self, raft: Raft) {
         // It starts once.
         let _first = self.raft.set(raft);
+    }
+
+    /// Waits until it is known whether all that was acknowledged before is applied here. `false`:
+    /// nobody can say.
+    pub(super) async fn is_current(&self) -> bool {
+        match self.raft.get() {
+            // Without peers nobody else acknowledges anything.
+            Some(_) if self.nodes.len() == 1 => true,
+            Some(raft) => self.confirming.confirm(raft).await,
+            None => false,
+        }
+    }
+
+    /// The answer to a read, from what is applied. `None`: only the service can answer it, or says
+    /// why nobody can.
+    pub(super) fn answer(&self, query: &Query) -> Option<Response> {
+        let answers = self.machine.answer([query]).ok()?;
+        match answers.into_iter().next()? {
+            Ok(Answer::Reply(reply)) => Some(Ok(reply)),
+            Ok(Answer::NeedsCommand(_)) => None,
+            Err(refused) => Some(Err(refused.into())),
+        }
     }
 
     /// The status at this moment.

@@ -109,8 +109,20 @@ impl Proposal {
         self.0.encoded.get_or_init(|| {
             let held = self.held();
             let batch = held.as_deref().expect("it is packed only where it is encoded");
-            codec::encode(&(self.0.round, batch)).into_boxed_slice().into()
+            // More than it takes, as what a command takes in memory is more.
+            let room = Vec::with_capacity(self.0.approximate_bytes);
+            let mut encoded = codec::encode_behind(room, &(self.0.round, batch));
+            // What is saved has to be worth a copy.
+            if encoded.capacity() - encoded.len() > encoded.len() / 4 {
+                encoded.shrink_to_fit();
+            }
+            encoded.into()
         })
+    }
+
+    /// How many bytes its encoded form has.
+    pub fn encoded_len(&self) -> usize {
+        self.encoded().len()
     }
 
     /// Lets go of the commands where they are held in encoded form too, which takes a third of the

@@ -26,7 +26,7 @@ use state_machine::values::{Piece, Place, StoredBatch};
 use super::batch::{self, Head, NoBatch};
 use super::damaged;
 use crate::flaws;
-use crate::limits::{CHECKED_AT_START, CHECKED_PIECE, OPEN_SEGMENTS};
+use crate::limits::{CHECKED_AT_START, CHECKED_PIECE, OPEN_SEGMENTS, WRITTEN_IN_TWO};
 
 /// The folder of the segments in a data folder.
 pub(crate) const FOLDER: &str = "records";
@@ -261,9 +261,19 @@ impl FileStore {
             // Before its file is made: a checkpoint that is saved meanwhile removes what nobody has.
             log.entry(place.segment).or_insert(0);
         }
-        let mut filled_in = bytes.to_vec();
-        batch::fill_in(&mut filled_in, base_offset, appended);
-        self.write((place.log, place.segment), position, &filled_in)?;
+        let segment = (place.log, place.segment);
+        if appended.is_none() && bytes.len() >= WRITTEN_IN_TWO {
+            // All that is filled in then is in the head.
+            let (head, records) = bytes.split_at(batch::HEAD_BYTES);
+            let mut head = head.to_vec();
+            batch::fill_in(&mut head, base_offset, appended);
+            self.write(segment, position, &head)?;
+            self.write(segment, position + head.len() as u64, records)?;
+        } else {
+            let mut filled_in = bytes.to_vec();
+            batch::fill_in(&mut filled_in, base_offset, appended);
+            self.write(segment, position, &filled_in)?;
+        }
         let mut inner = self.lock();
         let log = inner.lens.entry(place.log).or_default();
         log.insert(place.segment, position + bytes.len() as u64);

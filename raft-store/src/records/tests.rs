@@ -11,6 +11,7 @@ use state_machine::values::Piece;
 use super::files::FileStore;
 use super::testing::{batch, records};
 use super::*;
+use crate::limits::WRITTEN_IN_TWO;
 
 const LOG: LogId = LogId(3);
 
@@ -69,6 +70,26 @@ fn a_segment_is_what_its_batches_are_back_to_back() {
         offset += u64::from(count);
     }
     assert_eq!(first_segment(&store.freeze(), expected.len()), expected);
+}
+
+#[test]
+fn batches_with_times_of_their_own_are_the_same_in_memory_and_in_files_large_or_not() {
+    let sizes = [WRITTEN_IN_TWO - 1, WRITTEN_IN_TWO, 100, 3 * WRITTEN_IN_TWO];
+    let files = FileStore::open(Arc::new(SimFiles::new(1)), &State::default());
+    let files = RecordStore::in_files(files.expect("an empty folder"));
+    for store in [RecordStore::default(), files] {
+        let (mut place, mut expected) =
+            (Place { log: LOG, segment: 0, position: 0 }, Vec::<u8>::new());
+        for (offset, len) in (0..).zip(sizes) {
+            let sent = Records { created: Some(9), ..records(1, len) };
+            store.append(place, &sent, offset, 77).expect("it fits");
+            place.position += u32::try_from(len).expect("small");
+            let mut bytes = sent.bytes.to_vec();
+            batch::fill_in(&mut bytes, offset, None);
+            expected.extend(bytes);
+        }
+        assert!(first_segment(&store.freeze(), expected.len()) == expected, "{store:?}");
+    }
 }
 
 #[test]

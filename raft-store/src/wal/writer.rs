@@ -28,6 +28,10 @@ use super::replay::Scalars;
 use crate::flaws;
 use crate::limits::{GROUP_BYTES, SPARE_SEGMENTS, ZEROED_BYTES};
 
+/// What a new segment is filled with, as often as it takes. Few, so that they stay in the
+/// processor's cache: as many zeros as are wanted, made for each time, cost five times as much.
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
 /// Who waits for records to be durable.
 pub(crate) type Waiter = Box<dyn FnOnce(io::Result<()>) + Send>;
 
@@ -424,11 +428,11 @@ impl Segment {
         if end <= self.len {
             return Ok(());
         }
-        let len = end.next_multiple_of(zeroed.max(1));
-        let zeros = vec![0; zeroed.clamp(1, ZEROED_BYTES) as usize];
+        let zeroed = zeroed.max(1);
+        let len = end.next_multiple_of(zeroed);
         while self.len < len {
-            let piece = (len - self.len).min(zeros.len() as u64);
-            files::write_all_at(&*self.file, &zeros[..piece as usize], self.len)?;
+            let piece = (len - self.len).min(zeroed).min(ZEROS.len() as u64);
+            files::write_all_at(&*self.file, &ZEROS[..piece as usize], self.len)?;
             self.len += piece;
         }
         Ok(())

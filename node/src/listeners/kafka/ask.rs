@@ -58,6 +58,11 @@ impl Asker {
         async move { receiver.await.unwrap_or(Err(ServiceError::Closed.into())) }
     }
 
+    /// Whether nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).waiting.is_empty()
+    }
+
     /// Waits until there are answers. Cancelling it loses nothing.
     pub(super) async fn replied(&self) {
         self.connection.replied().await;

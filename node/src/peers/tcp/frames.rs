@@ -82,14 +82,36 @@ pub(super) enum BadFrame {
     Refused(String),
 }
 
-/// What goes before a message, and the message. Nothing where it is too large.
-pub(super) fn frame(body: &[u8]) -> Option<Vec<u8>> {
-    let len = u32::try_from(body.len()).ok().filter(|_| body.len() <= limits::PEER_FRAME)?;
-    let mut bytes = Vec::with_capacity(HEAD + body.len());
-    bytes.extend_from_slice(&len.to_be_bytes());
-    bytes.extend_from_slice(&crc32c::crc32c(body).to_be_bytes());
-    bytes.extend_from_slice(body);
-    Some(bytes)
+/// A frame with a value in the replicated form, of about so many bytes. It is written where it
+/// stands in the frame: it may be large.
+pub(super) fn frame<T: Serialize>(value: &T, about_bytes: usize) -> Result<Vec<u8>, BadFrame> {
+    let mut bytes = Vec::with_capacity(HEAD + about_bytes);
+    bytes.resize(HEAD, 0);
+    finish(codec::encode_behind(bytes, value))
+}
+
+/// A frame with these bytes.
+fn frame_of(body: &[u8]) -> Result<Vec<u8>, BadFrame> {
+    finish([&[0; HEAD], body].concat())
+}
+
+/// Fills in the head of a frame.
+fn finish(mut frame: Vec<u8>) -> Result<Vec<u8>, BadFrame> {
+    let body = &frame[HEAD..];
+    if body.len() > limits::PEER_FRAME {
+        return Err(BadFrame::Length(body.len()));
+    }
+    let len = u32::try_from(body.len()).map_err(|_| BadFrame::Length(body.len()))?;
+    let crc = crc32c::crc32c(body);
+    frame[..4].copy_from_slice(&len.to_be_bytes());
+    frame[4..HEAD].copy_from_slice(&crc.to_be_bytes());
+    Ok(frame)
+}
+
+/// How many bytes are missing of the frame that has begun, if its length is known.
+pub(super) fn missing(input: &BytesMut) -> usize {
+    let Some(len) = input.first_chunk::<4>() else { return 0 };
+    (HEAD + u32::from_be_bytes(*len) as usize).saturating_sub(input.len())
 }
 
 /// Takes the next whole frame out of what was read. `None`: there is none yet.
@@ -113,7 +135,7 @@ pub(super) fn take_frame(input: &mut BytesMut) -> Result<Option<BytesMut>, BadFr
 pub(super) fn hello(hello: &Hello) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&FORMAT.to_be_bytes());
-    bytes.extend(frame(&codec::encode(hello)).expect("a hello is small"));
+    bytes.extend(frame(hello, 0).expect("a hello is small"));
     bytes
 }
 
@@ -148,7 +170,7 @@ pub(super) fn answer(answer: Result<&Hello, &str>) -> Vec<u8> {
         Err(problem) => body.extend_from_slice(problem.as_bytes()),
     }
     let mut bytes = FORMAT.to_be_bytes().to_vec();
-    bytes.extend(frame(&body).expect("an answer is small"));
+    bytes.extend(frame_of(&body).expect("an answer is small"));
     bytes
 }
 
@@ -191,8 +213,8 @@ mod tests {
     #[test]
     fn a_hello_and_what_follows_come_in_any_pieces() {
         let mut sent = hello(&of_node_1());
-        sent.extend(frame(b"one").expect("small"));
-        sent.extend(frame(b"").expect("small"));
+        sent.extend(frame_of(b"one").expect("small"));
+        sent.extend(frame_of(b"").expect("small"));
         for cut in 0..=sent.len() {
             let mut input = BytesMut::from(&sent[..cut]);
             let early = take_hello(&mut input).expect("a hello");
@@ -207,7 +229,7 @@ mod tests {
 
     #[test]
     fn no_flipped_bit_of_a_frame_is_believed() {
-        let sent = frame(b"message").expect("small");
+        let sent = frame_of(b"message").expect("small");
         for bit in 0..8 * sent.len() {
             let mut input = BytesMut::from(&sent[..]);
             input[bit / 8] ^= 1 << (bit % 8);
@@ -225,7 +247,8 @@ mod tests {
             let taken = take_frame(&mut BytesMut::from(&head[..]));
             assert_eq!(taken.is_ok(), allowed, "{len}");
         }
-        assert_eq!(frame(&vec![0; limits::PEER_FRAME + 1]), None);
+        let too_long = frame_of(&vec![0; limits::PEER_FRAME + 1]);
+        assert!(matches!(too_long, Err(BadFrame::Length(_))));
     }
 
     #[test]

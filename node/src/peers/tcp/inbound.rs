@@ -103,8 +103,10 @@ async fn listen(shared: &Shared, mut stream: Stream) -> Result<(), Closed> {
             shared.inbox.deliver(Received { from, incarnation, message }, body.len());
             shared.inbox.has_room(limits::PEER_INBOX).await;
         }
-        // It grows with what comes, not with what is announced.
-        input.reserve(limits::PEER_READ);
+        // It grows with what comes, not with what is announced; in steps that do not have it copied
+        // again and again.
+        let missing = frames::missing(&input);
+        input.reserve(missing.clamp(limits::PEER_READ, limits::PEER_READ_MOST));
         if stream.read_buf(&mut input).await? == 0 {
             return Ok(());
         }

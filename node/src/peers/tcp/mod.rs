@@ -13,7 +13,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use raft_store::codec;
 use runtime::Instant;
 use runtime::net::Listener;
 use state_machine::ids::NodeId;
@@ -186,15 +185,17 @@ impl Shared {
 
 impl Transport for TcpTransport {
     fn send(&self, to: NodeId, message: &Message) {
-        let body = codec::encode(message);
-        let usage = if body.len() > limits::PEER_SMALL { Use::Large } else { Use::Small };
-        let (peer, kind, len) = (name(to), message.kind(), body.len());
+        let peer = name(to);
+        let frame = match frames::frame(message, message.about_bytes()) {
+            Ok(frame) => frame,
+            Err(problem) => {
+                tracing::error!(peer, kind = message.kind(), %problem, "a message is not sent");
+                return;
+            }
+        };
+        let usage = if frame.len() > limits::PEER_SMALL { Use::Large } else { Use::Small };
         let Some(queue) = self.0.queues.get(&(to, usage)) else {
             tracing::error!(peer, "no node of that number");
-            return;
-        };
-        let Some(frame) = frames::frame(&body) else {
-            tracing::error!(peer, kind, len, "a message larger than a frame may be");
             return;
         };
         let lost = queue.push(frame);

@@ -12,7 +12,7 @@ use runtime::Instant;
 use state_machine::ids::{TopicName, TopicPartition};
 use state_machine::reply::Reply;
 use state_machine::topics::command::{ReadFrom, TopicQuery};
-use state_machine::topics::reply::{ReadPart, TopicReply};
+use state_machine::topics::reply::{ReadPart, TopicDescription, TopicReply};
 use tokio::sync::watch;
 use wire::errors::{self, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION};
 use wire::kafka_protocol::messages as kafka;
@@ -22,7 +22,7 @@ use wire::kafka_protocol::messages::fetch_response::{
 };
 
 use super::super::errors::{About, of_rejection};
-use super::metadata::describe;
+use super::metadata::{Described, describe};
 use super::{Context, LeaderHint, node_id, text, topic_id, wire_offset};
 use crate::limits;
 
@@ -66,13 +66,16 @@ pub(super) async fn answer(cx: &Context, asked: FetchRequest) -> FetchResponse {
     let partitions: Vec<TopicPartition> = partitions
         .map(|from| TopicPartition { topic: from.topic.clone(), partition: from.partition })
         .collect();
+    // What its own connection asked before comes before it.
+    let mut is_current =
+        cx.broker.leads() && cx.asker.is_idle() && cx.broker.handle.is_current().await;
     loop {
         // Before the read, so that nothing comes between.
         let waiting = cx.broker.handle.wait_for_records(partitions.clone());
         // Anew each time: this node may lead no more.
         let wanted = wanted(cx, &asked, &names);
         let mut held = cx.broker.settings.faults.as_ref().map(|faults| faults.held());
-        let mut found = read(cx, &wanted, max_bytes).await;
+        let mut found = read(cx, &wanted, max_bytes, is_current).await;
         if let Some(held) = &mut held {
             withhold(&wanted, &mut found, &held.borrow_and_update());
         }
@@ -84,7 +87,7 @@ pub(super) async fn answer(cx: &Context, asked: FetchRequest) -> FetchResponse {
         }
         tokio::select! {
             biased;
-            () = waiting.woken() => {}
+            current = waiting.woken() => is_current |= current,
             () = changed(held.as_mut()) => {}
             () = runtime::sleep_until(deadline) => {}
         }
@@ -125,18 +128,30 @@ async fn names(cx: &Context, asked: &FetchRequest) -> Vec<Result<TopicName, i16>
     if asked.topics.is_empty() {
         return Vec::new();
     }
-    let all = match describe(cx, None).await {
-        Ok(all) => all,
-        Err(code) => return asked.topics.iter().map(|_| Err(code)).collect(),
+    let named = |all: Described| -> Vec<Result<TopicName, i16>> {
+        let id = |found: TopicDescription| topic_id(cx, found.first_log);
+        let by_id: BTreeMap<uuid::Uuid, TopicName> =
+            all.into_iter().filter_map(|(name, found)| Some((id(found?), name))).collect();
+        let name = |topic: &kafka::fetch_request::FetchTopic| {
+            by_id.get(&topic.topic_id).cloned().ok_or(errors::UNKNOWN_TOPIC_ID)
+        };
+        asked.topics.iter().map(name).collect()
     };
-    let by_id: BTreeMap<uuid::Uuid, TopicName> = all
-        .into_iter()
-        .filter_map(|(name, found)| Some((topic_id(cx, found?.first_log), name)))
-        .collect();
-    let name = |topic: &kafka::fetch_request::FetchTopic| {
-        by_id.get(&topic.topic_id).cloned().ok_or(errors::UNKNOWN_TOPIC_ID)
-    };
-    asked.topics.iter().map(name).collect()
+    // An id has one name for ever, so what is known here is right. Only a topic that is not known
+    // has to be asked for; one that is gone has no records.
+    let every = TopicQuery::Describe { topics: None };
+    if let Some(Ok(Reply::Topic(TopicReply::Described(all)))) =
+        cx.broker.handle.answer_from_applied(every)
+    {
+        let names = named(all);
+        if names.iter().all(Result::is_ok) {
+            return names;
+        }
+    }
+    match describe(cx, None).await {
+        Ok(all) => named(all),
+        Err(code) => asked.topics.iter().map(|_| Err(code)).collect(),
+    }
 }
 
 fn wanted(cx: &Context, asked: &FetchRequest, names: &[Result<TopicName, i16>]) -> Vec<Wanted> {
@@ -173,14 +188,25 @@ struct Part {
     high_watermark: u64,
 }
 
-/// Reads what is asked for, in its order.
-async fn read(cx: &Context, wanted: &[Wanted], max_bytes: u32) -> Vec<Result<Part, i16>> {
+/// Reads what is asked for, in its order. `is_current`: from what this node has applied.
+async fn read(
+    cx: &Context,
+    wanted: &[Wanted],
+    max_bytes: u32,
+    is_current: bool,
+) -> Vec<Result<Part, i16>> {
     let partitions: Vec<ReadFrom> =
         wanted.iter().filter_map(|wanted| wanted.from.as_ref().ok()).cloned().collect();
     let mut found = if partitions.is_empty() {
         Ok(Vec::new())
     } else {
-        match cx.asker.query(TopicQuery::Read { partitions, max_bytes }).await {
+        let query = TopicQuery::Read { partitions, max_bytes };
+        let applied = || cx.broker.handle.answer_from_applied(query.clone());
+        let answer = match is_current.then(applied).flatten() {
+            Some(answer) => answer,
+            None => cx.asker.query(query).await,
+        };
+        match answer {
             Ok(Reply::Topic(TopicReply::Read(parts))) => Ok(parts),
             Ok(_) => Err(errors::UNKNOWN_SERVER_ERROR),
             Err(failure) => Err(About::Partition.code(&failure)),

@@ -21,7 +21,7 @@ use crate::service::api::{Failure, Rejection};
 use crate::service::watching::Leadership;
 
 /// All topics, as a client names or does not name them.
-type Described = Vec<(TopicName, Option<TopicDescription>)>;
+pub(super) type Described = Vec<(TopicName, Option<TopicDescription>)>;
 
 pub(super) async fn answer(cx: &Context, asked: MetadataRequest) -> MetadataResponse {
     let everything = match &asked.topics {
