@@ -290,7 +290,8 @@ impl Node {
         let transport: Box<dyn Transport> = match (peers, members) {
             (Some(listener), Some(members)) => {
                 let incarnation = storage.incarnation();
-                let own = Own { cluster: cluster.clone(), node, incarnation, endpoint };
+                let secret = serve.secret.clone();
+                let own = Own { cluster: cluster.clone(), node, incarnation, endpoint, secret };
                 let (heard, directory) = (storage.heard(), directory.clone());
                 Box::new(TcpTransport::start(own, members, directory, heard, listener))
             }
