@@ -14,10 +14,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runtime::Instant;
+use runtime::durations::Measured;
 use state_machine::ids::TopicPartition;
 use tokio::sync::{Notify, watch};
 
 use super::api::{Completion, Request, Status};
+use super::rebalances::{Rebalanced, Rebalances};
 use super::status::StatusSource;
 use super::watching::{Leadership, Watching};
 
@@ -93,6 +95,7 @@ pub(super) struct Shared {
     in_flight: AtomicUsize,
     pub(super) status: StatusSource,
     pub(super) watching: Watching,
+    pub(super) rebalances: Rebalances,
 }
 
 impl Shared {
@@ -103,6 +106,7 @@ impl Shared {
             in_flight: AtomicUsize::new(0),
             status,
             watching: Watching::default(),
+            rebalances: Rebalances::default(),
         }
     }
 
@@ -180,6 +184,16 @@ impl Handle {
     /// What this node knows of the cluster, without asking anybody.
     pub fn status(&self) -> Status {
         self.0.status.now()
+    }
+
+    /// How long syncs of the log took, if it is on a disk.
+    pub fn syncs(&self) -> Option<Measured> {
+        self.0.status.syncs()
+    }
+
+    /// Rebalances that this node saw while it led, by their reasons.
+    pub fn rebalances(&self) -> Vec<Rebalanced> {
+        self.0.rebalances.seen()
     }
 }
 

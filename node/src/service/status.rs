@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use openraft_rt::watch::WatchReceiver;
-use raft_store::{Raft, StateMachine};
+use raft_store::{Raft, RaftLog, StateMachine};
+use runtime::durations::Measured;
 use state_machine::ids::NodeId;
 
 use super::api::Status;
@@ -12,6 +13,7 @@ use super::api::Status;
 pub(super) struct StatusSource {
     nodes: Vec<NodeId>,
     machine: StateMachine,
+    log: RaftLog,
     /// Not there before Raft runs.
     raft: OnceLock<Raft>,
 }
@@ -23,14 +25,19 @@ impl std::fmt::Debug for StatusSource {
 }
 
 impl StatusSource {
-    pub(super) fn new(nodes: Vec<NodeId>, machine: StateMachine) -> Self {
-        Self { nodes, machine, raft: OnceLock::new() }
+    pub(super) fn new(nodes: Vec<NodeId>, machine: StateMachine, log: RaftLog) -> Self {
+        Self { nodes, machine, log, raft: OnceLock::new() }
     }
 
     /// Raft runs from now on.
     pub(super) fn started(&self, raft: Raft) {
         // It starts once.
         let _first = self.raft.set(raft);
+    }
+
+    /// How long syncs of the log took, if it is on a disk.
+    pub(super) fn syncs(&self) -> Option<Measured> {
+        self.log.syncs()
     }
 
     /// The status at this moment.

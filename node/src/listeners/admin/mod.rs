@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use runtime::net::{Listener, SocketAddr, Stream};
 
+use super::kafka::counters::Counters;
 use super::kafka::{Owed, Settings};
 use crate::limits;
 use crate::service::api::Failure;
@@ -29,29 +30,29 @@ mod pages;
 
 /// What the pages tell of.
 #[derive(Debug)]
-struct Admin {
-    settings: Settings,
-    handle: Handle,
-    owed: Owed,
+pub struct Admin {
+    /// What Kafka's listener was told.
+    pub settings: Settings,
+    /// The way to the service.
+    pub handle: Handle,
+    /// How many answers Kafka's clients are owed.
+    pub owed: Owed,
+    /// What Kafka's listener counts.
+    pub counters: Counters,
 }
 
-/// Serves, for ever. `owed` tells how many answers Kafka's clients are owed.
+/// Serves, for ever.
 ///
 /// # Errors
 /// None as long as the runtime lives.
-pub async fn serve(
-    listener: Listener,
-    settings: Settings,
-    handle: Handle,
-    owed: Owed,
-) -> io::Result<()> {
+pub async fn serve(listener: Listener, admin: Admin) -> io::Result<()> {
     let pages = Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/topics", get(topics))
         .route("/v1/groups", get(groups))
-        .with_state(Arc::new(Admin { settings, handle, owed }));
+        .with_state(Arc::new(admin));
     axum::serve(Accepting(listener), pages).await
 }
 

@@ -18,7 +18,7 @@ use futures::stream::FuturesOrdered;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use wire::frame::{self, BadLength, EncodeError, HeadError};
-use wire::versions;
+use wire::{errors, versions};
 
 use super::api::{self, Context};
 use super::ask::Asker;
@@ -190,6 +190,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let head = match frame::head(request) {
             Ok(head) => head,
             Err(HeadError::UnsupportedApiVersions { correlation_id }) => {
+                self.broker.counters.request(versions::API_VERSIONS);
+                self.broker.counters.error(versions::API_VERSIONS, errors::UNSUPPORTED_VERSION);
                 let answer = api::unsupported_api_versions(correlation_id).map(Some);
                 self.owed.push_back(Box::pin(async { answer }));
                 return Ok(());
@@ -197,6 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Err(other) => return Err(other.into()),
         };
         let (key, version, correlation_id) = (head.key, head.version, head.correlation_id);
+        self.broker.counters.request(key);
         let context = Context {
             broker: self.broker.clone(),
             asker: self.asker.clone(),
@@ -214,7 +217,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             frame::decode(head).map_err(|problem| Closed::Body { key, version, problem })?;
         let mut answering: Answering = Box::pin(async move {
             match api::answer(&context, request).await? {
-                Some(reply) => Ok(Some(frame::encode(key, version, correlation_id, &reply)?)),
+                Some(reply) => {
+                    context.broker.counters.answer(key, &reply);
+                    Ok(Some(frame::encode(key, version, correlation_id, &reply)?))
+                }
                 None => Ok(None),
             }
         });
