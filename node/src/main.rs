@@ -20,6 +20,11 @@ use runtime::files::os::OsFiles;
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
+/// musl's own allocator takes twice the time (`docs/performance.md`).
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// openraft warns of every message that got lost, and messages are lost often here.
 const DEFAULT_LOG: &str = "warn,openraft=error";
 
