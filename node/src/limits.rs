@@ -143,6 +143,12 @@ pub const GROUP_LOOK: Duration = Duration::from_millis(50);
 /// A frame between nodes has at most so many bytes.
 pub const PEER_FRAME: usize = 8 * MIB;
 
+/// What is said before messages begin has at most so many bytes: a stranger may have said it.
+pub const PEER_GREETING: usize = 64 * KIB;
+
+/// A refusal is cut to so many bytes.
+pub const PEER_REFUSAL: usize = 4 * KIB;
+
 /// Larger messages have a connection of their own, so that none of the others waits for them.
 pub const PEER_SMALL: usize = 32 * KIB;
 

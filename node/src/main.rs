@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use cohort::config::dev::Dev;
-use cohort::config::serve::Serve;
+use cohort::config::serve::{LogFormat, Serve};
 use cohort::config::{Config, Inspect};
 use cohort::limits;
 use cohort::listeners::maelstrom::outbox::Outbox;
@@ -21,8 +21,16 @@ use runtime::files::os::OsFiles;
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
+/// musl's own allocator takes twice the time (`docs/performance.md`).
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// openraft warns of every message that got lost, and messages are lost often here.
 const DEFAULT_LOG: &str = "warn,openraft=error";
+
+/// The exit code of a data folder that is refused.
+const REFUSED: u8 = 3;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
@@ -43,7 +51,7 @@ fn main() -> ExitCode {
     if let Some(Inspect { dir, groups }) = &config.inspect {
         return inspect(dir, *groups);
     }
-    if let Err(problem) = log_to_stderr(config.log.as_deref()) {
+    if let Err(problem) = log_to_stderr(config.log.as_deref(), LogFormat::Text) {
         return wrong_use(&problem);
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
@@ -97,10 +105,11 @@ fn serve(args: Vec<OsString>) -> ExitCode {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes()).and_then(|()| out.flush())
     };
+    let format = serve.log_format;
     if let Some(text) = &serve.print {
         return if print(text).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    if let Err(problem) = log_to_stderr(serve.config.log.as_deref()) {
+    if let Err(problem) = log_to_stderr(serve.config.log.as_deref(), format) {
         return wrong_use(&problem);
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -114,6 +123,12 @@ fn serve(args: Vec<OsString>) -> ExitCode {
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
+        // Who reads lines of JSON cannot read another.
+        Err(error) if format == LogFormat::Json => {
+            tracing::error!("{error}");
+            let refused = matches!(error, ServeError::Folder { .. });
+            if refused { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
+        }
         Err(ServeError::Folder { folder, refused }) => refuse(Some(&folder), &refused),
         Err(error) => {
             // Nobody is left to tell if standard error is closed too.
@@ -165,7 +180,7 @@ fn refuse(data_dir: Option<&Path>, refused: &OpenError) -> ExitCode {
     let folder = data_dir.unwrap_or(Path::new("")).display();
     // Nobody is left to tell if standard error is closed too.
     let _told = writeln!(io::stderr(), "cohort: data folder {folder} is refused: {refused}");
-    ExitCode::from(3)
+    ExitCode::from(REFUSED)
 }
 
 /// One clear line, and exit code 2.
@@ -177,17 +192,18 @@ fn wrong_use(problem: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn log_to_stderr(level: Option<&str>) -> Result<(), String> {
+fn log_to_stderr(level: Option<&str>, format: LogFormat) -> Result<(), String> {
     let from_env = std::env::var("RUST_LOG").ok();
     let filter = level.map(str::to_owned).or(from_env).unwrap_or_else(|| DEFAULT_LOG.to_owned());
     let filter = EnvFilter::try_new(&filter).map_err(|e| {
         format!("log filter `{filter}`: {e}; expected error, warn, info, debug, trace or a filter")
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .init();
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
+    match format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
     Ok(())
 }
 

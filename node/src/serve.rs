@@ -15,8 +15,9 @@ use crate::cluster::addresses::{self, Addresses};
 use crate::cluster::directory::{Directory, Endpoint};
 use crate::config::serve::Serve;
 use crate::limits;
-use crate::listeners::admin;
 use crate::listeners::admin::dev::Dev;
+use crate::listeners::admin::{self, Admin};
+use crate::listeners::kafka::counters::Counters;
 use crate::listeners::kafka::{Owed, Settings, server};
 use crate::peers::rpc::{Peers, Timeouts};
 use crate::peers::tcp::{Own, TcpTransport};
@@ -258,6 +259,7 @@ struct Node {
     listener: Option<Listener>,
     clients: Option<JoinHandle<()>>,
     owed: Owed,
+    counters: Counters,
     /// Where HTTP is answered.
     admin_at: Option<SocketAddr>,
     admin: Option<JoinHandle<io::Result<()>>>,
@@ -293,7 +295,8 @@ impl Node {
         let transport: Box<dyn Transport> = match (peers, members) {
             (Some(listener), Some(members)) => {
                 let incarnation = storage.incarnation();
-                let own = Own { cluster: cluster.clone(), node, incarnation, endpoint };
+                let secret = serve.secret.clone();
+                let own = Own { cluster: cluster.clone(), node, incarnation, endpoint, secret };
                 let (heard, directory) = (storage.heard(), directory.clone());
                 Box::new(TcpTransport::start(own, members, directory, heard, listener))
             }
@@ -325,20 +328,39 @@ impl Node {
         dev.iter().for_each(|dev| dev.add(node, handle.clone()));
         let service = runtime::spawn(service.run());
         let (listener, clients, owed) = (Some(listener), None, Owed::default());
+        let counters = Counters::default();
         let admin_at = admin.as_ref().map(Listener::address).transpose();
         let admin_at = admin_at.map_err(|problem| refused("--admin", "", problem))?;
         // From the start: probes ask while nobody leads yet.
         let admin = admin.map(|listener| {
-            let (settings, handle) = (settings.clone(), handle.clone());
-            runtime::spawn(admin::serve(listener, settings, handle, owed.clone(), dev))
+            let admin = Admin {
+                settings: settings.clone(),
+                handle: handle.clone(),
+                owed: owed.clone(),
+                counters: counters.clone(),
+                dev,
+            };
+            runtime::spawn(admin::serve(listener, admin))
         });
-        Ok(Self { service, handle, kafka, settings, listener, clients, owed, admin_at, admin })
+        Ok(Self {
+            service,
+            handle,
+            kafka,
+            settings,
+            listener,
+            clients,
+            owed,
+            counters,
+            admin_at,
+            admin,
+        })
     }
 
     fn serve_clients(&mut self) {
         if let Some(listener) = self.listener.take() {
             let (settings, handle) = (self.settings.clone(), self.handle.clone());
-            let serve = server::serve(listener, settings, handle, self.owed.clone());
+            let (owed, counters) = (self.owed.clone(), self.counters.clone());
+            let serve = server::serve(listener, settings, handle, owed, counters);
             self.clients = Some(runtime::spawn(serve));
         }
     }

@@ -47,10 +47,12 @@ fn run(script: &str, arguments: &[&str], environment: &[(&str, &Path)]) -> Outpu
 fn scripts_tell_what_they_do_and_refuse_what_they_do_not_know() {
     for script in [
         "scripts/check",
+        "scripts/clients",
+        "scripts/fidelity",
         "scripts/fix",
         "scripts/maelstrom",
         "scripts/bench",
-        "scripts/fidelity",
+        "scripts/release",
         ".ci/run",
     ] {
         let help = run(script, &["--help"], &[]);
@@ -60,9 +62,15 @@ fn scripts_tell_what_they_do_and_refuse_what_they_do_not_know() {
             "{script}: {help:?}"
         );
     }
-    for script in
-        ["scripts/check", "scripts/fix", "scripts/maelstrom", "scripts/fidelity", ".ci/run"]
-    {
+    for script in [
+        "scripts/check",
+        "scripts/clients",
+        "scripts/fidelity",
+        "scripts/fix",
+        "scripts/maelstrom",
+        "scripts/release",
+        ".ci/run",
+    ] {
         let refused = run(script, &["--no-such-thing"], &[]);
         let text = String::from_utf8_lossy(&refused.stderr);
         assert_eq!(refused.status.code(), Some(2), "{script}: {refused:?}");

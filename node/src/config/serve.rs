@@ -10,14 +10,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
-use runtime::files::os::read_text;
+use runtime::files::os::{read_secret, read_text};
 use state_machine::command::{GroupLimits, LogLimits};
 use state_machine::topics::command::Retention;
 
 use super::{Bounds, Config};
 use crate::cluster::addresses::Addresses;
+use crate::cluster::secret::{self, Secret};
 use crate::limits;
 
 /// The command line of `cohort serve` as typed.
@@ -76,6 +77,10 @@ pub struct ServeArgs {
     #[arg(long, env = "COHORT_CLUSTER_ID", value_name = "NAME")]
     cluster_id: Option<String>,
 
+    /// Take messages only of peers that prove that they have the secret in this file
+    #[arg(long, env = "COHORT_CLUSTER_SECRET_FILE", value_name = "FILE")]
+    cluster_secret_file: Option<PathBuf>,
+
     /// Where probes, Prometheus and people ask, over HTTP; by default nowhere
     #[arg(long, env = "COHORT_ADMIN", value_name = "HOST:PORT")]
     admin: Option<String>,
@@ -93,6 +98,10 @@ pub struct ServeArgs {
     /// What to log on standard error: error, warn, info, debug, trace, or a filter as of RUST_LOG
     #[arg(long, env = "COHORT_LOG", value_name = "LEVEL")]
     log: Option<String>,
+
+    /// How to log: lines for people, or an object of JSON a line
+    #[arg(long, env = "COHORT_LOG_FORMAT", value_name = "FORM", default_value = "text")]
+    log_format: LogFormat,
 
     /// Take no records when the disk has less than so many MiB left; 0: never refuse
     #[arg(long, env = "COHORT_FREE_FLOOR", value_name = "MIB", default_value_t = 512)]
@@ -191,11 +200,22 @@ pub struct ServeArgs {
     segment_bytes: u32,
 }
 
+/// The form of what is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// An object of JSON a line: `timestamp`, `level`, `target`, `message` and what else is said.
+    Json,
+}
+
 /// What `cohort serve` is told.
 #[derive(Debug, Clone)]
 pub struct Serve {
     /// The node's own configuration.
     pub config: Config,
+    /// The form of what is logged.
+    pub log_format: LogFormat,
     /// This node's number.
     pub node: u64,
     /// Nothing outlives the process.
@@ -212,6 +232,8 @@ pub struct Serve {
     pub cluster: Option<Addresses>,
     /// The cluster's name, if that was said.
     pub cluster_id: Option<String>,
+    /// What all nodes of the cluster know and nobody else.
+    pub secret: Option<Secret>,
     /// How many nodes of a cluster run in this process.
     pub nodes: u8,
     /// See [`Settings`](crate::listeners::kafka::Settings).
@@ -297,6 +319,7 @@ impl Serve {
             )));
         }
         let cluster = cluster(&args).map_err(wrong)?;
+        let secret = secret(&args).map_err(wrong)?;
         let group_limits = GroupLimits {
             initial_rebalance_delay_ms: initial_rebalance_delay,
             ..GroupLimits::default()
@@ -325,6 +348,7 @@ impl Serve {
         let print = args.print_config.then(|| printed(matches, file, changed));
         Ok(Self {
             config,
+            log_format: args.log_format,
             node: args.node_id.into(),
             dev: args.dev,
             kafka: args.kafka,
@@ -333,6 +357,7 @@ impl Serve {
             peers: args.peers,
             cluster,
             cluster_id: args.cluster_id,
+            secret,
             nodes: args.nodes,
             auto_create_topics: args.auto_create_topics,
             partitions: args.num_partitions,
@@ -364,6 +389,17 @@ fn cluster(args: &ServeArgs) -> Result<Option<Addresses>, String> {
         Some(_) => Ok(Some(addresses)),
         None => Err(format!("--cluster {list}: n{node} is not in it, and --node-id is {node}")),
     }
+}
+
+/// What only the nodes of the cluster know.
+fn secret(args: &ServeArgs) -> Result<Option<Secret>, String> {
+    let Some(path) = &args.cluster_secret_file else { return Ok(None) };
+    let problem = |problem: String| format!("--cluster-secret-file {}: {problem}", path.display());
+    if args.cluster.is_none() && args.nodes == 1 {
+        return Err(problem("a node without peers needs none; is --cluster missing?".to_owned()));
+    }
+    let bytes = read_secret(path, secret::MOST).map_err(|error| problem(error.to_string()))?;
+    Secret::new(&bytes).map(Some).map_err(|error| problem(error.to_string()))
 }
 
 fn wrong(problem: String) -> clap::Error {
@@ -417,7 +453,7 @@ fn advertised(address: &str) -> Result<(String, u16), String> {
     let split = address.rsplit_once(':');
     let (host, port) = split.ok_or_else(|| format!("--advertise {address}: {expected}"))?;
     let port: u16 = port.parse().map_err(|_| format!("--advertise {address}: {expected}"))?;
-    if host.is_empty() || is_wildcard(address) {
+    if host.is_empty() || host.len() > 255 || is_wildcard(address) {
         return Err(format!("--advertise {address}: {expected}"));
     }
     Ok((host.trim_matches(['[', ']']).to_owned(), port))
@@ -493,6 +529,11 @@ mod tests {
             (vec!["--nodes", "3"], "needs --dev"),
             (vec!["--dev", "--nodes", "0"], "0"),
             (vec!["--cluster-id", "a b"], "visible ASCII"),
+            (vec!["--cluster-secret-file", "x"], "is --cluster missing?"),
+            (
+                vec!["--dev", "--nodes", "3", "--cluster-secret-file", "/no/such"],
+                "/no/such: No such",
+            ),
         ] {
             let problem = parse(&args).expect_err("a wrong setting");
             assert!(problem.contains(expected), "{args:?}: {problem}");

@@ -14,11 +14,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runtime::Instant;
+use runtime::durations::Measured;
 use state_machine::command::Query;
 use state_machine::ids::{NodeId, TopicPartition};
 use tokio::sync::{Notify, watch};
 
 use super::api::{Completion, Request, Response, Status};
+use super::rebalances::{Rebalanced, Rebalances};
 use super::status::StatusSource;
 use super::watching::{Leadership, Waiter, Watching};
 
@@ -103,6 +105,7 @@ pub(super) struct Shared {
     in_flight: AtomicUsize,
     pub(super) status: StatusSource,
     pub(super) watching: Watching,
+    pub(super) rebalances: Rebalances,
 }
 
 impl Shared {
@@ -113,6 +116,7 @@ impl Shared {
             in_flight: AtomicUsize::new(0),
             status,
             watching: Watching::default(),
+            rebalances: Rebalances::default(),
         }
     }
 
@@ -216,6 +220,16 @@ impl Handle {
     /// What this node knows of the cluster, without asking anybody.
     pub fn status(&self) -> Status {
         self.0.status.now()
+    }
+
+    /// How long syncs of the log took, if it is on a disk.
+    pub fn syncs(&self) -> Option<Measured> {
+        self.0.status.syncs()
+    }
+
+    /// Rebalances that this node saw while it led, by their reasons.
+    pub fn rebalances(&self) -> Vec<Rebalanced> {
+        self.0.rebalances.seen()
     }
 }
 

@@ -20,6 +20,7 @@ use super::coordinator::Coordinator;
 use super::delayed::DelayedReplies;
 use super::forwarded::ForwardedRequests;
 use super::in_flight::Progress;
+use super::rebalances::{Rebalances, UnderWay};
 use super::requests::Requests;
 use super::round::{Queued, ReplyTo, Round, RoundEnd};
 use super::watching::{Leadership, Watching};
@@ -36,6 +37,7 @@ pub(super) struct Context<'a> {
     /// How many rounds this incarnation of the node has proposed.
     pub(super) rounds: &'a mut u64,
     pub(super) watching: &'a Watching,
+    pub(super) rebalances: &'a Rebalances,
 }
 
 /// Why a round ended the leadership, or the node.
@@ -75,6 +77,7 @@ pub(super) struct Leader {
     replies: BTreeMap<(NodeId, u64), Vec<PeerReply>>,
     delayed: DelayedReplies,
     coordinator: Coordinator,
+    under_way: UnderWay,
 }
 
 impl Leader {
@@ -96,6 +99,7 @@ impl Leader {
             replies: BTreeMap::new(),
             delayed: DelayedReplies::default(),
             coordinator,
+            under_way: UnderWay::default(),
         }
     }
 
@@ -331,8 +335,11 @@ impl Leader {
         context.machine.read(|state| {
             events.iter().for_each(|event| self.coordinator.observe(event, state, now));
         });
-        // One round is under way at a time, so this is the last one that was proposed.
-        events.iter().for_each(|event| context.watching.observe(*context.rounds, event));
+        for event in &events {
+            // One round is under way at a time, so this is the last one that was proposed.
+            context.watching.observe(*context.rounds, event);
+            self.under_way.observe(event, now, context.rebalances);
+        }
         for event in events {
             if let Some((reply_to, outcome)) = self.delayed.answered(event) {
                 self.answer(reply_to, outcome, context);

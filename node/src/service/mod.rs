@@ -50,6 +50,7 @@ pub mod handle;
 mod housekeeping;
 mod in_flight;
 mod leader;
+pub mod rebalances;
 mod requests;
 mod resigning;
 pub(crate) mod round;
@@ -144,7 +145,7 @@ impl Service {
         storage: &Storage,
         peers: Peers,
     ) -> Self {
-        let status = StatusSource::new(nodes.clone(), storage.machine.clone());
+        let status = StatusSource::new(nodes.clone(), storage.machine.clone(), storage.log.clone());
         Self {
             requests: Requests::new(config.clone(), nodes.len() == 1),
             config,
@@ -316,6 +317,7 @@ impl Service {
             requests: &mut self.requests,
             rounds: &mut self.rounds,
             watching: &self.shared.watching,
+            rebalances: &self.shared.rebalances,
         };
         match leader.end_round(end, &mut context, now) {
             Ok(()) => {}
@@ -415,6 +417,7 @@ impl Service {
                     requests: &mut self.requests,
                     rounds: &mut self.rounds,
                     watching: &self.shared.watching,
+                    rebalances: &self.shared.rebalances,
                 };
                 leader.begin_round(&mut context, now);
                 leader.send_replies(&self.peers);

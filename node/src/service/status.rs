@@ -3,7 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use openraft_rt::watch::WatchReceiver;
-use raft_store::{Raft, StateMachine};
+use raft_store::{Raft, RaftLog, StateMachine};
+use runtime::durations::Measured;
 use state_machine::command::Query;
 use state_machine::ids::NodeId;
 use state_machine::reply::Answer;
@@ -15,6 +16,7 @@ use super::confirming::Confirming;
 pub(super) struct StatusSource {
     nodes: Vec<NodeId>,
     machine: StateMachine,
+    log: RaftLog,
     /// Not there before Raft runs.
     raft: OnceLock<Raft>,
     confirming: Arc<Confirming>,
@@ -27,8 +29,9 @@ impl std::fmt::Debug for StatusSource {
 }
 
 impl StatusSource {
-    pub(super) fn new(nodes: Vec<NodeId>, machine: StateMachine) -> Self {
-        Self { nodes, machine, raft: OnceLock::new(), confirming: Arc::default() }
+    pub(super) fn new(nodes: Vec<NodeId>, machine: StateMachine, log: RaftLog) -> Self {
+        let (raft, confirming) = (OnceLock::new(), Arc::default());
+        Self { nodes, machine, log, raft, confirming }
     }
 
     /// Raft runs from now on.
@@ -57,6 +60,11 @@ impl StatusSource {
             Ok(Answer::NeedsCommand(_)) => None,
             Err(refused) => Some(Err(refused.into())),
         }
+    }
+
+    /// How long syncs of the log took, if it is on a disk.
+    pub(super) fn syncs(&self) -> Option<Measured> {
+        self.log.syncs()
     }
 
     /// The status at this moment.

@@ -7,15 +7,19 @@ use bytes::Bytes;
 use wire::batch::{self, Record};
 use wire::errors;
 use wire::kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use wire::kafka_protocol::messages::join_group_request::{
+    JoinGroupRequest, JoinGroupRequestProtocol,
+};
 use wire::kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use wire::kafka_protocol::messages::produce_request::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
+use wire::kafka_protocol::messages::sync_group_request::SyncGroupRequest;
 use wire::kafka_protocol::protocol::StrBytes;
 
-use super::broker::{Broker, Client, ask};
+use super::broker::{Broker, Client, Folder, ask};
 
 /// The status and the body of a page.
 fn get(address: &str, method: &str, path: &str) -> (u16, String) {
@@ -124,4 +128,98 @@ fn series_of_topics_and_groups_come_from_the_leader_alone() {
         assert_eq!(status, 200);
         assert!(groups.contains("\"lag\":1"), "every node tells people: {groups}");
     }
+}
+
+fn has(metrics: &str, series: &str) {
+    assert!(metrics.lines().any(|line| line == series), "{series}, of\n{metrics}");
+}
+
+#[test]
+fn connections_requests_and_errors_are_counted() {
+    let broker = Broker::dev(&["--admin", "127.0.0.1:0"]);
+    let admin = broker.admin.clone().expect("it says where");
+    let mut client = broker.connect();
+    fill(&mut client);
+    let data = PartitionProduceData::default().with_index(9).with_records(Some(Bytes::new()));
+    let topic = TopicProduceData::default().with_name(StrBytes::from_static_str("t").into());
+    let topics = vec![topic.with_partition_data(vec![data])];
+    let request = ProduceRequest::default().with_acks(-1).with_topic_data(topics);
+    let reply = ask!(client, Produce PRODUCE 9, request);
+    let code = reply.responses[0].partition_responses[0].error_code;
+    let error = errors::name(code).expect("a code of Kafka's");
+    assert_ne!(code, errors::NONE);
+    drop(broker.connect());
+    let (_, metrics) = get(&admin, "GET", "/metrics");
+    for series in [
+        "cohort_kafka_connections_taken_total 2",
+        "cohort_kafka_connections_refused_total 0",
+        "cohort_kafka_requests_total{api=\"Produce\"} 2",
+        "cohort_kafka_requests_total{api=\"CreateTopics\"} 1",
+        &format!("cohort_kafka_errors_total{{api=\"Produce\",error=\"{error}\"}} 1"),
+        "# TYPE cohort_kafka_requests counter",
+    ] {
+        has(&metrics, series);
+    }
+    assert!(!metrics.contains("error=\"NONE\""), "{metrics}");
+    // The second one is seen to be closed in a moment.
+    let begin = std::time::Instant::now();
+    let one_is_open = |metrics: &str| metrics.lines().any(|l| l == "cohort_kafka_connections 1");
+    while !one_is_open(&get(&admin, "GET", "/metrics").1) {
+        assert!(begin.elapsed().as_secs() < 30, "it stays open");
+    }
+}
+
+#[test]
+fn rebalances_have_a_reason_and_a_duration() {
+    let broker = Broker::dev(&["--admin", "127.0.0.1:0"]);
+    let admin = broker.admin.clone().expect("it says where");
+    let mut client = broker.connect();
+    let text = StrBytes::from_static_str;
+    let protocol = JoinGroupRequestProtocol::default().with_name(text("p"));
+    let request = JoinGroupRequest::default()
+        .with_group_id(text("g").into())
+        .with_session_timeout_ms(300)
+        .with_rebalance_timeout_ms(300)
+        .with_protocol_type(text("connect"))
+        .with_protocols(vec![protocol]);
+    let joined = ask!(client, JoinGroup JOIN_GROUP 5, request);
+    assert_eq!(joined.error_code, errors::NONE);
+    let (_, metrics) = get(&admin, "GET", "/metrics");
+    has(&metrics, "cohort_rebalances_begun_total{reason=\"joined\"} 1");
+    has(&metrics, "cohort_rebalance_seconds_count{reason=\"joined\"} 0");
+    let request = SyncGroupRequest::default()
+        .with_group_id(text("g").into())
+        .with_generation_id(joined.generation_id)
+        .with_member_id(joined.member_id);
+    assert_eq!(ask!(client, SyncGroup SYNC_GROUP 3, request).error_code, errors::NONE);
+    has(&get(&admin, "GET", "/metrics").1, "cohort_rebalance_seconds_count{reason=\"joined\"} 1");
+    // Its session is over soon, and nobody is left.
+    let begin = std::time::Instant::now();
+    let expired = "cohort_rebalances_begun_total{reason=\"session_expired\"} 1";
+    while !get(&admin, "GET", "/metrics").1.lines().any(|line| line == expired) {
+        assert!(begin.elapsed().as_secs() < 30, "it is never over");
+    }
+}
+
+#[test]
+fn syncs_of_a_log_on_a_disk_are_measured() {
+    let count = |metrics: &str| {
+        let count = metrics.lines().find_map(|l| l.strip_prefix("cohort_log_sync_seconds_count "));
+        count.map(|count| count.parse::<u64>().expect("a number"))
+    };
+    let broker = Broker::dev(&["--admin", "127.0.0.1:0"]);
+    let (_, metrics) = get(&broker.admin.clone().expect("where"), "GET", "/metrics");
+    assert_eq!(count(&metrics), None, "in memory nothing is synced");
+    let folder = Folder::new();
+    let mut command = super::broker::command();
+    command.arg("--data-dir").arg(&folder.0).args(["--free-floor", "0", "--admin", "127.0.0.1:0"]);
+    let broker = Broker::run(command);
+    let admin = broker.admin.clone().expect("it says where");
+    let before = count(&get(&admin, "GET", "/metrics").1).expect("it synced its first entries");
+    fill(&mut broker.connect());
+    let (_, metrics) = get(&admin, "GET", "/metrics");
+    let after = count(&metrics).expect("it syncs");
+    assert!(after >= before + 3, "each of three writes was synced: {before}, {after}");
+    has(&metrics, "# UNIT cohort_log_sync_seconds seconds");
+    has(&metrics, &format!("cohort_log_sync_seconds_bucket{{le=\"+Inf\"}} {after}"));
 }

@@ -1,7 +1,7 @@
 //! Three nodes over TCP, as a Kafka client meets them, while they die and come back.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -301,6 +301,75 @@ fn another_cluster_is_refused_and_both_sides_say_so() {
         let second = both.spawn(move || says(&mut blue, refused));
         let (_red, _blue) = (first.join().expect("red"), second.join().expect("blue"));
     });
+}
+
+/// A file with a secret that only its owner may read.
+fn secret(folder: &Path, name: &str, secret: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir_all(folder).expect("made");
+    let path = folder.join(name);
+    std::fs::write(&path, secret).expect("kept");
+    let only_its_owner = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&path, only_its_owner).expect("set");
+    path
+}
+
+#[test]
+fn three_nodes_with_a_secret_serve_and_a_leader_can_die() {
+    let (folder, members) = (Folder::new(), members(3));
+    let secret = secret(&folder.0, "secret", "what three nodes know\n");
+    let with_secret = |number| {
+        let mut command = node(number, &members, &folder.0);
+        command.arg("--cluster-secret-file").arg(&secret);
+        command
+    };
+    let nodes = Broker::run_all((1..=3).map(with_secret).collect());
+    let nodes = nodes.into_iter().map(Some).collect();
+    let mut cluster = Cluster { folder, members: members.clone(), nodes };
+    let leader = cluster.leader(1, None);
+    create(&mut cluster.connect(leader));
+    // Larger than what goes with small messages.
+    let large = "x".repeat(200_000);
+    assert_eq!(offset(&produce(&mut cluster.connect(leader), &large)), 0);
+    cluster.nodes[leader - 1] = None;
+    let next = cluster.leader(leader % 3 + 1, Some(leader));
+    assert_eq!(offset(&produce(&mut cluster.connect(next), "small")), 1);
+    assert_eq!(texts(&mut cluster.connect(next)), [large, "small".to_owned()]);
+    let mut back = node(leader, &members, &cluster.folder.0);
+    back.arg("--cluster-secret-file").arg(cluster.folder.0.join("secret"));
+    cluster.nodes[leader - 1] = Some(Broker::run(back));
+    assert_eq!(cluster.leader(leader, Some(leader)), next, "it is heard again");
+}
+
+#[test]
+fn without_the_same_secret_nodes_refuse_each_other_and_both_say_so() {
+    let folder = Folder::new();
+    let one = secret(&folder.0, "one", "a secret of this cluster");
+    let two = secret(&folder.0, "two", "a secret of another one");
+    for (second, [says_1, says_2]) in [
+        (
+            Some(&two),
+            [
+                "this is n1, and n2 has another cluster secret",
+                "this is n2, and n1 has another cluster secret",
+            ],
+        ),
+        (None, ["this is n1, which has a cluster secret, and n2 has none"; 2]),
+        (None, ["this is n2, which has no cluster secret, and n1 has one"; 2]),
+    ] {
+        let (elsewhere, members) = (Folder::new(), members(2));
+        let with_secret = |number, secret: Option<&PathBuf>| {
+            let mut command = node(number, &members, &elsewhere.0);
+            secret.iter().for_each(|file| _ = command.arg("--cluster-secret-file").arg(file));
+            command
+        };
+        std::thread::scope(|both| {
+            let (mut first, mut second) = (with_secret(1, Some(&one)), with_secret(2, second));
+            let first = both.spawn(move || says(&mut first, says_1));
+            let second = both.spawn(move || says(&mut second, says_2));
+            let (_first, _second) = (first.join().expect("n1"), second.join().expect("n2"));
+        });
+    }
 }
 
 #[test]

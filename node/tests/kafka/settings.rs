@@ -97,3 +97,67 @@ fn regression_a_folder_does_not_change_the_name_of_its_cluster() {
     }
     drop(Broker::run(start(&named, &[])));
 }
+
+#[test]
+fn logs_are_lines_of_json_where_that_is_asked_for() {
+    let folder = Folder::new();
+    fs::create_dir(&folder.0).expect("made");
+    let file = folder.0.join("cohort.toml");
+    fs::write(&file, "log-format = \"json\"\n").expect("kept");
+    let config = file.to_str().expect("a path");
+    let of = |command: &mut Command| {
+        let (text, code) = said(command.arg("--print-config"));
+        assert_eq!(code, Some(0), "{text}");
+        let line = text.lines().find(|line| line.starts_with("log-format "));
+        line.expect("each setting").to_owned()
+    };
+    assert_eq!(of(&mut serve(&[])), "log-format = text  # default");
+    assert_eq!(of(serve(&[]).env("COHORT_LOG_FORMAT", "json")), "log-format = json  # environment");
+    assert_eq!(of(&mut serve(&["--config", config])), "log-format = json  # file or command line");
+    let (text, code) = said(&mut serve(&["--log-format", "xml"]));
+    assert!(text.contains("xml") && code == Some(2), "{text}");
+
+    let mut command = super::broker::command();
+    command.args(["--dev", "--log", "info", "--log-format", "json"]).stderr(Stdio::piped());
+    let mut broker = Broker::run(command);
+    let told = Command::new("kill").args(["-TERM", &broker.child.id().to_string()]).status();
+    assert!(told.expect("kill").success());
+    let mut text = String::new();
+    let stderr = broker.child.stderr.take().expect("piped");
+    std::io::Read::read_to_string(&mut { stderr }, &mut text).expect("text");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let ready = lines.iter().find(|line| line["message"] == "ready").expect("it says so");
+    assert_eq!(
+        (&ready["level"], &ready["kafka"]),
+        (&"INFO".into(), &broker.address.clone().into())
+    );
+    assert!(ready["timestamp"].is_string() && ready["target"].is_string(), "{ready}");
+
+    let (text, code) = said(&mut serve(&["--dev", "--kafka", "no.such:1", "--log-format=json"]));
+    let why: serde_json::Value = serde_json::from_str(&text).expect("one line of JSON");
+    assert!(why["message"].as_str().is_some_and(|why| why.contains("no.such:1")), "{text}");
+    assert_eq!((&why["level"], code), (&"ERROR".into(), Some(1)));
+}
+
+#[test]
+fn a_secret_that_is_none_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    fs::create_dir(&folder.0).expect("made");
+    let file = folder.0.join("secret");
+    let name = file.to_str().expect("a path");
+    for (secret, mode, expected) in [
+        ("", 0o600, "it is empty"),
+        ("\n", 0o600, "it is empty"),
+        ("fifteen letters\n", 0o600, "it has 15 bytes, and a secret has at least 16"),
+        ("sixteen letters!", 0o644, "others may read or change it (mode 0644)"),
+        (&"x".repeat(4_097), 0o600, "it has more than 4096 bytes"),
+    ] {
+        fs::write(&file, secret).expect("kept");
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("set");
+        let cluster = ["--cluster", "n1=127.0.0.1:1", "--kafka", "127.0.0.1:0"];
+        let (text, code) = said(serve(&cluster).args(["--cluster-secret-file", name]));
+        assert!(text.contains(expected) && text.contains(name) && code == Some(2), "{text}");
+    }
+}

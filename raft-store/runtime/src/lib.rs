@@ -24,6 +24,7 @@ use openraft_rt::AsyncRuntime;
 use openraft_rt::OptionalSend;
 use openraft_rt_tokio::{TokioMpsc, TokioMutex, TokioOneshot};
 
+pub mod durations;
 pub mod files;
 mod host;
 mod instant;

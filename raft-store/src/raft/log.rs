@@ -18,6 +18,7 @@ use openraft::impls::leader_id_std::LeaderId;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::vote::{RaftLeaderId, RaftVote};
 use openraft::{EntryPayload, OptionalSend, RaftLogReader};
+use runtime::durations::Measured;
 use state_machine::ids::NodeId;
 
 use crate::compaction::{Compaction, Policy, Position};
@@ -86,6 +87,11 @@ impl RaftLog {
     /// How many bytes the disk has left, where there is one.
     pub fn free(&self) -> Option<io::Result<u64>> {
         self.wal.as_ref().map(Wal::free)
+    }
+
+    /// How long syncs of the log took, if it is on a disk.
+    pub fn syncs(&self) -> Option<Measured> {
+        Some(self.wal.as_ref()?.syncs())
     }
 
     /// Why nothing is kept any more, if that is so. The node has to stop.

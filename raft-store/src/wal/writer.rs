@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
+use runtime::Instant;
+use runtime::durations::{Durations, Measured};
 use runtime::files::{self, File, Files, Open};
 use tokio::sync::mpsc;
 
@@ -67,6 +69,7 @@ impl Default for WalSizes {
 #[derive(Clone)]
 pub(crate) struct Wal {
     files: Arc<dyn Files>,
+    syncs: Arc<Durations>,
     messages: mpsc::UnboundedSender<Message>,
     failure: Arc<OnceLock<String>>,
 }
@@ -89,9 +92,10 @@ impl Wal {
         recovered: &Recovered,
     ) -> io::Result<Self> {
         let (messages, received) = mpsc::unbounded_channel();
-        let failure = Arc::new(OnceLock::new());
+        let (failure, syncs) = (Arc::new(OnceLock::new()), Arc::<Durations>::default());
         let writer = Writer {
             files: files.clone(),
+            syncs: syncs.clone(),
             folder,
             sizes,
             failure: failure.clone(),
@@ -106,7 +110,7 @@ impl Wal {
             buffer: Vec::new(),
         };
         files::spawn_disk_task("wal", writer.run(received))?;
-        Ok(Self { files, messages, failure })
+        Ok(Self { files, syncs, messages, failure })
     }
 
     /// Writes records. They will be durable before anything that is written later.
@@ -149,6 +153,11 @@ impl Wal {
         self.files.free()
     }
 
+    /// How long syncs of groups took.
+    pub(crate) fn syncs(&self) -> Measured {
+        self.syncs.measured()
+    }
+
     /// Why the log writes nothing more, if it does not.
     pub(crate) fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
@@ -175,6 +184,7 @@ struct Segment {
 
 struct Writer {
     files: Arc<dyn Files>,
+    syncs: Arc<Durations>,
     folder: u64,
     sizes: WalSizes,
     failure: Arc<OnceLock<String>>,
@@ -305,7 +315,9 @@ impl Writer {
         segment.make_room(self.buffer.len() as u64, zeroed).map_err(|e| segment.named(e))?;
         files::write_all_at(&*segment.file, &self.buffer, segment.end)
             .map_err(|e| segment.named(e))?;
+        let begun = Instant::now();
         segment.file.sync().await.map_err(|e| segment.named(e))?;
+        self.syncs.add(Instant::now() - begun);
         segment.end += self.buffer.len() as u64;
         let indexes = records.iter().filter_map(|record| match record {
             Record::Entry(id, _) => Some(id.index),

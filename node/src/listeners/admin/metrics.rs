@@ -4,10 +4,14 @@
 //! (<https://github.com/danielqsj/kafka_exporter>), so that its dashboards work. Those of topics
 //! and groups come from the leader alone: of several nodes that are scraped, one has them.
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
+use runtime::durations::Measured;
 use state_machine::groups::reply::Description;
 
 use super::look::{self, Topic};
@@ -48,6 +52,52 @@ struct OfGroupPartition {
     partition: u32,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfApi {
+    api: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfError {
+    api: &'static str,
+    error: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfReason {
+    reason: &'static str,
+}
+
+/// How long something took, in seconds: one histogram, or one for each set of labels.
+#[derive(Debug)]
+struct Histograms<L> {
+    name: &'static str,
+    help: &'static str,
+    all: Vec<(Option<L>, Measured)>,
+}
+
+impl<L: EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static> Collector for Histograms<L> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let (unit, kind) = (Some(&Unit::Seconds), MetricType::Histogram);
+        let mut family = encoder.encode_descriptor(self.name, self.help, unit, kind)?;
+        for (labels, measured) in &self.all {
+            // What has no bound has the greatest, which is told as infinite.
+            let bounded = |(bound, count): &(Option<std::time::Duration>, u64)| {
+                (bound.map_or(f64::MAX, |bound| bound.as_secs_f64()), *count)
+            };
+            let buckets: Vec<(f64, u64)> = measured.buckets.iter().map(bounded).collect();
+            let (sum, count) = (measured.sum.as_secs_f64(), measured.count());
+            match labels {
+                Some(labels) => family
+                    .encode_family(labels)?
+                    .encode_histogram::<OfReason>(sum, count, &buckets, None)?,
+                None => family.encode_histogram::<OfReason>(sum, count, &buckets, None)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Series that are told once: the registry is made for each answer.
 struct Series(Registry);
 
@@ -68,6 +118,37 @@ impl Series {
         }
         self.0.register(name, help, family);
     }
+
+    /// Numbers that only grow. Their names end with `_total` besides.
+    fn counts<L>(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (L, u64)>)
+    where
+        L: EncodeLabelSet + Clone + Eq + std::hash::Hash + std::fmt::Debug + Send + Sync + 'static,
+    {
+        let family = Family::<L, Counter>::default();
+        for (labels, value) in values {
+            family.get_or_create(&labels).inc_by(value);
+        }
+        self.0.register(name, help, family);
+    }
+
+    fn count(&mut self, name: &str, help: &str, value: u64) {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value);
+        self.0.register(name, help, counter);
+    }
+
+    /// How long something took. Their names end with `_seconds` besides.
+    fn took<L>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        all: impl IntoIterator<Item = (Option<L>, Measured)>,
+    ) where
+        L: EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static,
+    {
+        let all = all.into_iter().collect();
+        self.0.register_collector(Box::new(Histograms { name, help, all }));
+    }
 }
 
 fn signed(value: u64) -> i64 {
@@ -78,6 +159,8 @@ fn signed(value: u64) -> i64 {
 pub(super) async fn text(admin: &Admin) -> Result<String, Failure> {
     let mut series = Series(Registry::default());
     node(&mut series, admin);
+    clients(&mut series, admin);
+    measured(&mut series, admin);
     if admin.leader() == Some(admin.settings.node) {
         let found = look::topics(&admin.handle).await?;
         topics(&mut series, admin, &found);
@@ -108,6 +191,34 @@ fn node(series: &mut Series, admin: &Admin) {
     series.one("cohort_requests_in_flight_bytes", "What requests under way take", bytes);
     let owed = admin.owed.count() as u64;
     series.one("cohort_kafka_answers_owed", "Requests of Kafka's clients under way", owed);
+}
+
+/// What Kafka's clients do at this node.
+fn clients(series: &mut Series, admin: &Admin) {
+    let counters = &admin.counters;
+    let open = counters.open() as u64;
+    series.one("cohort_kafka_connections", "Connections of Kafka's clients", open);
+    let (taken, refused) = (counters.taken(), counters.refused());
+    series.count("cohort_kafka_connections_taken", "Connections that were taken", taken);
+    series.count("cohort_kafka_connections_refused", "Connections beyond what is allowed", refused);
+    let requests = counters.requests().into_iter().map(|(api, count)| (OfApi { api }, count));
+    series.counts("cohort_kafka_requests", "Requests that have come", requests);
+    let errors = counters.errors().into_iter();
+    let errors = errors.map(|(api, error, count)| (OfError { api, error }, count));
+    series.counts("cohort_kafka_errors", "Errors that were told in answers", errors);
+}
+
+/// What takes time at this node. Of several nodes each tells of the rebalances that it saw while it
+/// led.
+fn measured(series: &mut Series, admin: &Admin) {
+    let syncs = admin.handle.syncs().map(|took| (None::<OfReason>, took));
+    series.took("cohort_log_sync", "Syncs of the log to its disk", syncs);
+    let rebalances = admin.handle.rebalances();
+    let labels = |reason| OfReason { reason };
+    let begun = rebalances.iter().map(|seen| (labels(seen.reason), seen.begun));
+    series.counts("cohort_rebalances_begun", "Rebalances that have begun", begun);
+    let took = rebalances.into_iter().map(|seen| (Some(labels(seen.reason)), seen.took));
+    series.took("cohort_rebalance", "From the first reason until the group was stable", took);
 }
 
 fn topics(series: &mut Series, admin: &Admin, topics: &[Topic]) {

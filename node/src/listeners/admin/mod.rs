@@ -22,6 +22,7 @@ use runtime::net::{Listener, SocketAddr, Stream};
 
 use dev::Dev;
 
+use super::kafka::counters::Counters;
 use super::kafka::{Owed, Settings};
 use crate::limits;
 use crate::service::api::Failure;
@@ -34,27 +35,25 @@ mod pages;
 
 /// What the pages tell of.
 #[derive(Debug)]
-struct Admin {
-    settings: Settings,
-    handle: Handle,
-    owed: Owed,
-    /// For tests.
-    dev: Option<Arc<Dev>>,
+pub struct Admin {
+    /// What Kafka's listener was told.
+    pub settings: Settings,
+    /// The way to the service.
+    pub handle: Handle,
+    /// How many answers Kafka's clients are owed.
+    pub owed: Owed,
+    /// What Kafka's listener counts.
+    pub counters: Counters,
+    /// What tests may do; `None`: this is no test.
+    pub dev: Option<Arc<Dev>>,
 }
 
-/// Serves, for ever. `owed` tells how many answers Kafka's clients are owed; `dev`: what
-/// tests may do.
+/// Serves, for ever.
 ///
 /// # Errors
 /// None as long as the runtime lives.
-pub async fn serve(
-    listener: Listener,
-    settings: Settings,
-    handle: Handle,
-    owed: Owed,
-    dev: Option<Arc<Dev>>,
-) -> io::Result<()> {
-    let tests = if dev.is_some() { dev::pages() } else { Router::new() };
+pub async fn serve(listener: Listener, admin: Admin) -> io::Result<()> {
+    let tests = if admin.dev.is_some() { dev::pages() } else { Router::new() };
     let pages = Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
@@ -62,7 +61,7 @@ pub async fn serve(
         .route("/v1/topics", get(topics))
         .route("/v1/groups", get(groups))
         .nest("/v1/dev", tests)
-        .with_state(Arc::new(Admin { settings, handle, owed, dev }));
+        .with_state(Arc::new(admin));
     axum::serve(Accepting(listener), pages).await
 }
 

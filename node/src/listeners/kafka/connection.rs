@@ -18,7 +18,7 @@ use futures::stream::FuturesOrdered;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use wire::frame::{self, BadLength, EncodeError, HeadError};
-use wire::versions;
+use wire::{errors, versions};
 
 use super::api::{self, Context};
 use super::ask::Asker;
@@ -190,6 +190,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let head = match frame::head(request) {
             Ok(head) => head,
             Err(HeadError::UnsupportedApiVersions { correlation_id }) => {
+                self.broker.counters.request(versions::API_VERSIONS);
+                self.broker.counters.error(versions::API_VERSIONS, errors::UNSUPPORTED_VERSION);
                 let answer = api::unsupported_api_versions(correlation_id).map(Some);
                 self.owed.push_back(Box::pin(async { answer }));
                 return Ok(());
@@ -199,6 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let (key, version, correlation_id) = (head.key, head.version, head.correlation_id);
         let client_id: Arc<str> = head.client_id.as_deref().unwrap_or("").into();
         let faults = self.broker.settings.faults.as_ref();
+        self.broker.counters.request(key);
         let context = Context {
             broker: self.broker.clone(),
             asker: self.asker.clone(),
@@ -217,7 +220,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             frame::decode(head).map_err(|problem| Closed::Body { key, version, problem })?;
         let mut answering: Answering = Box::pin(async move {
             match api::answer(&context, request).await? {
-                Some(reply) => Ok(Some(frame::encode(key, version, correlation_id, &reply)?)),
+                Some(reply) => {
+                    context.broker.counters.answer(key, &reply);
+                    Ok(Some(frame::encode(key, version, correlation_id, &reply)?))
+                }
                 None => Ok(None),
             }
         });

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use state_machine::ids::NodeId;
 
+use counters::Counters;
+
 use crate::cluster::directory::{Directory, Endpoint, Up};
 use crate::config::Bounds;
 use crate::limits;
@@ -22,6 +24,7 @@ use crate::service::watching::Leadership;
 mod api;
 mod ask;
 mod connection;
+pub mod counters;
 mod errors;
 mod faults;
 pub mod server;
@@ -71,6 +74,7 @@ pub(crate) struct Broker {
     /// Bytes of replies that clients have not taken yet.
     reply_bytes: Arc<AtomicUsize>,
     owed: Owed,
+    counters: Counters,
 }
 
 /// How many answers all clients are owed. Clones are the same number.
@@ -111,9 +115,9 @@ impl Drop for Held {
 }
 
 impl Broker {
-    fn new(settings: Settings, handle: Handle, owed: Owed) -> Self {
+    fn new(settings: Settings, handle: Handle, owed: Owed, counters: Counters) -> Self {
         let (input_bytes, reply_bytes) = (Arc::default(), Arc::default());
-        Self { settings, handle, input_bytes, reply_bytes, owed }
+        Self { settings, handle, input_bytes, reply_bytes, owed, counters }
     }
 
     /// How many bytes the next answer to a fetch may have.

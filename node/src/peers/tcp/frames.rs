@@ -1,24 +1,29 @@
-//! The form of what nodes say to each other over TCP. Pure.
+//! The form of what nodes say to each other over TCP before messages begin. Pure.
 //!
-//! The node that connects says who it is; the other says who it is, or why it does not listen. From
-//! then on messages go one way, from the one that connected.
+//! The node that connects says who it is; the other says who it is, or why it does not listen. With
+//! a cluster's secret both prove that they have it (`proof`). From then on messages go one way,
+//! from the one that connected, in frames (`seal`).
 //!
 //! ```text
-//! hello    "cohortpp", format u16, then a frame with a `Hello`
-//! answer   format u16, then a frame: 0 and a `Hello`, or 1 and a text that says what is wrong
-//! frame    length u32 of what follows its head, CRC-32C u32 of it, then it
+//! connects   "cohortpp", format u16, then a frame with a `Hello`
+//! listens    said: a `Hello`;                             with a secret: said: its code
+//! connects                                                with a secret: said: its code
+//! listens                                                 with a secret: said: nothing
+//! said       format u16, then a frame: 0 and that, or 1 and a text that says what is wrong
 //! ```
 //!
-//! Numbers are big-endian. A `Hello` and a message are in the replicated form
-//! ([`raft_store::codec`]). The head of a hello and a refusal keep their form in later formats, so
-//! that nodes of different versions can say so.
+//! Numbers are big-endian, and these frames have checksums. A `Hello` and a message are in the
+//! replicated form ([`raft_store::codec`]). The head of a hello and a refusal keep their form in
+//! later formats, so that nodes of different versions can say so.
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use raft_store::codec::{self, DecodeError};
 use serde::{Deserialize, Serialize};
 use state_machine::ids::NodeId;
 use thiserror::Error;
 
+use super::proof::Challenge;
+use super::seal::Seal;
 use crate::cluster::directory::Endpoint;
 use crate::limits;
 
@@ -26,12 +31,9 @@ use crate::limits;
 pub(super) const MAGIC: [u8; 8] = *b"cohortpp";
 
 /// The form of hellos, frames and messages. It changes with the replicated form as well.
-pub(super) const FORMAT: u16 = 1 << 8 | codec::VERSION as u16;
+pub(super) const FORMAT: u16 = 2 << 8 | codec::VERSION as u16;
 
-/// A frame's length and checksum.
-const HEAD: usize = 8;
-
-const WELCOME: u8 = 0;
+const SAID: u8 = 0;
 const REFUSED: u8 = 1;
 
 /// What a connection is for.
@@ -60,6 +62,8 @@ pub(super) struct Hello {
     pub(super) usage: Use,
     /// Where the speaker's clients connect.
     pub(super) endpoint: Endpoint,
+    /// What the other end has to prove the cluster's secret with. `None`: the speaker has none.
+    pub(super) challenge: Option<Challenge>,
 }
 
 /// Why bytes of a peer are not understood.
@@ -69,73 +73,26 @@ pub(super) enum BadFrame {
     Magic,
     #[error("it speaks format {0:#x}, and this node speaks {FORMAT:#x}")]
     Format(u16),
-    #[error("a frame of {0} bytes, and {most} are allowed", most = limits::PEER_FRAME)]
-    Length(usize),
+    #[error("a frame of {len} bytes, and {most} are allowed")]
+    Length { len: usize, most: usize },
     #[error("a frame's checksum is wrong")]
     Checksum,
+    #[error("a frame was changed, repeated or left out on its way, or is not of the peer")]
+    Code,
     #[error("a frame is not what it should be: {0}")]
     Content(#[from] DecodeError),
-    #[error("an answer that is neither a welcome nor a refusal")]
+    #[error("it answers neither what was asked nor with a refusal")]
     Answer,
     /// The other end has said why.
     #[error("{0}")]
     Refused(String),
 }
 
-/// A frame with a value in the replicated form, of about so many bytes. It is written where it
-/// stands in the frame: it may be large.
-pub(super) fn frame<T: Serialize>(value: &T, about_bytes: usize) -> Result<Vec<u8>, BadFrame> {
-    let mut bytes = Vec::with_capacity(HEAD + about_bytes);
-    bytes.resize(HEAD, 0);
-    finish(codec::encode_behind(bytes, value))
-}
-
-/// A frame with these bytes.
-fn frame_of(body: &[u8]) -> Result<Vec<u8>, BadFrame> {
-    finish([&[0; HEAD], body].concat())
-}
-
-/// Fills in the head of a frame.
-fn finish(mut frame: Vec<u8>) -> Result<Vec<u8>, BadFrame> {
-    let body = &frame[HEAD..];
-    if body.len() > limits::PEER_FRAME {
-        return Err(BadFrame::Length(body.len()));
-    }
-    let len = u32::try_from(body.len()).map_err(|_| BadFrame::Length(body.len()))?;
-    let crc = crc32c::crc32c(body);
-    frame[..4].copy_from_slice(&len.to_be_bytes());
-    frame[4..HEAD].copy_from_slice(&crc.to_be_bytes());
-    Ok(frame)
-}
-
-/// How many bytes are missing of the frame that has begun, if its length is known.
-pub(super) fn missing(input: &BytesMut) -> usize {
-    let Some(len) = input.first_chunk::<4>() else { return 0 };
-    (HEAD + u32::from_be_bytes(*len) as usize).saturating_sub(input.len())
-}
-
-/// Takes the next whole frame out of what was read. `None`: there is none yet.
-pub(super) fn take_frame(input: &mut BytesMut) -> Result<Option<BytesMut>, BadFrame> {
-    let Some(head) = input.first_chunk::<HEAD>() else { return Ok(None) };
-    let [l0, l1, l2, l3, c0, c1, c2, c3] = *head;
-    let len = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
-    let crc = u32::from_be_bytes([c0, c1, c2, c3]);
-    if len > limits::PEER_FRAME {
-        return Err(BadFrame::Length(len));
-    }
-    if input.len() < HEAD + len {
-        return Ok(None);
-    }
-    input.advance(HEAD);
-    let body = input.split_to(len);
-    if crc32c::crc32c(&body) != crc { Err(BadFrame::Checksum) } else { Ok(Some(body)) }
-}
-
 /// The first bytes of a connection.
 pub(super) fn hello(hello: &Hello) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&FORMAT.to_be_bytes());
-    bytes.extend(frame(hello, 0).expect("a hello is small"));
+    Seal::Checksum.put(&codec::encode(hello), &mut bytes);
     bytes
 }
 
@@ -150,7 +107,9 @@ pub(super) fn take_hello(input: &mut BytesMut) -> Result<Option<Hello>, BadFrame
     // It is small, and comes whole: looking again costs nothing.
     let mut rest = input.clone();
     rest.advance(MAGIC.len() + 2);
-    let Some(body) = take_frame(&mut rest)? else { return Ok(None) };
+    let Some(body) = Seal::Checksum.take(&mut rest, limits::PEER_GREETING)? else {
+        return Ok(None);
+    };
     *input = rest;
     Ok(Some(codec::decode(&body)?))
 }
@@ -159,36 +118,35 @@ fn same_format(format: u16) -> Result<(), BadFrame> {
     if format == FORMAT { Ok(()) } else { Err(BadFrame::Format(format)) }
 }
 
-/// The answer to a hello: this node's own, or what is wrong.
-pub(super) fn answer(answer: Result<&Hello, &str>) -> Vec<u8> {
-    let mut body = match answer {
-        Ok(_) => vec![WELCOME],
-        Err(_) => vec![REFUSED],
+/// What one end says to the other: something that the moment asks for, or what is wrong.
+pub(super) fn said(what: Result<&[u8], &str>) -> Vec<u8> {
+    let (kind, what) = match what {
+        Ok(what) => (SAID, what),
+        // It may name what a stranger said.
+        Err(problem) => {
+            (REFUSED, &problem.as_bytes()[..problem.floor_char_boundary(limits::PEER_REFUSAL)])
+        }
     };
-    match answer {
-        Ok(hello) => body.extend(codec::encode(hello)),
-        Err(problem) => body.extend_from_slice(problem.as_bytes()),
-    }
     let mut bytes = FORMAT.to_be_bytes().to_vec();
-    bytes.extend(frame_of(&body).expect("an answer is small"));
+    Seal::Checksum.put(&[&[kind], what].concat(), &mut bytes);
     bytes
 }
 
-/// Takes the answer to a hello out of what was read. `None`: it is not whole yet.
-pub(super) fn take_answer(input: &mut BytesMut) -> Result<Option<Hello>, BadFrame> {
+/// Takes what the other end said out of what was read. `None`: it is not whole yet.
+pub(super) fn take_said(input: &mut BytesMut) -> Result<Option<Bytes>, BadFrame> {
     let Some(format) = input.first_chunk::<2>() else { return Ok(None) };
     let format = u16::from_be_bytes(*format);
     let mut rest = input.clone();
     rest.advance(2);
-    let Some(body) = take_frame(&mut rest)? else { return Ok(None) };
+    let Some(mut body) = Seal::Checksum.take(&mut rest, limits::PEER_GREETING)? else {
+        return Ok(None);
+    };
     *input = rest;
-    match body.split_first() {
-        Some((&REFUSED, text)) => {
-            Err(BadFrame::Refused(String::from_utf8_lossy(text).into_owned()))
-        }
-        Some((&WELCOME, hello)) => {
+    match body.first() {
+        Some(&REFUSED) => Err(BadFrame::Refused(String::from_utf8_lossy(&body[1..]).into_owned())),
+        Some(&SAID) => {
             same_format(format)?;
-            Ok(Some(codec::decode(hello)?))
+            Ok(Some(body.split_off(1).freeze()))
         }
         _ => Err(BadFrame::Answer),
     }
@@ -207,48 +165,38 @@ mod tests {
             to: 2,
             usage: Use::Large,
             endpoint: Endpoint { host: "h".into(), port: 9092 },
+            challenge: Some([3; 32]),
         }
     }
 
     #[test]
     fn a_hello_and_what_follows_come_in_any_pieces() {
         let mut sent = hello(&of_node_1());
-        sent.extend(frame_of(b"one").expect("small"));
-        sent.extend(frame_of(b"").expect("small"));
+        sent.extend(said(Ok(b"one")));
+        sent.extend(said(Ok(b"")));
         for cut in 0..=sent.len() {
             let mut input = BytesMut::from(&sent[..cut]);
             let early = take_hello(&mut input).expect("a hello");
             input.extend_from_slice(&sent[cut..]);
             let whole = early.or_else(|| take_hello(&mut input).expect("a hello"));
             assert_eq!(whole, Some(of_node_1()), "cut at {cut}");
-            assert_eq!(take_frame(&mut input).expect("a frame").as_deref(), Some(&b"one"[..]));
-            assert_eq!(take_frame(&mut input).expect("a frame").as_deref(), Some(&b""[..]));
-            assert!(take_frame(&mut input).expect("nothing").is_none());
+            assert_eq!(take_said(&mut input).expect("said").as_deref(), Some(&b"one"[..]));
+            assert_eq!(take_said(&mut input).expect("said").as_deref(), Some(&b""[..]));
+            assert!(take_said(&mut input).expect("nothing").is_none());
         }
     }
 
     #[test]
-    fn no_flipped_bit_of_a_frame_is_believed() {
-        let sent = frame_of(b"message").expect("small");
-        for bit in 0..8 * sent.len() {
-            let mut input = BytesMut::from(&sent[..]);
-            input[bit / 8] ^= 1 << (bit % 8);
-            // Of a longer one the rest is waited for, and its checksum is wrong then.
-            assert!(!matches!(take_frame(&mut input), Ok(Some(_))), "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn a_length_is_judged_before_anything_is_kept_for_it() {
-        let most = u32::try_from(limits::PEER_FRAME).expect("of 32 bits");
-        for (len, allowed) in [(most, true), (most + 1, false), (u32::MAX, false)] {
-            let mut head = len.to_be_bytes().to_vec();
-            head.extend([0; 4]);
-            let taken = take_frame(&mut BytesMut::from(&head[..]));
-            assert_eq!(taken.is_ok(), allowed, "{len}");
-        }
-        let too_long = frame_of(&vec![0; limits::PEER_FRAME + 1]);
-        assert!(matches!(too_long, Err(BadFrame::Length(_))));
+    fn no_stranger_is_waited_for_beyond_the_bytes_of_a_greeting() {
+        let mut sent = hello(&of_node_1());
+        let most = u32::try_from(limits::PEER_GREETING).expect("of 32 bits");
+        sent[10..14].copy_from_slice(&(most + 1).to_be_bytes());
+        let taken = take_hello(&mut BytesMut::from(&sent[..]));
+        assert!(matches!(taken, Err(BadFrame::Length { .. })));
+        let long = "ü".repeat(limits::PEER_GREETING);
+        let refused = take_said(&mut BytesMut::from(&said(Err(&long))[..])).expect_err("refused");
+        assert!(refused.to_string().len() <= limits::PEER_REFUSAL);
+        assert!(long.starts_with(&refused.to_string()), "cut between characters");
     }
 
     #[test]
@@ -261,13 +209,16 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_who_listens_or_why_nobody_does() {
-        let take = |bytes: Vec<u8>| take_answer(&mut BytesMut::from(&bytes[..]));
-        assert_eq!(take(answer(Ok(&of_node_1()))).expect("a welcome"), Some(of_node_1()));
-        let refused = take(answer(Err("this is n3"))).expect_err("a refusal");
+    fn what_is_said_is_what_was_asked_for_or_a_refusal() {
+        let take = |bytes: Vec<u8>| take_said(&mut BytesMut::from(&bytes[..]));
+        assert_eq!(take(said(Ok(b"it"))).expect("said").as_deref(), Some(&b"it"[..]));
+        let refused = take(said(Err("this is n3"))).expect_err("a refusal");
         assert_eq!(refused.to_string(), "this is n3");
-        let mut of_another_version = answer(Err("too old"));
+        let mut of_another_version = said(Err("too old"));
         of_another_version[0] += 1;
         assert_eq!(take(of_another_version).expect_err("a refusal").to_string(), "too old");
+        let mut newer = said(Ok(b"it"));
+        newer[0] += 1;
+        assert!(matches!(take(newer), Err(BadFrame::Format(_))));
     }
 }

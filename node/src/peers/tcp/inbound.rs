@@ -10,7 +10,9 @@ use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::frames::{self, BadFrame, Hello};
-use super::{Shared, Speaker};
+use super::proof::{End, Proof};
+use super::seal::Seal;
+use super::{Shared, Speaker, heard};
 use crate::limits;
 use crate::peers::message::Message;
 use crate::peers::transport::Received;
@@ -24,6 +26,8 @@ enum Closed {
     Frame(#[from] BadFrame),
     #[error("it has not said who it is within {} ms", limits::PEER_HELLO.as_millis())]
     Silent,
+    #[error("it left before it had proved who it is")]
+    Left,
     #[error("n{0} is refused: {1}")]
     Refused(u64, Refusal),
 }
@@ -41,6 +45,12 @@ enum Refusal {
     NoMember { me: u64, from: u64, members: String },
     #[error("n{from} was heard here before, and this one does not have its memory")]
     Forgotten { from: u64 },
+    #[error("this is n{me}, which has a cluster secret, and n{from} has none")]
+    WithoutSecret { me: u64, from: u64 },
+    #[error("this is n{me}, which has no cluster secret, and n{from} has one")]
+    WithSecret { me: u64, from: u64 },
+    #[error("this is n{me}, and n{from} has another cluster secret")]
+    OtherSecret { me: u64, from: u64 },
     #[error("another process is n{from}")]
     Second { from: u64 },
 }
@@ -72,40 +82,38 @@ async fn serve(shared: Arc<Shared>, stream: Stream, from: SocketAddr) {
 async fn listen(shared: &Shared, mut stream: Stream) -> Result<(), Closed> {
     net::notice_silence(&stream, limits::PEER_SILENCE)?;
     let mut input = BytesMut::new();
-    let hello = tokio::select! {
+    let greeted = tokio::select! {
         biased;
-        hello = greeting(&mut stream, &mut input) => hello,
+        greeted = greet(shared, &mut stream, &mut input) => greeted,
         () = runtime::sleep(limits::PEER_HELLO) => Err(Closed::Silent),
     };
-    let hello = match hello {
-        Ok(Some(hello)) => hello,
+    let (speaking, mut seal) = match greeted {
+        Ok(Some(greeted)) => greeted,
         Ok(None) => return Ok(()),
         Err(problem) => {
-            if let Closed::Frame(BadFrame::Format(_)) = problem {
-                stream.write_all(&frames::answer(Err(&problem.to_string()))).await?;
+            let told = match &problem {
+                Closed::Frame(problem @ BadFrame::Format(_)) => Some(problem.to_string()),
+                Closed::Refused(_, refusal) => Some(refusal.to_string()),
+                _ => None,
+            };
+            if let Some(told) = told {
+                stream.write_all(&frames::said(Err(&told))).await?;
             }
             return Err(problem);
         }
     };
-    let _speaking = match Speaking::new(shared, &hello) {
-        Ok(speaking) => speaking,
-        Err(refusal) => {
-            stream.write_all(&frames::answer(Err(&refusal.to_string()))).await?;
-            return Err(Closed::Refused(hello.from, refusal));
-        }
-    };
-    let _connected = shared.directory.connected(hello.from, hello.endpoint.clone());
-    stream.write_all(&frames::answer(Ok(&shared.hello(hello.from, hello.usage)))).await?;
+    let Hello { from, incarnation, endpoint, .. } = &speaking.hello;
+    let _connected = shared.directory.connected(*from, endpoint.clone());
     loop {
-        while let Some(body) = frames::take_frame(&mut input)? {
+        while let Some(body) = seal.take(&mut input, limits::PEER_FRAME)? {
             let message: Message = codec::decode(&body).map_err(BadFrame::from)?;
-            let Hello { from, incarnation, .. } = hello;
+            let (from, incarnation) = (*from, *incarnation);
             shared.inbox.deliver(Received { from, incarnation, message }, body.len());
             shared.inbox.has_room(limits::PEER_INBOX).await;
         }
         // It grows with what comes, not with what is announced; in steps that do not have it copied
         // again and again.
-        let missing = frames::missing(&input);
+        let missing = seal.missing(&input);
         input.reserve(missing.clamp(limits::PEER_READ, limits::PEER_READ_MOST));
         if stream.read_buf(&mut input).await? == 0 {
             return Ok(());
@@ -113,14 +121,64 @@ async fn listen(shared: &Shared, mut stream: Stream) -> Result<(), Closed> {
     }
 }
 
-async fn greeting(stream: &mut Stream, input: &mut BytesMut) -> Result<Option<Hello>, Closed> {
-    loop {
+/// Who speaks, and how messages are sealed. `None`: the connection was closed first.
+async fn greet<'a>(
+    shared: &'a Shared,
+    stream: &mut Stream,
+    input: &mut BytesMut,
+) -> Result<Option<(Speaking<'a>, Seal)>, Closed> {
+    let hello = loop {
         if let Some(hello) = frames::take_hello(input)? {
-            return Ok(Some(hello));
+            break hello;
         }
         if stream.read_buf(input).await? == 0 {
             return Ok(None);
         }
+    };
+    let from = hello.from;
+    let refused = |refusal| Closed::Refused(from, refusal);
+    may_speak(shared, &hello).map_err(refused)?;
+    let own = shared.hello(from, hello.usage);
+    let welcome = frames::said(Ok(&codec::encode(&own)));
+    let Some(secret) = &shared.own.secret else {
+        let speaking = Speaking::new(shared, &hello).map_err(refused)?;
+        stream.write_all(&welcome).await?;
+        return Ok(Some((speaking, Seal::Checksum)));
+    };
+    let proof = Proof::new(secret, &hello, &own);
+    stream.write_all(&[welcome, frames::said(Ok(&proof.of(End::Listens)))].concat()).await?;
+    let Some(code) = heard::<Closed>(stream, input).await? else { return Err(Closed::Left) };
+    if !proof.is_of(End::Connects, &code) {
+        return Err(refused(Refusal::OtherSecret { me: own.from, from }));
+    }
+    // Only now: who speaks in a peer's name takes its place.
+    let speaking = Speaking::new(shared, &hello).map_err(refused)?;
+    stream.write_all(&frames::said(Ok(&[]))).await?;
+    Ok(Some((speaking, proof.seal())))
+}
+
+/// Whether who said hello may be a peer of this node. It changes nothing.
+fn may_speak(shared: &Shared, hello: &Hello) -> Result<(), Refusal> {
+    let (me, from) = (shared.own.node, hello.from);
+    let (mine, theirs) = (&shared.own.cluster, &hello.cluster);
+    if mine != theirs {
+        let (mine, theirs) = (mine.clone(), theirs.clone());
+        return Err(Refusal::Cluster { me, mine, from, theirs });
+    }
+    if hello.to != me {
+        return Err(Refusal::To { me, to: hello.to });
+    }
+    if from == me {
+        return Err(Refusal::Myself(me));
+    }
+    if shared.addresses.of(from).is_none() {
+        let members = shared.addresses.to_string();
+        return Err(Refusal::NoMember { me, from, members });
+    }
+    match (&shared.own.secret, hello.challenge) {
+        (Some(_), None) => Err(Refusal::WithoutSecret { me, from }),
+        (None, Some(_)) => Err(Refusal::WithSecret { me, from }),
+        (Some(_), Some(_)) | (None, None) => Ok(()),
     }
 }
 
@@ -131,24 +189,9 @@ struct Speaking<'a> {
 }
 
 impl<'a> Speaking<'a> {
-    /// Whether this node listens to who said hello.
+    /// Whether this node listens to who said hello, and [may speak](may_speak).
     fn new(shared: &'a Shared, hello: &Hello) -> Result<Self, Refusal> {
-        let (me, from) = (shared.own.node, hello.from);
-        let (mine, theirs) = (&shared.own.cluster, &hello.cluster);
-        if mine != theirs {
-            let (mine, theirs) = (mine.clone(), theirs.clone());
-            return Err(Refusal::Cluster { me, mine, from, theirs });
-        }
-        if hello.to != me {
-            return Err(Refusal::To { me, to: hello.to });
-        }
-        if from == me {
-            return Err(Refusal::Myself(me));
-        }
-        if shared.addresses.of(from).is_none() {
-            let members = shared.addresses.to_string();
-            return Err(Refusal::NoMember { me, from, members });
-        }
+        let from = hello.from;
         let mut speaking = shared.speaking.lock().unwrap_or_else(PoisonError::into_inner);
         let Hello { incarnation, process, .. } = *hello;
         let same = |other: &Speaker| other.incarnation == incarnation;
@@ -196,7 +239,13 @@ mod tests {
 
     /// Node 1 of nodes 1 and 2, which has heard incarnation 70 of node 2.
     fn node_1() -> Shared {
-        let own = Own { cluster: "c".to_owned(), node: 1, incarnation: 7, endpoint: endpoint() };
+        let own = Own {
+            cluster: "c".to_owned(),
+            node: 1,
+            incarnation: 7,
+            endpoint: endpoint(),
+            secret: None,
+        };
         Shared {
             own,
             process: 8,
@@ -219,27 +268,33 @@ mod tests {
             to: 1,
             usage: Use::Small,
             endpoint: endpoint(),
+            challenge: None,
         }
     }
 
     #[test]
     fn who_is_not_the_peer_that_it_says_is_refused() {
         let node = node_1();
-        let speaking = Speaking::new(&node, &hello()).expect("a peer");
-        let another = Speaking::new(&node, &Hello { usage: Use::Large, ..hello() });
+        let judge = |hello: &Hello| {
+            may_speak(&node, hello)?;
+            Speaking::new(&node, hello)
+        };
+        let speaking = judge(&hello()).expect("a peer");
+        let another = judge(&Hello { usage: Use::Large, ..hello() });
         for (hello, expected) in [
             (Hello { cluster: "d".to_owned(), ..hello() }, "n2 is of cluster d"),
             (Hello { to: 3, ..hello() }, "this is n1, not n3"),
             (Hello { from: 1, ..hello() }, "a second node has its number"),
             (Hello { from: 3, ..hello() }, "n3 is no member of the cluster n1=a:1,n2=b:1"),
+            (Hello { challenge: Some([1; 32]), ..hello() }, "no cluster secret, and n2 has one"),
             (Hello { incarnation: 9, process: 5, ..hello() }, "does not have its memory"),
             (Hello { process: 5, ..hello() }, "another process is n2"),
         ] {
-            let refusal = Speaking::new(&node, &hello).err().expect("a refusal").to_string();
+            let refusal = judge(&hello).err().expect("a refusal").to_string();
             assert!(refusal.contains(expected), "{refusal}");
         }
         drop((speaking, another));
-        assert!(Speaking::new(&node, &Hello { process: 5, ..hello() }).is_ok(), "nobody else is");
+        assert!(judge(&Hello { process: 5, ..hello() }).is_ok(), "nobody else is");
     }
 
     #[test]

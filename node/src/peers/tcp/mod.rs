@@ -2,20 +2,27 @@
 //!
 //! A node connects to each of its peers twice: small messages never wait behind a snapshot or a
 //! large append. Each connection carries messages one way, from the node that made it. This file
-//! owns the queues of what is to be sent. `frames` is the form of what is said, `outbound` makes
-//! connections and writes, `inbound` takes connections, judges who speaks, and reads.
+//! owns the queues of what is to be sent. `frames` is the form of what is said before messages
+//! begin, `proof` who is believed, `seal` the form of messages' frames. `outbound` makes
+//! connections and writes; `inbound` takes connections, judges who speaks, and reads.
 //!
 //! What the queue of a connection has no room for is lost, the oldest first. So is what was written
 //! when a connection broke. Whoever uses a [`Transport`] lives with that.
 //!
-//! Nodes trust the network between them: a hello says who speaks, and nothing proves it.
+//! With the cluster's secret both ends of a connection prove that they have it, and nobody between
+//! them can change, repeat or add a message. All can still be read on the way. Without a secret
+//! nodes trust the network between them: a hello says who speaks, and nothing proves it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::{Bytes, BytesMut};
+use raft_store::codec;
 use runtime::Instant;
-use runtime::net::Listener;
+use runtime::net::{Listener, Stream};
 use state_machine::ids::NodeId;
+use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 
 use super::message::Message;
@@ -23,13 +30,19 @@ use super::transport::{Inbox, Receiving, Transport};
 use crate::cluster::addresses::{Addresses, name};
 use crate::cluster::directory::{Directory, Endpoint};
 use crate::cluster::incarnations::Incarnations;
+use crate::cluster::secret::Secret;
 use crate::limits;
 
 mod frames;
 mod inbound;
 mod outbound;
+mod proof;
+mod seal;
+#[cfg(test)]
+mod tests;
 
-use frames::{Hello, Use};
+use frames::{BadFrame, Hello, Use};
+use seal::Seal;
 
 /// Who a node is among its peers.
 #[derive(Debug, Clone)]
@@ -42,6 +55,8 @@ pub struct Own {
     pub incarnation: u64,
     /// Where its clients connect.
     pub endpoint: Endpoint,
+    /// What all nodes of the cluster know and nobody else, where there is such a thing.
+    pub secret: Option<Secret>,
 }
 
 /// See the [module](self). Clones are the same transport.
@@ -79,8 +94,9 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Frames, and when they came.
-    frames: VecDeque<(Instant, Vec<u8>)>,
+    /// Messages, and when they came. Frames are made of them when they are written: only then it is
+    /// known which connection they go on.
+    messages: VecDeque<(Instant, Vec<u8>)>,
     bytes: usize,
 }
 
@@ -89,14 +105,14 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a frame; how many older ones had to go for it.
-    fn push(&self, frame: Vec<u8>) -> usize {
+    /// Adds a message; how many older ones had to go for it.
+    fn push(&self, message: Vec<u8>) -> usize {
         let mut waiting = self.waiting();
-        waiting.bytes += frame.len();
-        waiting.frames.push_back((Instant::now(), frame));
+        waiting.bytes += message.len();
+        waiting.messages.push_back((Instant::now(), message));
         let mut lost = 0;
-        while waiting.bytes > limits::PEER_QUEUE && waiting.frames.len() > 1 {
-            let (_, oldest) = waiting.frames.pop_front().expect("there are two");
+        while waiting.bytes > limits::PEER_QUEUE && waiting.messages.len() > 1 {
+            let (_, oldest) = waiting.messages.pop_front().expect("there are two");
             waiting.bytes -= oldest.len();
             lost += 1;
         }
@@ -109,35 +125,39 @@ impl Queue {
     fn forget_old(&self) {
         let now = Instant::now();
         let mut waiting = self.waiting();
-        while let Some((at, frame)) = waiting.frames.front()
+        while let Some((at, message)) = waiting.messages.front()
             && now - *at > limits::PEER_STALE
         {
-            waiting.bytes -= frame.len();
-            waiting.frames.pop_front();
+            waiting.bytes -= message.len();
+            waiting.messages.pop_front();
         }
     }
 
-    /// Waits until there is something to send, and takes about as much as is written at a time.
-    /// Cancelling it loses nothing.
-    async fn take(&self) -> Vec<u8> {
+    /// Waits until there is something to send, and takes about as much as is written at a time, in
+    /// frames. Cancelling it loses nothing.
+    async fn take(&self, seal: &mut Seal) -> Vec<u8> {
         loop {
             let taken = self.take_now();
             if !taken.is_empty() {
-                return taken;
+                let len = taken.iter().map(|message| seal.frame_len(message)).sum();
+                let mut frames = Vec::with_capacity(len);
+                taken.iter().for_each(|message| seal.put(message, &mut frames));
+                return frames;
             }
             self.notify.notified().await;
         }
     }
 
-    fn take_now(&self) -> Vec<u8> {
+    fn take_now(&self) -> Vec<Vec<u8>> {
         let mut waiting = self.waiting();
-        let Some((_, mut taken)) = waiting.frames.pop_front() else { return Vec::new() };
-        while taken.len() < limits::PEER_WRITE
-            && let Some((_, frame)) = waiting.frames.pop_front()
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while bytes < limits::PEER_WRITE
+            && let Some((_, message)) = waiting.messages.pop_front()
         {
-            taken.extend(frame);
+            bytes += message.len();
+            taken.push(message);
         }
-        waiting.bytes -= taken.len();
+        waiting.bytes -= bytes;
         taken
     }
 }
@@ -178,27 +198,43 @@ impl TcpTransport {
 impl Shared {
     /// What this node says of itself to a peer.
     fn hello(&self, to: NodeId, usage: Use) -> Hello {
-        let Own { cluster, node, incarnation, endpoint } = self.own.clone();
-        Hello { cluster, from: node, incarnation, process: self.process, to, usage, endpoint }
+        let Own { cluster, node, incarnation, endpoint, secret } = self.own.clone();
+        let challenge = secret.map(|_| proof::challenge());
+        let process = self.process;
+        Hello { cluster, from: node, incarnation, process, to, usage, endpoint, challenge }
+    }
+}
+
+/// Waits for what the other end says next before messages begin. `None`: the connection was closed.
+async fn heard<E>(stream: &mut Stream, input: &mut BytesMut) -> Result<Option<Bytes>, E>
+where
+    E: From<io::Error> + From<BadFrame>,
+{
+    loop {
+        if let Some(said) = frames::take_said(input)? {
+            return Ok(Some(said));
+        }
+        if stream.read_buf(input).await? == 0 {
+            return Ok(None);
+        }
     }
 }
 
 impl Transport for TcpTransport {
     fn send(&self, to: NodeId, message: &Message) {
-        let peer = name(to);
-        let frame = match frames::frame(message, message.about_bytes()) {
-            Ok(frame) => frame,
-            Err(problem) => {
-                tracing::error!(peer, kind = message.kind(), %problem, "a message is not sent");
-                return;
-            }
-        };
-        let usage = if frame.len() > limits::PEER_SMALL { Use::Large } else { Use::Small };
+        let room = Vec::with_capacity(message.about_bytes());
+        let body = codec::encode_behind(room, message);
+        let usage = if body.len() > limits::PEER_SMALL { Use::Large } else { Use::Small };
+        let (peer, kind, len) = (name(to), message.kind(), body.len());
         let Some(queue) = self.0.queues.get(&(to, usage)) else {
             tracing::error!(peer, "no node of that number");
             return;
         };
-        let lost = queue.push(frame);
+        if len > limits::PEER_FRAME {
+            tracing::error!(peer, kind, len, "a message larger than a frame may be");
+            return;
+        }
+        let lost = queue.push(body);
         if lost > 0 {
             tracing::debug!(peer, lost, "messages that found no room");
         }
@@ -206,37 +242,5 @@ impl Transport for TcpTransport {
 
     fn receive(&self) -> Receiving<'_> {
         Box::pin(self.0.inbox.take())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn what_finds_no_room_is_lost_and_the_newest_is_kept() {
-        let queue = Queue::default();
-        let frame = |first: u8| {
-            let mut frame = vec![0; limits::PEER_QUEUE / 2];
-            frame[0] = first;
-            frame
-        };
-        assert_eq!([queue.push(frame(1)), queue.push(frame(2)), queue.push(frame(3))], [0, 0, 1]);
-        assert_eq!((queue.take().await[0], queue.take().await[0]), (2, 3));
-        assert_eq!(queue.waiting().bytes, 0);
-        assert_eq!(queue.push(vec![0; 2 * limits::PEER_QUEUE]), 0, "one always has room");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_old_when_a_connection_is_made_is_not_sent() {
-        let within_a_clock = async {
-            let queue = Queue::default();
-            queue.push(vec![1]);
-            runtime::sleep(limits::PEER_STALE * 2).await;
-            queue.push(vec![2]);
-            queue.forget_old();
-            assert_eq!(queue.take().await, [2]);
-        };
-        runtime::Host::new(1, 0).scope(within_a_clock).await;
     }
 }

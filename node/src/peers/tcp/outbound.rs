@@ -4,14 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use raft_store::codec::{self, DecodeError};
 use runtime::net::{self, Stream};
 use state_machine::ids::NodeId;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::frames::{self, BadFrame, Hello, Use};
-use super::{Shared, name};
+use super::proof::{End, Proof};
+use super::seal::Seal;
+use super::{Shared, heard, name};
 use crate::limits;
 
 /// Why there is no connection, or none any more.
@@ -21,12 +24,18 @@ enum Lost {
     Socket(#[from] io::Error),
     #[error(transparent)]
     Frame(#[from] BadFrame),
+    #[error("what it says is not what it should be: {0}")]
+    Content(#[from] DecodeError),
     #[error("no answer within {} ms", limits::PEER_HELLO.as_millis())]
     Silent,
     #[error("n{0} answers there")]
     AnotherNode(NodeId),
     #[error("it is of cluster {0}")]
     AnotherCluster(String),
+    #[error("this is n{me}, and n{peer} has no cluster secret")]
+    NoSecret { me: NodeId, peer: NodeId },
+    #[error("this is n{me}, and n{peer} has another cluster secret")]
+    OtherSecret { me: NodeId, peer: NodeId },
     #[error("it was closed")]
     Closed,
 }
@@ -37,10 +46,10 @@ pub(super) async fn keep_connected(shared: Arc<Shared>, peer: NodeId, usage: Use
     let mut told = None;
     loop {
         let lost = match connect(&shared, peer, usage).await {
-            Ok((stream, hello)) => {
+            Ok((stream, hello, seal)) => {
                 told = None;
                 pause = Pause::default();
-                write(&shared, stream, &hello).await
+                write(&shared, stream, &hello, seal).await
             }
             Err(lost) => lost,
         };
@@ -68,39 +77,62 @@ impl Pause {
     }
 }
 
-/// Connects and says hello; who answers.
-async fn connect(shared: &Shared, peer: NodeId, usage: Use) -> Result<(Stream, Hello), Lost> {
-    let greet = async {
+/// Connects and says hello; who answers, and how messages are sealed.
+async fn connect(shared: &Shared, peer: NodeId, usage: Use) -> Result<(Stream, Hello, Seal), Lost> {
+    let greeted = async {
         let address = shared.addresses.of(peer).unwrap_or_default();
         let mut stream = net::connect(address).await?;
         net::notice_silence(&stream, limits::PEER_SILENCE)?;
-        stream.write_all(&frames::hello(&shared.hello(peer, usage))).await?;
-        let mut input = BytesMut::new();
-        loop {
-            if let Some(hello) = frames::take_answer(&mut input)? {
-                return Ok((stream, hello));
-            }
-            if stream.read_buf(&mut input).await? == 0 {
-                return Err(Lost::Closed);
-            }
-        }
+        let (hello, seal) = greet(shared, peer, usage, &mut stream).await?;
+        Ok((stream, hello, seal))
     };
-    let (stream, hello) = tokio::select! {
+    tokio::select! {
         biased;
-        greeted = greet => greeted?,
-        () = runtime::sleep(limits::PEER_HELLO) => return Err(Lost::Silent),
-    };
+        greeted = greeted => greeted,
+        () = runtime::sleep(limits::PEER_HELLO) => Err(Lost::Silent),
+    }
+}
+
+async fn greet(
+    shared: &Shared,
+    peer: NodeId,
+    usage: Use,
+    stream: &mut Stream,
+) -> Result<(Hello, Seal), Lost> {
+    let own = shared.hello(peer, usage);
+    stream.write_all(&frames::hello(&own)).await?;
+    let mut input = BytesMut::new();
+    let hello: Hello = codec::decode(&answer(stream, &mut input).await?)?;
     if hello.from != peer {
         return Err(Lost::AnotherNode(hello.from));
     }
     if hello.cluster != shared.own.cluster {
         return Err(Lost::AnotherCluster(hello.cluster));
     }
-    Ok((stream, hello))
+    let Some(secret) = &shared.own.secret else { return Ok((hello, Seal::Checksum)) };
+    let me = own.from;
+    if hello.challenge.is_none() {
+        return Err(Lost::NoSecret { me, peer });
+    }
+    let proof = Proof::new(secret, &own, &hello);
+    if !proof.is_of(End::Listens, &answer(stream, &mut input).await?) {
+        // It gets no code of ours, only the reason.
+        let lost = Lost::OtherSecret { me, peer };
+        stream.write_all(&frames::said(Err(&lost.to_string()))).await?;
+        return Err(lost);
+    }
+    stream.write_all(&frames::said(Ok(&proof.of(End::Connects)))).await?;
+    answer(stream, &mut input).await?;
+    Ok((hello, proof.seal()))
+}
+
+/// What the other end says next.
+async fn answer(stream: &mut Stream, input: &mut BytesMut) -> Result<Bytes, Lost> {
+    heard::<Lost>(stream, input).await?.ok_or(Lost::Closed)
 }
 
 /// Writes what there is to send, until the connection breaks.
-async fn write(shared: &Shared, stream: Stream, hello: &Hello) -> Lost {
+async fn write(shared: &Shared, stream: Stream, hello: &Hello, mut seal: Seal) -> Lost {
     let Some(queue) = shared.queues.get(&(hello.from, hello.usage)) else {
         return Lost::Closed;
     };
@@ -116,7 +148,7 @@ async fn write(shared: &Shared, stream: Stream, hello: &Hello) -> Lost {
             read = reader.read(&mut nothing) => {
                 return read.map_or_else(Lost::from, |_| Lost::Closed);
             }
-            bytes = queue.take() => bytes,
+            bytes = queue.take(&mut seal) => bytes,
         };
         if let Err(error) = writer.write_all(&bytes).await {
             return error.into();

@@ -4,7 +4,7 @@
 //! awaits it, on purpose ([`spawn_disk_task`](super::spawn_disk_task)).
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -224,6 +224,34 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
+/// The bytes of a file that holds a secret, `most` at most. The rule is that of PostgreSQL's key
+/// files: its owner alone may read it, or the group as well where root owns it, which is how
+/// systemd and Kubernetes hand secrets out.
+///
+/// # Errors
+/// Where it cannot be read, others may read or change it, or it has more bytes.
+pub fn read_secret(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let file = fs::File::open(path)?;
+    // Of what was opened: a name may lead elsewhere a moment later.
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
+    let of_root = meta.uid() == 0;
+    if meta.mode() & if of_root { 0o027 } else { 0o077 } != 0 {
+        let mode = meta.mode() & 0o777;
+        let problem = format!("others may read or change it (mode {mode:04o}); chmod it to 0600");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+    }
+    let mut bytes = Vec::new();
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > most {
+        let problem = format!("it has more than {most} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -231,6 +259,32 @@ mod tests {
     use super::super::conformance::Scratch;
     use super::super::{Entry, Kind, read_all, spawn_disk_task, write_all_at};
     use super::*;
+
+    #[test]
+    fn a_secret_that_others_may_read_or_change_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = Scratch::new();
+        let path = scratch.0.join("secret");
+        fs::write(&path, "12345").expect("kept");
+        let of_root = fs::metadata(&path).expect("there").uid() == 0;
+        for (mode, allowed) in [
+            (0o600, true),
+            (0o400, true),
+            (0o440, of_root),
+            (0o460, false),
+            (0o604, false),
+            (0o602, false),
+            (0o644, false),
+        ] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+            let read = read_secret(&path, 5);
+            assert_eq!(read.is_ok(), allowed, "{mode:o}: {read:?}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("set");
+        assert_eq!(read_secret(&path, 5).expect("short enough"), b"12345");
+        assert!(read_secret(&path, 4).expect_err("too long").to_string().contains("4 bytes"));
+        assert!(read_secret(&scratch.0, 5).is_err(), "a folder");
+    }
 
     #[test]
     fn the_folders_above_a_new_root_are_synced_up_to_the_first_that_was_there() {
