@@ -152,7 +152,7 @@ fn what_a_topic_is_made_with_is_told() {
         (errors::NONE, vec!["preallocate=true".into(), "retention.ms=77".into()])
     );
     let told = |value: &str, source| (value.to_owned(), source);
-    let synonyms = vec![told("77", 1), told("5000", 4), told("604800000", 5)];
+    let synonyms = vec![told("77", 1), told("5000", 4), told("168", 5)];
     assert_eq!(value(client, "t", "retention.ms"), ("77".to_owned(), 1, synonyms));
     for wrong in [("retention.ms", "soon"), ("retention", "1"), ("cleanup.policy", "never")] {
         assert_eq!(create(client, "u", &[wrong]).0, errors::INVALID_CONFIG, "{wrong:?}");

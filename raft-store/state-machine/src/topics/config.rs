@@ -24,6 +24,8 @@ const MAX_VALUE_LEN: usize = 4_096;
 pub enum Kind {
     /// `true` or `false`.
     Boolean,
+    /// `false`: what it switches on is not served.
+    False,
     /// One of these.
     OneOf(&'static [&'static str]),
     /// 32 bits, within these bounds.
@@ -58,6 +60,9 @@ const FROM_NONE: Kind = Kind::Long(-1..=i64::MAX);
 const LOCAL: Kind = Kind::Long(-2..=i64::MAX);
 const FOREVER: &str = "9223372036854775807";
 
+/// What a topic's batches may be compressed by, by name.
+const COMPRESSIONS: &[&str] = &["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"];
+
 const CLEANUP_POLICY: &str = "cleanup.policy";
 const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
 const RETENTION_BYTES: &str = "retention.bytes";
@@ -70,10 +75,11 @@ pub const KNOWN: &[Known] = &[
     known(CLEANUP_POLICY, Kind::SomeOf(&["compact", "delete"]), "delete"),
     known("compression.gzip.level", Kind::Int(-1..=9), "-1"),
     known("compression.lz4.level", Kind::Int(1..=17), "9"),
-    // Batches stay as their producers made them.
-    known("compression.type", Kind::OneOf(&["producer"]), "producer"),
+    // Batches stay as their producers made them, whatever it says.
+    known("compression.type", Kind::OneOf(COMPRESSIONS), "producer"),
     known("compression.zstd.level", Kind::Int(-131_072..=22), "3"),
     known("delete.retention.ms", ANY_LONG, "86400000"),
+    known("errors.deadletterqueue.group.enable", Kind::Boolean, "false"),
     known("file.delete.delay.ms", ANY_LONG, "60000"),
     known("flush.messages", Kind::Long(1..=i64::MAX), FOREVER),
     known("flush.ms", ANY_LONG, FOREVER),
@@ -83,6 +89,7 @@ pub const KNOWN: &[Known] = &[
     known("local.retention.bytes", LOCAL, "-2"),
     known("local.retention.ms", LOCAL, "-2"),
     known("max.compaction.lag.ms", Kind::Long(1..=i64::MAX), FOREVER),
+    known("max.decompressed.message.bytes", Kind::Int(0..=i32::MAX), "2147483639"),
     known(MAX_MESSAGE_BYTES, Kind::Int(0..=MAX_BATCH_BYTES as i32), "1048588"),
     known("message.timestamp.after.max.ms", ANY_LONG, "3600000"),
     known("message.timestamp.before.max.ms", ANY_LONG, FOREVER),
@@ -92,10 +99,12 @@ pub const KNOWN: &[Known] = &[
     known("min.compaction.lag.ms", ANY_LONG, "0"),
     known("min.insync.replicas", Kind::Int(1..=i32::MAX), "1"),
     known("preallocate", Kind::Boolean, "false"),
+    known("remote.copy.lag.bytes", FROM_NONE, "-1"),
+    known("remote.copy.lag.ms", FROM_NONE, "0"),
     known("remote.log.copy.disable", Kind::Boolean, "false"),
     known("remote.log.delete.on.disable", Kind::Boolean, "false"),
     // Nothing is moved to another tier.
-    known("remote.storage.enable", Kind::OneOf(&["false"]), "false"),
+    known("remote.storage.enable", Kind::False, "false"),
     known(RETENTION_BYTES, FROM_NONE, "-1"),
     known(RETENTION_MS, FROM_NONE, "604800000"),
     // Smaller segments would have more files than records.
@@ -114,7 +123,8 @@ impl Kind {
 
     fn takes(&self, value: &str) -> bool {
         let within = |value: &str| match self {
-            Self::Boolean => matches!(value, "true" | "false"),
+            Self::Boolean => ["true", "false"].iter().any(|it| it.eq_ignore_ascii_case(value)),
+            Self::False => value.eq_ignore_ascii_case("false"),
             Self::OneOf(values) => values.contains(&value),
             Self::Int(bounds) => value.parse().is_ok_and(|number| bounds.contains(&number)),
             Self::Long(bounds) => value.parse().is_ok_and(|number| bounds.contains(&number)),
@@ -122,13 +132,14 @@ impl Kind {
             Self::SomeOf(values) => items(value).all(|item| values.contains(&item)),
             Self::Texts => true,
         };
-        value.len() <= MAX_VALUE_LEN && within(value)
+        value.len() <= MAX_VALUE_LEN && within(value.trim())
     }
 
     /// What it takes, in words.
     fn expected(&self) -> String {
         match self {
             Self::Boolean => "true or false".to_owned(),
+            Self::False => "false".to_owned(),
             Self::OneOf(values) => values.join(" or "),
             Self::Int(bounds) => format!("a number from {} to {}", bounds.start(), bounds.end()),
             Self::Long(bounds) => format!("a number from {} to {}", bounds.start(), bounds.end()),
@@ -185,9 +196,14 @@ impl TopicConfig {
     /// A name that is not [`KNOWN`], a value that it does not take, something to add to what is no
     /// list.
     pub fn change(&mut self, name: &str, change: &Change) -> Result<(), Rejection> {
-        let known = by_name(name).ok_or_else(|| Rejection::UnknownConfig(name.into()))?;
+        let known = match by_name(name) {
+            Some(known) => known,
+            // Kafka takes away what nobody has.
+            None if *change == Change::Unset => return Ok(()),
+            None => return Err(Rejection::UnknownConfig(name.into())),
+        };
         let value: Arc<str> = match change {
-            Change::Set(value) => value.trim().into(),
+            Change::Set(value) => value.clone(),
             Change::Unset => {
                 self.0.remove(name);
                 return Ok(());
@@ -241,7 +257,7 @@ impl TopicConfig {
         // Negative numbers: no limit.
         let limit = |name, otherwise| match self.get(name) {
             None => otherwise,
-            Some(value) => value.parse().ok(),
+            Some(value) => value.trim().parse().ok(),
         };
         Retention {
             ms: limit(RETENTION_MS, otherwise.ms),
@@ -260,7 +276,7 @@ impl TopicConfig {
     }
 
     fn number(&self, name: &str) -> Option<u32> {
-        self.get(name)?.parse().ok()
+        self.get(name)?.trim().parse().ok()
     }
 
     /// How many bytes it has.
@@ -316,7 +332,8 @@ mod tests {
             ("max.message.bytes", "2097153", "from 0 to 2097152"),
             ("segment.bytes", "100", "from 1024"),
             ("cleanup.policy", "delete,never", "compact, delete"),
-            ("compression.type", "gzip", "producer"),
+            ("compression.type", "bzip2", "producer or"),
+            ("remote.storage.enable", "true", "false"),
             ("min.cleanable.dirty.ratio", "1.5", "from 0 to 1"),
             ("preallocate", "yes", "true or false"),
         ] {

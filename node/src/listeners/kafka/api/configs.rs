@@ -29,10 +29,11 @@ use wire::kafka_protocol::messages::incremental_alter_configs_request::{
 use wire::kafka_protocol::messages::incremental_alter_configs_response::{
     AlterConfigsResourceResponse as IncrementalResponse, IncrementalAlterConfigsResponse,
 };
+use wire::kafka_protocol::protocol::StrBytes;
 
 use super::super::errors::{About, of_rejection};
 use super::metadata::describe as describe_topics;
-use super::{Context, is_topic_name, text};
+use super::{Context, config_names, is_topic_name, text};
 
 /// The kinds of resources.
 const TOPIC: i8 = 2;
@@ -62,8 +63,8 @@ struct Config {
     kind: i8,
     value: String,
     source: i8,
-    /// What it would be without that, and where that comes from; and so on.
-    otherwise: Vec<(String, i8)>,
+    /// Where it comes from, and what it would be without that: names, values, sources.
+    synonyms: Vec<(&'static str, String, i8)>,
 }
 
 /// What a topic is to have of its own when it is made.
@@ -86,7 +87,7 @@ pub(super) fn of_request(asked: &[CreatableTopicConfig]) -> Result<TopicConfig, 
 
 fn wire_kind(kind: &Kind) -> i8 {
     match kind {
-        Kind::Boolean => BOOLEAN,
+        Kind::Boolean | Kind::False => BOOLEAN,
         Kind::OneOf(_) => STRING,
         Kind::Int(_) => INT,
         Kind::Long(_) => LONG,
@@ -110,14 +111,20 @@ fn of_node(cx: &Context, name: &str) -> Option<String> {
 
 fn of_topic(cx: &Context, topic: &TopicConfig) -> Vec<Config> {
     let config = |known: &'static Known| {
-        let of_node = of_node(cx, known.name).filter(|value| value != known.default);
-        let mut values: Vec<(String, i8)> = Vec::with_capacity(3);
-        values.extend(topic.get(known.name).map(|value| (value.to_owned(), TOPICS_OWN)));
-        values.extend(of_node.map(|value| (value, STATIC_BROKER)));
-        values.push((known.default.to_owned(), DEFAULT));
-        let (value, source) = values.remove(0);
-        let kind = wire_kind(&known.kind);
-        Config { name: known.name, kind, value, source, otherwise: values }
+        let name = known.name;
+        let own = topic.get(name).map(|value| (name, value.to_owned(), TOPICS_OWN));
+        let of_node = of_node(cx, name).filter(|value| value != known.default);
+        let (value, source) = match (&own, &of_node) {
+            (Some((_, value, source)), _) => (value.clone(), *source),
+            (None, Some(value)) => (value.clone(), STATIC_BROKER),
+            (None, None) => (known.default.to_owned(), DEFAULT),
+        };
+        let of_node =
+            of_node.and_then(|value| Some((config_names::of_brokers(name)?, value, STATIC_BROKER)));
+        let default = config_names::default_of_brokers(name, known.default);
+        let default = default.map(|(name, value)| (name, value.to_owned(), DEFAULT));
+        let synonyms = [own, of_node, default].into_iter().flatten().collect();
+        Config { name, kind: wire_kind(&known.kind), value, source, synonyms }
     };
     KNOWN.iter().map(config).collect()
 }
@@ -125,8 +132,8 @@ fn of_topic(cx: &Context, topic: &TopicConfig) -> Vec<Config> {
 fn of_broker(cx: &Context) -> Vec<Config> {
     let settings = &cx.broker.settings;
     let config = |name, kind, value: String| {
-        let otherwise = Vec::new();
-        Config { name, kind, value, source: STATIC_BROKER, otherwise }
+        let synonyms = vec![(name, value.clone(), STATIC_BROKER)];
+        Config { name, kind, value, source: STATIC_BROKER, synonyms }
     };
     vec![
         config("auto.create.topics.enable", BOOLEAN, settings.auto_create_topics.to_string()),
@@ -176,7 +183,7 @@ pub(super) async fn describe(
 
 fn is_wanted(resource: &DescribeConfigsResource, name: &str) -> bool {
     let keys = resource.configuration_keys.as_ref();
-    keys.is_none_or(|keys| keys.iter().any(|key| key.as_str() == name))
+    keys.is_none_or(|keys| keys.is_empty() || keys.iter().any(|key| key.as_str() == name))
 }
 
 async fn of_resource(
@@ -217,17 +224,16 @@ fn told(config: Config, with_synonyms: bool, version: i16) -> DescribeConfigsRes
     let result = DescribeConfigsResourceResult::default()
         .with_name(text(config.name))
         .with_value(Some(text(&config.value)))
-        .with_config_source(config.source);
+        .with_config_source(config.source)
+        .with_documentation((version < 3).then(StrBytes::default));
     let result = if with_synonyms {
-        let synonym = |(value, source): (String, i8)| {
+        let synonym = |(name, value, source): (&str, String, i8)| {
             DescribeConfigsSynonym::default()
-                .with_name(text(config.name))
+                .with_name(text(name))
                 .with_value(Some(text(&value)))
                 .with_source(source)
         };
-        let own = (config.value, config.source);
-        let all = std::iter::once(own).chain(config.otherwise);
-        result.with_synonyms(all.map(synonym).collect())
+        result.with_synonyms(config.synonyms.into_iter().map(synonym).collect())
     } else {
         result
     };
@@ -344,12 +350,15 @@ async fn altered(cx: &Context, asked: Alteration<'_>, is_twice: bool) -> (i16, O
 
 async fn alter(cx: &Context, asked: Alteration<'_>) -> Result<(), Refused> {
     let kind = match asked.kind {
+        TOPIC if asked.name.is_empty() && asked.replace => {
+            Some("a topic without a name".to_owned())
+        }
         TOPIC => None,
-        BROKER => Some("a broker, which has what it was started with".to_owned()),
+        BROKER => Some("a broker (it has what it was started with)".to_owned()),
         kind => Some(format!("a resource of type {kind}")),
     };
     if let Some(kind) = kind {
-        let problem = format!("the configuration of {kind}, cannot be changed");
+        let problem = format!("the configuration of {kind} cannot be changed");
         return Err((errors::INVALID_REQUEST, problem));
     }
     let changes = asked.changes?;

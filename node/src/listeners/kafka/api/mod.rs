@@ -17,6 +17,7 @@ use state_machine::ids::{NodeId, TopicName};
 
 mod api_versions;
 mod cluster;
+mod config_names;
 mod configs;
 mod epochs;
 mod fetch;

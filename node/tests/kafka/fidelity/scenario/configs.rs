@@ -71,7 +71,7 @@ pub fn created(play: &mut Play) {
     play.ask("twice", CREATE_TOPICS, 7, with("twice", &twice));
     let two = [("retention.ms", Some("1")), ("no.such.thing", Some("2"))];
     play.ask("good and bad", CREATE_TOPICS, 7, with("half", &two));
-    let checked = with("checked", &[("retention.ms", Some("5"))]).with_validate_only(true);
+    let checked = with("only-checked", &[("retention.ms", Some("5"))]).with_validate_only(true);
     play.ask("only checked", CREATE_TOPICS, 7, checked);
 }
 
