@@ -14,12 +14,14 @@ use wire::kafka_protocol::messages::describe_configs_request::{
     DescribeConfigsRequest, DescribeConfigsResource,
 };
 use wire::kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
+use wire::kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use wire::kafka_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 use wire::kafka_protocol::messages::produce_request::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
+use wire::kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use wire::kafka_protocol::protocol::StrBytes;
 
 use super::broker::{Broker, Client, Folder, ask, command};
@@ -125,21 +127,42 @@ fn replace(client: &mut Client, topic: &str, configs: &[(&str, Option<&str>)]) -
 
 /// Appends one record of so many bytes; the code.
 fn send(client: &mut Client, topic: &str, bytes: usize) -> i16 {
+    produce(client, topic, bytes, 1_000).error_code
+}
+
+/// Appends one record of so many bytes and of this time.
+fn produce(
+    client: &mut Client,
+    topic: &str,
+    bytes: usize,
+    timestamp: i64,
+) -> PartitionProduceResponse {
     let record = Record {
         offset_delta: 0,
-        timestamp: 1_000,
+        timestamp,
         key: None,
         value: Some(Bytes::from(vec![b'x'; bytes])),
         headers: Vec::new(),
     };
-    let batch = batch::build(&[record], 1_000, None);
+    let batch = batch::build(&[record], timestamp, None);
     let data = PartitionProduceData::default().with_records(Some(batch));
     let data = TopicProduceData::default()
         .with_name(TopicName(text(topic)))
         .with_partition_data(vec![data]);
     let request =
         ProduceRequest::default().with_acks(-1).with_timeout_ms(1_000).with_topic_data(vec![data]);
-    ask!(client, Produce PRODUCE 9, request).responses[0].partition_responses[0].error_code
+    ask!(client, Produce PRODUCE 9, request).responses[0].partition_responses[0].clone()
+}
+
+/// The first batch of partition 0.
+fn first_batch(client: &mut Client, topic: &str) -> Bytes {
+    let partition =
+        FetchPartition::default().with_current_leader_epoch(-1).with_partition_max_bytes(1 << 20);
+    let topic =
+        FetchTopic::default().with_topic(TopicName(text(topic))).with_partitions(vec![partition]);
+    let request = FetchRequest::default().with_max_bytes(1 << 20).with_topics(vec![topic]);
+    let reply = ask!(client, Fetch FETCH 11, request);
+    reply.responses[0].partitions[0].records.clone().expect("records")
 }
 
 #[test]
@@ -223,6 +246,38 @@ fn a_topic_says_how_large_its_batches_are() {
     assert_eq!(change(client, TOPIC, "t", &smaller), errors::NONE);
     assert_eq!(send(client, "t", 1_000), errors::MESSAGE_TOO_LARGE);
     assert_eq!(send(client, "t", 100), errors::NONE);
+}
+
+#[test]
+fn records_bear_the_time_of_their_append_where_the_topic_says_so() {
+    let folder = Folder::new();
+    for broker in [Broker::dev(&[]), durable(&folder)] {
+        let client = &mut broker.connect();
+        create(client, "t", &[("message.timestamp.type", "LogAppendTime")]);
+        // A time in the year 5138, which no other topic would take.
+        let reply = produce(client, "t", 10, 100_000_000_000_000);
+        let appended = reply.log_append_time_ms;
+        assert_eq!(reply.error_code, errors::NONE);
+        assert!((1_700_000_000_000..100_000_000_000_000).contains(&appended), "{appended}");
+        let batch = first_batch(client, "t");
+        assert_eq!(batch[35..43], appended.to_be_bytes(), "its greatest time");
+        let checked = batch::check(&batch, &batch::Limits::default());
+        assert!(checked.is_err(), "only a broker says so: bit 3 is set");
+        assert_eq!(batch::crc_of(&batch).to_be_bytes(), batch[17..21], "the checksum is right");
+    }
+}
+
+#[test]
+fn times_may_be_ahead_of_the_clock_as_far_as_the_topic_says() {
+    let broker = Broker::dev(&[]);
+    let client = &mut broker.connect();
+    create(client, "t", &[]);
+    create(client, "far", &[("message.timestamp.after.max.ms", "9223372036854775807")]);
+    let (year_5138, refused) = (100_000_000_000_000, errors::INVALID_TIMESTAMP);
+    let reply = produce(client, "t", 10, year_5138);
+    assert_eq!((reply.error_code, reply.log_append_time_ms), (refused, -1));
+    let reply = produce(client, "far", 10, year_5138);
+    assert_eq!((reply.error_code, reply.log_append_time_ms), (errors::NONE, -1));
 }
 
 #[test]

@@ -106,6 +106,7 @@ pub fn proves_alive<T>(outcome: &Result<T, Rejection>) -> bool {
             | Rejection::UnknownConfig(_)
             | Rejection::InvalidConfig { .. }
             | Rejection::BatchTooLarge { .. }
+            | Rejection::TimestampAhead { .. }
             | Rejection::OffsetOutOfRange { .. }
             | Rejection::ProducerFenced { .. }
             | Rejection::OutOfSequence { .. }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ids::{
-    Generation, GroupId, InstanceId, MemberId, Offset, PartitionId, ProducerId, ProtocolName,
-    TopicName, TopicPartition,
+    Generation, GroupId, InstanceId, MemberId, Millis, Offset, PartitionId, ProducerId,
+    ProtocolName, TopicName, TopicPartition,
 };
 use crate::topics::budget::MAX_REPLY_TEXT;
 
@@ -57,6 +57,9 @@ pub enum Rejection {
     /// A batch of records that is larger than the topic takes.
     #[error("topic `{topic}` takes batches of at most {limit} bytes, not {bytes}")]
     BatchTooLarge { topic: TopicName, bytes: u64, limit: u32 },
+    /// Records whose time is too far ahead.
+    #[error("topic `{topic}` takes records of times up to {latest}, not {given}")]
+    TimestampAhead { topic: TopicName, given: Millis, latest: Millis },
     /// A batch of an earlier incarnation of its producer.
     #[error("producer {producer}: epoch {given} was sent, {current} is known")]
     ProducerFenced {

@@ -26,15 +26,26 @@ pub(super) fn append(
     if let (Some(sequence), Some(producers)) = (sequence, producers)
         && let Admitted::Before(offset) = producers.admit(sequence)?
     {
-        return Ok(TopicReply::Produced { offset, start }.into());
+        return Ok(TopicReply::Produced { offset, start, appended: None }.into());
     }
-    let limit = existing(tx.state(), topic)?.config.max_batch_bytes(max_bytes);
+    let config = &existing(tx.state(), topic)?.config;
+    let limit = config.max_batch_bytes(max_bytes);
     if records.bytes.len() > limit as usize {
         let bytes = records.bytes.len() as u64;
         return Err(Rejection::BatchTooLarge { topic: topic.clone(), bytes, limit });
     }
+    if config.bears_append_time() {
+        let appended = Some(log.timestamp_at(tx.state().now_ms()));
+        let records = Records { created: None, ..records.clone() };
+        let offset = write(tx, topic, partition, &records, false, sequence);
+        return Ok(TopicReply::Produced { offset, start, appended }.into());
+    }
+    let latest = tx.state().now_ms().saturating_add(config.ahead_ms());
+    if let Some(given) = records.created.filter(|created| *created > latest) {
+        return Err(Rejection::TimestampAhead { topic: topic.clone(), given, latest });
+    }
     let offset = write(tx, topic, partition, records, false, sequence);
-    Ok(TopicReply::Produced { offset, start }.into())
+    Ok(TopicReply::Produced { offset, start, appended: None }.into())
 }
 
 /// Puts records at the end of a partition that exists; their first offset. `next`: round-robin

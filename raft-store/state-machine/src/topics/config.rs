@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::command::Retention;
+use crate::ids::Millis;
 use crate::rejection::Rejection;
 
 /// A batch of records never has more bytes, whatever a topic's configuration says.
@@ -65,6 +67,9 @@ const COMPRESSIONS: &[&str] = &["producer", "uncompressed", "gzip", "snappy", "l
 
 const CLEANUP_POLICY: &str = "cleanup.policy";
 const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
+const TIMESTAMP_AHEAD: &str = "message.timestamp.after.max.ms";
+const TIMESTAMP_TYPE: &str = "message.timestamp.type";
+const LOG_APPEND_TIME: &str = "LogAppendTime";
 const RETENTION_BYTES: &str = "retention.bytes";
 const RETENTION_MS: &str = "retention.ms";
 const SEGMENT_BYTES: &str = "segment.bytes";
@@ -91,10 +96,9 @@ pub const KNOWN: &[Known] = &[
     known("max.compaction.lag.ms", Kind::Long(1..=i64::MAX), FOREVER),
     known("max.decompressed.message.bytes", Kind::Int(0..=i32::MAX), "2147483639"),
     known(MAX_MESSAGE_BYTES, Kind::Int(0..=MAX_BATCH_BYTES as i32), "1048588"),
-    known("message.timestamp.after.max.ms", ANY_LONG, "3600000"),
+    known(TIMESTAMP_AHEAD, ANY_LONG, "3600000"),
     known("message.timestamp.before.max.ms", ANY_LONG, FOREVER),
-    // The time of append is not put into batches of Kafka's clients.
-    known("message.timestamp.type", Kind::OneOf(&["CreateTime"]), "CreateTime"),
+    known(TIMESTAMP_TYPE, Kind::OneOf(&["CreateTime", LOG_APPEND_TIME]), "CreateTime"),
     known("min.cleanable.dirty.ratio", Kind::Ratio, "0.5"),
     known("min.compaction.lag.ms", ANY_LONG, "0"),
     known("min.insync.replicas", Kind::Int(1..=i32::MAX), "1"),
@@ -275,7 +279,17 @@ impl TopicConfig {
         self.number(MAX_MESSAGE_BYTES).unwrap_or(otherwise)
     }
 
-    fn number(&self, name: &str) -> Option<u32> {
+    /// Whether records bear the time at which they were appended, whatever their producer gave them.
+    pub fn bears_append_time(&self) -> bool {
+        self.get(TIMESTAMP_TYPE).is_some_and(|kind| kind.trim() == LOG_APPEND_TIME)
+    }
+
+    /// How far ahead of the clock the times of records may be, in ms.
+    pub fn ahead_ms(&self) -> Millis {
+        self.number(TIMESTAMP_AHEAD).unwrap_or(3_600_000)
+    }
+
+    fn number<N: FromStr>(&self, name: &str) -> Option<N> {
         self.get(name)?.trim().parse().ok()
     }
 

@@ -32,6 +32,8 @@ pub enum TopicReply {
         offset: Offset,
         /// Where the partition begins.
         start: Offset,
+        /// The time that the records bear, where that is the time of append.
+        appended: Option<Millis>,
     },
     /// What was asked about topics, in that order.
     Described(Vec<(TopicName, Option<TopicDescription>)>),

@@ -293,8 +293,9 @@ fn reply(reply: &Reply) -> String {
         Reply::Topic(TopicReply::Fetched { found, high_watermark }) => {
             format!("[{}] high_watermark={high_watermark}", batches(&found.batches))
         }
-        Reply::Topic(TopicReply::Produced { offset, start }) => {
-            format!("produced offset={offset} start={start}")
+        Reply::Topic(TopicReply::Produced { offset, start, appended }) => {
+            let appended = appended.map(|at| format!(" at={at}")).unwrap_or_default();
+            format!("produced offset={offset} start={start}{appended}")
         }
         Reply::Topic(TopicReply::Described(topics)) => list(topics.iter().map(|(name, found)| {
             let found = found.as_ref().map(|f| {
@@ -400,6 +401,7 @@ fn error_name(rejection: &Rejection) -> &'static str {
         | Rejection::AssignorFailed { .. } => "INVALID_REQUEST",
         Rejection::UnknownConfig(_) | Rejection::InvalidConfig { .. } => "INVALID_CONFIG",
         Rejection::BatchTooLarge { .. } => "MESSAGE_TOO_LARGE",
+        Rejection::TimestampAhead { .. } => "INVALID_TIMESTAMP",
         Rejection::OffsetOutOfRange { .. } => "OFFSET_OUT_OF_RANGE",
         Rejection::ProducerFenced { .. } => "INVALID_PRODUCER_EPOCH",
         Rejection::OutOfSequence { .. } => "OUT_OF_ORDER_SEQUENCE_NUMBER",

@@ -27,10 +27,6 @@ use crate::service::api::Response;
 /// Zstandard is taken only from clients that know it.
 const ZSTD_FROM: i16 = 7;
 
-/// How far ahead of this node's clock a record may be (Kafka's default of
-/// `message.timestamp.after.max.ms`).
-const AHEAD_MS: i64 = 3_600_000;
-
 /// From here on a node that does not lead says who does, and where that is.
 const LEADER_FROM: i16 = 10;
 
@@ -137,11 +133,6 @@ fn append(
     };
     let checked = batch::check(&bytes, &limits)
         .map_err(|problem| refuse(problem.code(), &problem.to_string()))?;
-    let latest = i64::try_from(runtime::wall_ms()).unwrap_or(i64::MAX).saturating_add(AHEAD_MS);
-    if checked.max_timestamp > latest {
-        let problem = format!("timestamp {}, expected up to {latest}", checked.max_timestamp);
-        return Err(refuse(errors::INVALID_TIMESTAMP, &problem));
-    }
     if checked.is_transactional {
         let code = errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
         return Err(refuse(code, "transactions are not served"));
@@ -179,10 +170,10 @@ fn records(bytes: Bytes, checked: &Checked) -> Records {
 
 fn of_response(response: Response) -> PartitionProduceResponse {
     match response {
-        Ok(Reply::Topic(TopicReply::Produced { offset, start })) => {
+        Ok(Reply::Topic(TopicReply::Produced { offset, start, appended })) => {
             PartitionProduceResponse::default()
                 .with_base_offset(wire_offset(offset))
-                .with_log_append_time_ms(-1)
+                .with_log_append_time_ms(appended.map_or(-1, wire_offset))
                 .with_log_start_offset(wire_offset(start))
         }
         Ok(_) => of_refusal(Refusal { code: errors::UNKNOWN_SERVER_ERROR, text: None }),
