@@ -418,7 +418,8 @@ fn bombs_are_stopped() {
         let wide = Limits { max_ratio: u64::MAX, ..by_ratio.clone() };
         assert!(check(&bomb, &wide).is_ok(), "{codec:?}");
         for limits in [by_size, by_ratio] {
-            let expected = (payload.len() as u64 * 64).max(1 << 20).min(limits.max_records_size);
+            let by_ratio = (payload.len() as u64 * 64).max(16 << 20);
+            let expected = by_ratio.min(limits.max_records_size);
             if expected > 40 << 20 {
                 continue;
             }
@@ -431,6 +432,22 @@ fn bombs_are_stopped() {
             assert_eq!(error.code(), errors::MESSAGE_TOO_LARGE);
             assert_eq!(records(&bomb, &limits), Err(error), "{codec:?}");
         }
+    }
+}
+
+#[test]
+fn records_that_shrink_a_thousandfold_are_no_bomb() {
+    let zeros = |offset_delta| Record {
+        offset_delta,
+        value: Some(vec![0; 1 << 20].into()),
+        ..Record::default()
+    };
+    let plain = build(&[zeros(0), zeros(1), zeros(2)], 0, None);
+    for (number, codec, compress) in CODECS.into_iter().skip(1) {
+        let batch = with_payload(&plain, number, &compress(&plain[HEADER_SIZE..]));
+        let limits = Limits { max_batch: usize::MAX, ..Limits::default() };
+        let found = check(&batch, &limits).map(|found| found.text_len);
+        assert_eq!(found, Ok(3 << 20), "{codec:?}");
     }
 }
 

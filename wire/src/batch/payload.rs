@@ -21,7 +21,8 @@ pub struct Limits {
     pub keys_needed: bool,
     /// How many bytes of records one compressed byte may become.
     pub max_ratio: u64,
-    /// Down to how many bytes of records the ratio does not matter.
+    /// Down to how many bytes of records the ratio does not matter. Records that are all alike
+    /// shrink a thousandfold, and producers fill a batch by its size as it was compressed.
     pub ratio_from: u64,
     /// The most bytes of records, whatever the ratio.
     pub max_records_size: u64,
@@ -38,7 +39,7 @@ impl Default for Limits {
             timestamps: i64::MIN..=i64::MAX,
             keys_needed: false,
             max_ratio: 64,
-            ratio_from: 1024 * 1024,
+            ratio_from: 16 * 1024 * 1024,
             max_records_size: 128 * 1024 * 1024,
             max_window: 8 * 1024 * 1024,
         }
