@@ -81,7 +81,7 @@ fn good_batches() -> Vec<(String, Vec<u8>)> {
         timestamp: 1_000 + i64::from(offset_delta),
         key: Some(Bytes::from_static(b"key")),
         value: Some(Bytes::from_static(b"value")),
-        headers: vec![("name".to_owned().into(), Some(Bytes::from_static(b"header")))],
+        headers: vec![("name".to_owned(), Some(Bytes::from_static(b"header")))],
     };
     let producer = Some(Producer { id: 5, epoch: 1, base_sequence: 9 });
     let one = batch::build(&[record(0)], 1_000, None);
