@@ -16,7 +16,7 @@ use crate::records::Frozen;
 use crate::records::batch::{self, Head};
 use crate::records::files::segments_of;
 
-/// See the [module](self). A clone is cheap.
+/// What a checkpoint holds: see the head of this file. A clone is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Checkpoint {
     /// The state.

@@ -5,10 +5,10 @@
 //! answers or not. openraft holds back the heartbeats of a leader without a quorum, but not its
 //! entries, which it sends again and again. So a leader looks here before it sends either:
 //!
-//! - **Quiet**: a quorum has not answered for [`QUIET_AFTER`] heartbeat intervals. The leader sends
+//! - **Quiet**: a quorum has not answered for `QUIET_AFTER` heartbeat intervals. The leader sends
 //!   no append, and asks its peers by probes, which renew no lease. One answer of a quorum is
 //!   enough, and it goes on where it was.
-//! - **Released**: probes were not answered for [`RELEASED_AFTER`] intervals either. It tells
+//! - **Released**: probes were not answered for `RELEASED_AFTER` intervals either. It tells
 //!   its followers that they need not wait for its lease. They elect another after their usual
 //!   election time-out, or take its next append as before.
 //!

@@ -5,7 +5,7 @@
 //! them where extents say. It decides nothing, so the bytes at a place are the same on every node.
 //!
 //! A segment holds Kafka's record batches back to back and nothing else (see [`batch`]). The store
-//! is in memory (`memory`), or in the files of a data folder ([`files`]).
+//! is in memory (`memory`), or in the files of a data folder (`files`).
 
 use std::collections::BTreeMap;
 use std::fmt;

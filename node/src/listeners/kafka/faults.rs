@@ -23,7 +23,7 @@ pub struct Failing {
     pub times: u32,
 }
 
-/// See the [module](self).
+/// What tests put in: see the head of this file.
 #[derive(Debug, Default)]
 pub struct Faults {
     failing: Mutex<Vec<Failing>>,
