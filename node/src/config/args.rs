@@ -285,6 +285,13 @@ pub(super) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         settings: Vec<String>,
     },
+    /// Hands on time, for tests: asks a node that runs with `serve --dev`; `cohort dev --help`
+    #[command(disable_help_flag = true)]
+    Dev {
+        /// What to do
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        action: Vec<String>,
+    },
     /// Say what is in a data folder. Writes nothing
     Inspect {
         /// The folder

@@ -139,6 +139,9 @@ impl Config {
             Some(Command::Serve { .. }) => {
                 return wrong("`serve` has to be the first argument".to_owned());
             }
+            Some(Command::Dev { .. }) => {
+                return wrong("`dev` has to be the first argument".to_owned());
+            }
             None => None,
         };
         Ok(Self {
@@ -198,6 +201,8 @@ mod tests {
             ),
             (vec!["--session-timeout-max", "50"], "--session-timeout-min 100 is above"),
             (vec!["stray"], "'stray'"),
+            (vec!["--log", "info", "serve", "--dev"], "`serve` has to be the first argument"),
+            (vec!["--log", "info", "dev", "fail"], "`dev` has to be the first argument"),
         ] {
             let error = Config::parse_from(["cohort"].into_iter().chain(args.iter().copied()));
             let text = error.expect_err("a wrong flag").to_string();

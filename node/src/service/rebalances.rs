@@ -92,15 +92,7 @@ impl UnderWay {
             RebalanceReason::TopicChanged(_) => "topic_changed",
             RebalanceReason::SyncTimedOut => "sync_timed_out",
             RebalanceReason::MemberRemoved(member) => match &self.gone {
-                Some((gone, reason)) if gone == member => match reason {
-                    RemovalReason::Left => "left",
-                    RemovalReason::SessionExpired => "session_expired",
-                    RemovalReason::PolledTooSlowly => "polled_too_slowly",
-                    RemovalReason::MissedRebalance => "missed_rebalance",
-                    RemovalReason::MissedSync => "missed_sync",
-                    RemovalReason::ChangedSeat => "changed_seat",
-                    RemovalReason::GroupFull => "group_full",
-                },
+                Some((gone, reason)) if gone == member => reason.name(),
                 _ => "removed",
             },
         }

@@ -108,6 +108,21 @@ pub enum RemovalReason {
     GroupFull,
 }
 
+impl RemovalReason {
+    /// Its name, in traces and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::SessionExpired => "session_expired",
+            Self::PolledTooSlowly => "polled_too_slowly",
+            Self::MissedRebalance => "missed_rebalance",
+            Self::MissedSync => "missed_sync",
+            Self::ChangedSeat => "changed_seat",
+            Self::GroupFull => "group_full",
+        }
+    }
+}
+
 /// Whose deadlines an event may have changed. Those of the group as a whole
 /// ([`Group::group_deadlines`]) are to be looked at with every touch.
 ///

@@ -87,13 +87,6 @@ pub struct Retention {
     pub bytes: Option<u64>,
 }
 
-impl Retention {
-    /// Whether anything ever goes.
-    pub fn is_limited(&self) -> bool {
-        self.ms.is_some() || self.bytes.is_some()
-    }
-}
-
 /// A read of topics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a field is documented where its name does not say all")]

@@ -9,7 +9,7 @@ use state_machine::groups::classic::event::ClassicEvent;
 use state_machine::groups::classic::members::{DelayedKind, Phase};
 use state_machine::groups::classic::reply::ClassicReply;
 use state_machine::groups::command::Deadline;
-use state_machine::groups::event::{GroupEvent, RebalanceReason, RemovalReason};
+use state_machine::groups::event::{GroupEvent, RebalanceReason};
 use state_machine::groups::group::{Group, Membership};
 use state_machine::groups::polling::event::PollingEvent;
 use state_machine::groups::polling::reply::{PollingReply, PollingView};
@@ -87,18 +87,6 @@ fn reason(reason: &RebalanceReason) -> String {
     }
 }
 
-fn removal(reason: RemovalReason) -> &'static str {
-    match reason {
-        RemovalReason::Left => "left",
-        RemovalReason::SessionExpired => "session_expired",
-        RemovalReason::PolledTooSlowly => "polled_too_slowly",
-        RemovalReason::MissedRebalance => "missed_rebalance",
-        RemovalReason::MissedSync => "missed_sync",
-        RemovalReason::ChangedSeat => "changed_seat",
-        RemovalReason::GroupFull => "group_full",
-    }
-}
-
 /// Only what a reader wants to see: lengths and metadata are in the commands.
 pub fn event(event: &Event) -> String {
     match event {
@@ -167,7 +155,7 @@ fn group_event(group: &str, event: &GroupEvent) -> String {
         }
         GroupEvent::SeatKept { member } => format!("seat_kept {group}/{member}"),
         GroupEvent::MemberRemoved { member, reason } => {
-            format!("member_removed {group}/{member} reason={}", removal(*reason))
+            format!("member_removed {group}/{member} reason={}", reason.name())
         }
         GroupEvent::RebalanceStarted { reason: why, timeout_ms, initial } => {
             let initial = initial.map(|i| format!(" initial_delay={}", time(i.delay_ms.into())));
