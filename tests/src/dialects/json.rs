@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::Answer;
+
 /// A line of a node: whom it is for, and its body unread.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,20 +48,6 @@ pub fn request(client: &str, node: &str, f: &str, msg_id: u64, args: &Value) -> 
     body.insert("type".to_owned(), Value::from(f));
     body.insert("msg_id".to_owned(), Value::from(msg_id));
     json!({ "src": client, "dest": node, "body": body }).to_string().into_bytes()
-}
-
-/// How a request was answered.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// Done; the reply's own fields.
-    Ok(Value),
-    /// Refused.
-    Error {
-        /// Maelstrom's code.
-        code: u32,
-        /// Kafka's name, where the node gives one.
-        error: Option<String>,
-    },
 }
 
 /// A reply, taken apart.

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::dialects::json::{self, Answer};
+use crate::dialects::{Answer, json};
 use crate::history::Micros;
 
 /// What a client's requests are for.

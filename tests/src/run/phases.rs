@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::dialects::json::Answer;
+use crate::dialects::Answer;
 use crate::history::Micros;
 use crate::run::Run;
 use crate::run::clients::Purpose;

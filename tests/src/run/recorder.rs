@@ -6,7 +6,8 @@
 
 use serde_json::{Value, json};
 
-use crate::dialects::json::{Answer, definite};
+use crate::dialects::Answer;
+use crate::dialects::json::definite;
 use crate::history::{Micros, Op, Outcome};
 
 /// No run needs more accounts of one kind than this.

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::dialects::json::Answer;
+use crate::dialects::Answer;
 use crate::history::Micros;
 use crate::run::Run;
 use crate::run::clients::{Purpose, Taken};
