@@ -13,6 +13,7 @@ mod kills;
 mod load;
 mod run;
 mod soak;
+mod wire;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -56,7 +57,9 @@ enum Command {
     Groups(RunArgs),
     /// Kafka's classic consumers: the group's leader assigns.
     Classic(RunArgs),
-    /// All five, one after the other.
+    /// Partition logs: plain and idempotent producers, and readers; only with `--stage wire`.
+    Log(RunArgs),
+    /// All that the stage has, one after the other.
     All(RunArgs),
     /// Case after case, each with its own workload, size and mix of faults, drawn from its seed.
     Soak(SoakArgs),
@@ -89,6 +92,8 @@ enum TargetName {
     Real,
     /// All nodes in one thread, in virtual time.
     Sim,
+    /// Brokers that speak Kafka's wire, over TCP, in real time.
+    Wire,
 }
 
 /// Could not be judged, or wrong use.
@@ -114,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Offsets(args) => run(Kind::Offsets, &args),
         Command::Groups(args) => run(Kind::Groups, &args),
         Command::Classic(args) => run(Kind::Classic, &args),
+        Command::Log(args) => run(Kind::Log, &args),
         Command::All(args) => return run_all(&args),
         Command::Soak(args) => soak::soak_cases(&args),
         Command::Kills(args) => kills::kill_processes(&args),

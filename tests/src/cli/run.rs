@@ -10,92 +10,98 @@ use clap::{Args, ValueEnum};
 use raft_store::flaws::Flaw;
 
 use super::output::{complain, say, say_on};
-use super::{TargetName, Trouble, target, write, write_report};
+use super::{TargetName, Trouble, target, wire, write, write_report};
 use crate::nemesis::Nemesis;
 use crate::nemesis::schedule::Schedule;
 use crate::report;
 use crate::run::Outcome;
 use crate::run::case::{Case, Finished};
-use crate::targets::Target;
 use crate::workloads::Kind;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct RunArgs {
     /// Where the nodes run.
     #[arg(long, value_enum, default_value = "real")]
-    stage: TargetName,
+    pub(super) stage: TargetName,
     /// How many nodes.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=25))]
-    nodes: u16,
+    pub(super) nodes: u16,
     /// How long faults may happen; start, recovery and the final reads come on top.
     #[arg(long, default_value_t = 10)]
-    seconds: u32,
+    pub(super) seconds: u32,
     /// What goes wrong: a list with commas of partition, one-way, latency, loss, duplicate,
-    /// reorder, pause, kill, clock, slow, clients, late, restart; or `all` that the target can do;
+    /// reorder, pause, kill, clock, slow, clients, late, restart, reset, bandwidth; or `all` that the
+    /// target can do;
     /// or `none`.
     #[arg(long, default_value = "partition,pause")]
-    nemesis: String,
+    pub(super) nemesis: String,
     /// Draws operations and faults; drawn itself where it is not given.
     #[arg(long)]
-    seed: Option<u64>,
+    pub(super) seed: Option<u64>,
     /// Operations a second, over all clients.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    rate: u32,
+    pub(super) rate: u32,
     /// Mean latency between nodes in milliseconds, also without the nemesis `latency`.
     #[arg(long, default_value_t = 0)]
-    latency: u32,
+    pub(super) latency: u32,
     /// Whether every line between nodes takes exactly the mean latency, or a time around it.
     #[arg(long, value_enum, default_value = "spread")]
-    latency_dist: Distribution,
+    pub(super) latency_dist: Distribution,
     /// The longest mean latency of the nemesis `latency`, in milliseconds.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    latency_max: u32,
+    pub(super) latency_max: u32,
     /// How long a client waits for a reply, in seconds; nodes have to be told by `--
     /// --request-timeout`.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(5..=600))]
-    patience: u32,
+    pub(super) patience: u32,
     /// Lines between nodes that the nemesis `loss` loses, in percent.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=100))]
-    loss: u32,
+    pub(super) loss: u32,
     /// Lines between nodes that the nemesis `duplicate` doubles, in percent.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=100))]
-    duplicate: u32,
+    pub(super) duplicate: u32,
     /// How many clients, at least one for each node; three for each where it is not given.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    clients: Option<u16>,
+    pub(super) clients: Option<u16>,
     /// Requests that one client may have under way (workloads kafka, lin-kv and offsets).
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pipeline: u16,
+    pub(super) pipeline: u16,
     /// Every node has to serve again within so many seconds after the end of all faults.
     #[arg(long, default_value_t = 5)]
-    recover: u32,
+    pub(super) recover: u32,
     /// The program to test; `cohort` beside this one where it is not given.
     #[arg(long, value_name = "PATH")]
-    bin: Option<PathBuf>,
+    pub(super) bin: Option<PathBuf>,
     /// Faults from a file (as a run keeps them) instead of drawing them.
     #[arg(long, value_name = "FILE")]
-    schedule: Option<PathBuf>,
+    pub(super) schedule: Option<PathBuf>,
     /// Puts a fault into every node on purpose, to see it found; only with `--stage sim`. A wrong
     /// name lists all.
     #[arg(long, value_name = "NAME")]
-    flaw: Option<Flaw>,
+    pub(super) flaw: Option<Flaw>,
     /// Where to write the history.
     #[arg(long, value_name = "FILE")]
-    history: Option<PathBuf>,
+    pub(super) history: Option<PathBuf>,
     /// Where to write what the nodes' states were, as one JSON object; only with `--stage sim`.
     #[arg(long, value_name = "FILE")]
-    trace: Option<PathBuf>,
+    pub(super) trace: Option<PathBuf>,
     /// Where to write the report, one HTML file; beside the history in arena-out/ where it is not
     /// given.
     #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
+    /// With `--stage wire`: a broker that runs already, which only clients and connections can fail.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "cluster")]
+    pub(super) kafka: Option<String>,
+    /// With `--stage wire`: how to start the brokers, as TOML; see scripts/brokers.
+    #[arg(long, value_name = "FILE")]
+    pub(super) cluster: Option<PathBuf>,
     /// Arguments for the program to test.
     #[arg(last = true)]
-    args: Vec<String>,
+    pub(super) args: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Distribution {
+pub(super) enum Distribution {
     /// Every line takes the mean.
     Constant,
     /// Between a fifth and nine fifths of the mean, one in fifty four times as long.
@@ -105,7 +111,9 @@ enum Distribution {
 pub(super) fn run_all(args: &RunArgs) -> ExitCode {
     let mut worst = 0;
     let mut all = Vec::new();
-    for kind in Kind::ALL {
+    let kinds: &[Kind] =
+        if args.stage == TargetName::Wire { &Kind::WIRE } else { &Kind::ALL };
+    for kind in kinds.iter().copied() {
         let code = run(kind, args).unwrap_or_else(|trouble| {
             say!("unknown: {trouble}");
             2
@@ -123,6 +131,15 @@ pub(super) fn run_all(args: &RunArgs) -> ExitCode {
 }
 
 pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
+    if args.stage == TargetName::Wire {
+        return wire::run(kind, args);
+    }
+    if args.kafka.is_some() || args.cluster.is_some() || !Kind::ALL.contains(&kind) {
+        return Err(Trouble::Use(format!(
+            "`{}`, --kafka and --cluster are for brokers of Kafka's wire: add --stage wire",
+            if Kind::ALL.contains(&kind) { "--kafka" } else { kind.name() }
+        )));
+    }
     let nodes = usize::from(args.nodes);
     let mut case = Case {
         workload: kind,
@@ -154,9 +171,9 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         ));
     }
     let schedule = match &args.schedule {
-        Some(path) => read_schedule(path, nodes, &*target)?,
+        Some(path) => read_schedule(path, nodes, &Stage { name: case.target, can: &|nemesis| target.can(nemesis) })?,
         None => {
-            case.nemeses = nemeses(&args.nemesis, &*target)?;
+            case.nemeses = nemeses(&args.nemesis, &Stage { name: case.target, can: &|nemesis| target.can(nemesis) })?;
             case.draw_schedule()
         }
     };
@@ -190,12 +207,18 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
     Ok(judgement.exit_code())
 }
 
-fn nemeses(list: &str, target: &dyn Target) -> Result<Vec<Nemesis>, Trouble> {
+/// A stage, and what it can do.
+pub(super) struct Stage<'a> {
+    pub(super) name: &'a str,
+    pub(super) can: &'a dyn Fn(Nemesis) -> bool,
+}
+
+pub(super) fn nemeses(list: &str, stage: &Stage<'_>) -> Result<Vec<Nemesis>, Trouble> {
     if list == "none" {
         return Ok(Vec::new());
     }
     if list == "all" {
-        return Ok(Nemesis::ALL.into_iter().filter(|nemesis| target.can(*nemesis)).collect());
+        return Ok(Nemesis::ALL.into_iter().filter(|nemesis| (stage.can)(*nemesis)).collect());
     }
     let mut all = Vec::new();
     for name in list.split(',').map(str::trim) {
@@ -208,10 +231,10 @@ fn nemeses(list: &str, target: &dyn Target) -> Result<Vec<Nemesis>, Trouble> {
                 format!("no nemesis `{name}`; there are {known}; or all, or none, alone")
             })
         })?;
-        if !target.can(nemesis) {
+        if !(stage.can)(nemesis) {
             return Err(Trouble::Use(format!(
                 "the stage `{}` cannot do the nemesis `{name}`",
-                target.name()
+                stage.name
             )));
         }
         if !all.contains(&nemesis) {
@@ -221,7 +244,11 @@ fn nemeses(list: &str, target: &dyn Target) -> Result<Vec<Nemesis>, Trouble> {
     Ok(all)
 }
 
-fn read_schedule(path: &Path, nodes: usize, target: &dyn Target) -> Result<Schedule, Trouble> {
+pub(super) fn read_schedule(
+    path: &Path,
+    nodes: usize,
+    stage: &Stage<'_>,
+) -> Result<Schedule, Trouble> {
     let file =
         File::open(path).map_err(|source| Trouble::File { path: path.to_owned(), source })?;
     let schedule: Schedule = serde_json::from_reader(BufReader::new(file))
@@ -232,16 +259,16 @@ fn read_schedule(path: &Path, nodes: usize, target: &dyn Target) -> Result<Sched
         return Err(Trouble::Use(account));
     }
     let mut names = schedule.faults.iter().map(|fault| fault.what.name());
-    match names.find(|name| Nemesis::named(name).is_none_or(|nemesis| !target.can(nemesis))) {
+    match names.find(|name| Nemesis::named(name).is_none_or(|nemesis| !(stage.can)(nemesis))) {
         Some(name) => Err(Trouble::Use(format!(
             "the stage `{}` cannot do the nemesis `{name}`",
-            target.name()
+            stage.name
         ))),
         None => Ok(schedule),
     }
 }
 
-fn fresh_seed() -> u64 {
+pub(super) fn fresh_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::from(now.subsec_nanos()) ^ (now.as_secs() & 0xffff) << 16
 }
@@ -255,7 +282,7 @@ fn folder_of(case: &Case) -> PathBuf {
     ))
 }
 
-fn figures(outcome: &Outcome) {
+pub(super) fn figures(outcome: &Outcome) {
     say_on!("{}", report::figures(&outcome.history));
     let traffic = outcome.traffic;
     say!(

@@ -52,13 +52,18 @@ pub(super) fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
     let cases = args.cases.unwrap_or(if until.is_some() { u64::MAX } else { 100 });
     let workloads: Vec<Kind> = match &args.workload {
         Some(name) => {
-            vec![Kind::named(name).ok_or_else(|| Trouble::Use(format!("no workload `{name}`")))?]
+            let known = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+            vec![known.ok_or_else(|| Trouble::Use(format!("no workload `{name}`")))?]
         }
         None => Kind::ALL.to_vec(),
     };
     let logs = |case: &Case| {
         PathBuf::from("arena-out").join(format!("soak-{}-{}", case.target, case.seed))
     };
+    if args.stage == TargetName::Wire {
+        let better = "soak has the stages real and sim; `arena judge` is for brokers of Kafka's wire";
+        return Err(Trouble::Use(better.to_owned()));
+    }
     let target_name = if args.stage == TargetName::Real { "real" } else { "sim" };
     // What a target can do is the same for every case.
     let as_asked = |case: &Case| Case { bin: args.bin.clone(), flaw: args.flaw, ..case.clone() };

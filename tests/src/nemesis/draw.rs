@@ -97,6 +97,16 @@ pub fn draw(nemeses: &[Nemesis], ground: &Ground, seed: u64) -> Schedule {
                     What::Slow { who: victim(ground, rng), run_us, stop_us }
                 })
             }
+            Nemesis::Reset => {
+                windows(ground, rng, (300, 2_500), (300, 3_000), &mut faults, |_, rng| {
+                    What::Reset { ppm: u32::try_from(rng.between(5_000, 200_000)).unwrap_or(5_000) }
+                })
+            }
+            Nemesis::Bandwidth => {
+                windows(ground, rng, (500, 3_000), (500, 4_000), &mut faults, |_, rng| {
+                    What::Bandwidth { bytes_per_s: rng.between(4, 256) * 1024 }
+                })
+            }
             Nemesis::Clients => {
                 windows(ground, rng, (500, 2_000), (200, 5_000), &mut faults, clients)
             }

@@ -47,11 +47,15 @@ pub enum Nemesis {
     /// Crashes a node, and one bit of its disk is another when it comes back. It may refuse to
     /// start; a majority stays.
     BitRot,
+    /// Ends clients' connections in the middle of a frame.
+    Reset,
+    /// Lets few bytes a second pass.
+    Bandwidth,
 }
 
 impl Nemesis {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Partition,
         Self::OneWay,
         Self::Latency,
@@ -69,6 +73,8 @@ impl Nemesis {
         Self::FailingDisk,
         Self::FullDisk,
         Self::BitRot,
+        Self::Reset,
+        Self::Bandwidth,
     ];
 
     /// As on the command line and in a history.
@@ -91,12 +97,19 @@ impl Nemesis {
             Self::FailingDisk => "failing-disk",
             Self::FullDisk => "full-disk",
             Self::BitRot => "bit-rot",
+            Self::Reset => "reset",
+            Self::Bandwidth => "bandwidth",
         }
     }
 
     /// Whether it is a fault of disks, which only simulated ones have.
     pub fn is_of_disks(self) -> bool {
         matches!(self, Self::SlowDisk | Self::FailingDisk | Self::FullDisk | Self::BitRot)
+    }
+
+    /// Whether it needs connections, which only the stage `wire` has.
+    pub fn is_of_connections(self) -> bool {
+        matches!(self, Self::Reset | Self::Bandwidth)
     }
 
     /// The nemesis of that name.

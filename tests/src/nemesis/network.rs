@@ -54,6 +54,11 @@ pub struct Network {
     pub duplicate_ppm: u32,
     /// Lines in a million that are held back so that others pass them.
     pub reorder_ppm: u32,
+    /// Pieces in a million that are cut in half and end their connection, where clients have
+    /// connections.
+    pub breaks_ppm: u32,
+    /// So many bytes a second pass, where there are connections; 0: as many as there are.
+    pub bytes_per_s: u64,
     /// Mean latency in microseconds; 0 delivers at once.
     pub latency_us: Micros,
     /// Whether every line takes exactly the mean.
@@ -74,6 +79,8 @@ impl Network {
             loss_ppm: 0,
             duplicate_ppm: 0,
             reorder_ppm: 0,
+            breaks_ppm: 0,
+            bytes_per_s: 0,
             latency_us,
             constant: false,
             flights: BinaryHeap::new(),
@@ -92,6 +99,11 @@ impl Network {
     /// all faults on it have ended.
     pub fn cut(&mut self, from: usize, to: usize) {
         self.cuts[from * self.nodes + to] += 1;
+    }
+
+    /// Whether a direction of a link is cut.
+    pub fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.cuts[from * self.nodes + to] > 0
     }
 
     /// Takes back one [`cut`](Self::cut).

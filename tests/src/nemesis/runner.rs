@@ -58,6 +58,8 @@ enum Undo {
     Loss,
     Duplicate,
     Reorder,
+    Reset,
+    Bandwidth,
     Clock(usize),
     Disk(usize),
 }
@@ -235,6 +237,8 @@ impl Undo {
             Self::Loss => world.net.loss_ppm = 0,
             Self::Duplicate => world.net.duplicate_ppm = 0,
             Self::Reorder => world.net.reorder_ppm = 0,
+            Self::Reset => world.net.breaks_ppm = 0,
+            Self::Bandwidth => world.net.bytes_per_s = 0,
             Self::Clock(node) => {
                 world.actions.push(Action::SetClock { node: *node, rate_ppm: 0, jump_us: 0 });
             }
@@ -261,7 +265,9 @@ fn apply(
         | What::Latency { .. }
         | What::Loss { .. }
         | What::Duplicate { .. }
-        | What::Reorder { .. } => return apply_to_network(what, world),
+        | What::Reorder { .. }
+        | What::Reset { .. }
+        | What::Bandwidth { .. } => return apply_to_network(what, world),
         What::Pause { who } => {
             let node = running(*who, world)?;
             world.nodes.pause(node, now_us, world.actions);
@@ -405,6 +411,14 @@ fn apply_to_network(what: &What, world: &mut World<'_>) -> Option<(String, Undo)
         What::Reorder { ppm } => {
             world.net.reorder_ppm = *ppm;
             (format!("{}% of lines between nodes are held back", percent(*ppm)), Undo::Reorder)
+        }
+        What::Reset { ppm } => {
+            world.net.breaks_ppm = *ppm;
+            (format!("{}% of pieces break their connection", percent(*ppm)), Undo::Reset)
+        }
+        What::Bandwidth { bytes_per_s } => {
+            world.net.bytes_per_s = *bytes_per_s;
+            (format!("{} KiB a second on each connection", bytes_per_s / 1024), Undo::Bandwidth)
         }
         _ => return None,
     })

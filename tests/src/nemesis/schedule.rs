@@ -109,6 +109,16 @@ pub enum What {
         /// Of a million lines.
         ppm: u32,
     },
+    /// Ends connections of clients in the middle of what they carry.
+    Reset {
+        /// Of a million pieces.
+        ppm: u32,
+    },
+    /// Lets few bytes pass.
+    Bandwidth {
+        /// So many a second, on each connection and each way.
+        bytes_per_s: u64,
+    },
     /// Stops a node's process, then lets it go on.
     Pause {
         /// Whom.
@@ -198,6 +208,8 @@ impl What {
             Self::Loss { .. } => "loss",
             Self::Duplicate { .. } => "duplicate",
             Self::Reorder { .. } => "reorder",
+            Self::Reset { .. } => "reset",
+            Self::Bandwidth { .. } => "bandwidth",
             Self::Pause { .. } => "pause",
             Self::Kill { .. } => "kill",
             Self::Restart { .. } => "restart",

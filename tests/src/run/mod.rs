@@ -21,6 +21,7 @@ pub mod recorder;
 mod slots;
 pub mod soak;
 mod watch;
+pub mod wire;
 
 use serde_json::{Value, json};
 
@@ -138,7 +139,13 @@ impl Run {
         let nodes = setup.nodes;
         let mut rng = Rng::new(setup.seed, "workload");
         let plan =
-            Plan { nodes, slots: setup.slots, rate: setup.rate, pipeline: setup.pipeline.max(1) };
+            Plan {
+            nodes,
+            slots: setup.slots,
+            rate: setup.rate,
+            pipeline: setup.pipeline.max(1),
+            wire: false,
+        };
         let workload = setup.workload.build(&plan, &mut rng);
         let mut start_us = vec![0; nodes];
         let mut runner = ScheduleRunner::new(&setup.schedule);

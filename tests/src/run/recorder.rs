@@ -67,6 +67,15 @@ impl Recorder {
         id
     }
 
+    /// It went to that node, if to any, with these fields.
+    pub fn sent(&mut self, id: u64, node: Option<&str>, args: Value) {
+        let Some(op) = usize::try_from(id).ok().and_then(|id| self.ops.get_mut(id)) else { return };
+        op.args = args;
+        if let Some(node) = node {
+            node.clone_into(&mut op.node);
+        }
+    }
+
     /// It was answered.
     pub fn answered(&mut self, now_us: Micros, id: u64, answer: Answer) {
         let Some(op) = usize::try_from(id).ok().and_then(|id| self.ops.get_mut(id)) else { return };

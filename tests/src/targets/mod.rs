@@ -5,6 +5,7 @@
 //! of lines that nodes print, of nodes that end, and of time passing. It knows nothing of
 //! workloads, faults or histories, so that the same run runs on real processes and in a simulation.
 
+pub mod brokers;
 mod guard;
 pub mod process;
 pub mod sim;

@@ -290,7 +290,7 @@ impl Target for Processes {
     }
 
     fn can(&self, nemesis: Nemesis) -> bool {
-        nemesis != Nemesis::Clock && !nemesis.is_of_disks()
+        nemesis != Nemesis::Clock && !nemesis.is_of_disks() && !nemesis.is_of_connections()
     }
 
     fn run(

@@ -73,6 +73,8 @@ pub struct Classic {
     consumers: Vec<Option<Consumer>>,
     session_timeout_ms: u64,
     rebalance_timeout_ms: u64,
+    /// Whether clients speak Kafka's wire, where a leader always assigns.
+    wire: bool,
 }
 
 impl Consumer {
@@ -117,7 +119,7 @@ impl Classic {
             Group { name: "eager".to_owned(), protocol: eager },
             Group { name: "cooperative".to_owned(), protocol: "cooperative-sticky" },
         ];
-        let topics = Topics::new(rng, &["eager", "cooperative"]);
+        let topics = Topics::new(rng, &["eager", "cooperative"], plan.wire);
         let consumers = (0..plan.slots).map(|slot| {
             (slot % 3 != 0).then(|| Consumer {
                 group: (slot / 3 + slot) % 2,
@@ -138,6 +140,7 @@ impl Classic {
         let consumers = consumers.collect();
         Self {
             pace: Pace::new(plan.slots, plan.rate),
+            wire: plan.wire,
             topics,
             groups,
             consumers,
@@ -270,7 +273,7 @@ impl Classic {
     }
 
     fn joined(&mut self, slot: usize, result: &Value, cx: &mut Cx<'_>) {
-        let sends = cx.rng.percent(70);
+        let sends = cx.rng.percent(70) || self.wire;
         let Some(consumer) = &mut self.consumers[slot] else { return };
         consumer.member_id = result["member_id"].as_str().unwrap_or_default().to_owned();
         consumer.generation = result["generation"].as_i64().unwrap_or(-1);
@@ -429,7 +432,8 @@ impl Workload for Classic {
             }
             "fetch_offset" => {
                 if let Some(at) = slot_of(op).filter(|at| consumer.owned.contains(at)) {
-                    consumer.positions.insert(at, result["offset"].as_u64());
+                    // Null is what Kafka says where nothing was committed.
+                    consumer.positions.insert(at, Some(result["offset"].as_u64().unwrap_or(0)));
                     consumer.rest_us = cx.now_us;
                 }
             }

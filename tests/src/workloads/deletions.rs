@@ -37,6 +37,11 @@ pub struct Deletions {
 }
 
 impl Deletions {
+    /// None at all.
+    pub fn none() -> Self {
+        Self { due_us: None, ..Self::new(Rng::new(0, "no deletions"), &[]) }
+    }
+
     /// None yet; these groups have members.
     pub fn new(mut rng: Rng, groups: &[&str]) -> Self {
         let due_us = rng.percent(50).then(|| rng.between(2_000_000, 6_000_000));

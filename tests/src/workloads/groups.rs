@@ -74,7 +74,7 @@ impl Groups {
             Group { name: "cooperative".to_owned(), strategy: "cooperative-sticky" },
         ];
         let mut next_name = 0;
-        let topics = Topics::new(rng, &["eager", "cooperative"]);
+        let topics = Topics::new(rng, &["eager", "cooperative"], false);
         let consumers = (0..plan.slots).map(|slot| {
             // A third of the clients are producers.
             (slot % 3 != 0).then(|| {

@@ -10,6 +10,7 @@ pub mod deletions;
 pub mod groups;
 pub mod kafka;
 pub mod lin_kv;
+pub mod log;
 pub mod offsets;
 pub mod spread;
 pub mod topics;
@@ -35,10 +36,15 @@ pub enum Kind {
     Groups,
     /// Kafka's classic consumers.
     Classic,
+    /// Partition logs over Kafka's wire.
+    Log,
 }
 
 impl Kind {
-    /// All of them.
+    /// Those that speak Kafka's wire.
+    pub const WIRE: [Self; 3] = [Self::Log, Self::Classic, Self::Offsets];
+
+    /// Those that speak the JSON protocol.
     pub const ALL: [Self; 5] =
         [Self::Kafka, Self::LinKv, Self::Offsets, Self::Groups, Self::Classic];
 
@@ -50,12 +56,14 @@ impl Kind {
             Self::Offsets => "offsets",
             Self::Groups => "groups",
             Self::Classic => "classic",
+            Self::Log => "log",
         }
     }
 
     /// The workload of that name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        let mut all = Self::ALL.into_iter().chain(Self::WIRE);
+        all.find(|kind| kind.name() == name)
     }
 
     /// The workload, ready to begin.
@@ -66,6 +74,7 @@ impl Kind {
             Self::Offsets => Box::new(offsets::Offsets::new(plan, rng)),
             Self::Groups => Box::new(groups::Groups::new(plan, rng)),
             Self::Classic => Box::new(classic::Classic::new(plan, rng)),
+            Self::Log => Box::new(log::Log::new(plan)),
         }
     }
 }
@@ -81,6 +90,8 @@ pub struct Plan {
     pub rate: u32,
     /// Requests that one client may have under way.
     pub pipeline: usize,
+    /// Whether clients speak Kafka's wire, which knows fewer operations.
+    pub wire: bool,
 }
 
 /// What a slot may look at when it decides.
@@ -133,6 +144,12 @@ pub enum Step {
 pub trait Workload: std::fmt::Debug {
     /// What a checker may need to know.
     fn config(&self) -> Value;
+
+    /// The topics that have to be there before it begins, and their partitions; where clients
+    /// speak Kafka's wire.
+    fn needs(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
 
     /// A slot may do something.
     fn step(&mut self, slot: usize, cx: &mut Cx<'_>) -> Step;

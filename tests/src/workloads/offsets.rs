@@ -33,6 +33,8 @@ pub struct Offsets {
     groups: Vec<Group>,
     next_group: u64,
     next_offset: u64,
+    /// Whether clients speak Kafka's wire, which has no groups that declare their members.
+    wire: bool,
     /// In the final phase: what a slot still reads.
     last_reads: Vec<Vec<Request>>,
 }
@@ -46,6 +48,7 @@ impl Offsets {
             groups: Vec::new(),
             next_group: 0,
             next_offset: 0,
+            wire: plan.wire,
             last_reads: vec![Vec::new(); plan.slots],
         };
         for _ in 0..ACTIVE_GROUPS {
@@ -79,6 +82,10 @@ impl Workload for Offsets {
         json!({})
     }
 
+    fn needs(&self) -> Vec<(String, u64)> {
+        vec![("t".to_owned(), PARTITIONS)]
+    }
+
     fn step(&mut self, slot: usize, cx: &mut Cx<'_>) -> Step {
         if cx.in_flight >= self.pipeline {
             return Step::Await;
@@ -98,7 +105,7 @@ impl Workload for Offsets {
         let partition = cx.rng.below(PARTITIONS);
         let mut args = json!({ "group": group.name, "topic": "t", "partition": partition });
         Step::Invoke(match cx.rng.below(20) {
-            0..=7 => {
+            draw @ (0..=7 | 18..) if draw <= 7 || self.wire => {
                 self.next_offset += 1;
                 args["offset"] = json!(self.next_offset);
                 if cx.rng.percent(20) {

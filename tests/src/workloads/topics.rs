@@ -42,6 +42,8 @@ pub struct Topics {
     /// A topic that was owed was there all the same: nobody knows which, so its partitions have to be
     /// looked up.
     unsure: bool,
+    /// Whether clients speak Kafka's wire.
+    wire: bool,
     /// Who reads in the end.
     readers: Vec<usize>,
     /// In the final phase, once reading has begun: what each slot still reads.
@@ -50,11 +52,19 @@ pub struct Topics {
 
 impl Topics {
     /// Two topics, not made yet, which these groups read. Takes nothing from the workload's stream.
-    pub fn new(rng: &Rng, groups: &[&str]) -> Self {
+    ///
+    /// Over Kafka's wire nothing is deleted, because a broker may go on serving what was deleted for
+    /// as long as it has not heard of it; and keys are short.
+    pub fn new(rng: &Rng, groups: &[&str], wire: bool) -> Self {
         let mut long_keys = Rng::new(rng.clone().u64(), "long keys");
         Self {
-            deletions: Deletions::new(Rng::new(rng.clone().u64(), "deletions"), groups),
-            long_keys: long_keys.percent(RUNS_WITH_LONG_KEYS).then_some(long_keys),
+            deletions: if wire {
+                Deletions::none()
+            } else {
+                Deletions::new(Rng::new(rng.clone().u64(), "deletions"), groups)
+            },
+            long_keys: (long_keys.percent(RUNS_WITH_LONG_KEYS) && !wire).then_some(long_keys),
+            wire,
             partitions: BTreeMap::new(),
             missing: vec![("t1", 4), ("t0", 6)],
             next_value: 0,
@@ -171,7 +181,9 @@ impl Topics {
             let describe = |group| Request::new("describe_group", json!({ "group": group }));
             reads.extend(groups.clone().map(describe));
             // From the end: groups first, before anything else changes them.
-            reads.push(Request::new("list_groups", json!({})));
+            if !self.wire {
+                reads.push(Request::new("list_groups", json!({})));
+            }
         }
         all
     }

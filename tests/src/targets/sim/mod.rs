@@ -344,8 +344,8 @@ impl Target for Sim {
         "sim"
     }
 
-    fn can(&self, _nemesis: Nemesis) -> bool {
-        true
+    fn can(&self, nemesis: Nemesis) -> bool {
+        !nemesis.is_of_connections()
     }
 
     fn run(
