@@ -5,6 +5,8 @@
 //! stage `wire` and in what `arena watch` writes. Names and fields are those of the JSON protocol
 //! where it has them, so that a checker judges both.
 
+pub mod understand;
+
 use serde_json::Value;
 
 use super::Answer;
