@@ -24,6 +24,7 @@ pub mod lives;
 pub mod logs;
 pub mod node_fault;
 pub mod offsets;
+pub mod producers;
 pub mod protocol_form;
 pub mod state;
 pub mod wire;
@@ -135,6 +136,7 @@ pub trait Checker: Sync {
 pub fn all() -> Vec<&'static dyn Checker> {
     let mut all: Vec<&'static dyn Checker> = vec![&node_fault::NodeFault];
     all.extend(logs::all());
+    all.extend(producers::all());
     all.extend(linear::all());
     all.extend(groups::all());
     all
