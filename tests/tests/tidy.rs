@@ -261,6 +261,9 @@ fn clocks_files_and_sockets_are_the_runtimes() {
         // Real processes, measured or judged.
         "tests/src/load/",
         "tests/src/targets/process.rs",
+        // Real brokers over real connections, in real time.
+        "tests/src/targets/brokers/",
+        "tests/src/wire/",
         // Virtual time is tokio's.
         "tests/src/targets/sim/",
         // Stops after so many minutes.

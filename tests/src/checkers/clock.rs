@@ -1,5 +1,6 @@
 //! Times of a history: how they are told, and until when a request without an answer may still act.
 
+use super::wire::is_wire;
 use crate::history::{History, Micros, Op, Outcome};
 
 /// For how long after all trouble is over a request that nobody answered may still take effect.
@@ -11,6 +12,16 @@ pub const LATE_EFFECT: Micros = 10_000_000;
 /// How much longer than its time-outs a healthy cluster may take to act on them: an election, a
 /// queue, a round of messages, on a busy machine.
 pub const LIVENESS_SLACK: Micros = 10_000_000;
+
+/// The same of a broker of Kafka's: brokers miss their sessions first, then partitions are led by
+/// others, then their groups are loaded.
+const WIRE_SLACK: Micros = 60_000_000;
+
+/// How much longer than its time-outs the cluster of a history may take to act on them.
+#[must_use]
+pub fn slack(history: &History) -> Micros {
+    if is_wire(history) { WIRE_SLACK } else { LIVENESS_SLACK }
+}
 
 /// A time as people read it: `12.345s`.
 #[must_use]

@@ -17,7 +17,8 @@
 //!   judged.
 //! - A life begins only after proof that the one before it ended: a deletion that was acknowledged,
 //!   or refused because there was nothing to delete. Without it a gap lasts until the next proof,
-//!   or for ever.
+//!   or for ever. On Kafka's wire a topic's gap lasts for ever: its deletion is answered before all
+//!   brokers know of it, and its offsets go later still.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use serde_json::{Map, Value};
 use super::clock::{late_until, unknown};
 use super::logs::{name, topic};
 use super::offsets::group;
+use super::wire::is_wire;
 use crate::history::{History, Micros, Op, Outcome};
 
 /// When the life before it ended, and the next one had not begun for certain.
@@ -70,8 +72,8 @@ pub fn began_empty(name: &str) -> bool {
 #[must_use]
 pub fn split(history: &History) -> Cow<'_, History> {
     let lives = Lives {
-        topics: gaps(history, "delete_topic", |args| Some(topic(args))),
-        groups: gaps(history, "delete_group", group),
+        topics: gaps(history, "delete_topic", |args| Some(topic(args)), !is_wire(history)),
+        groups: gaps(history, "delete_group", group, true),
     };
     if lives.topics.is_empty() && lives.groups.is_empty() {
         return Cow::Borrowed(history);
@@ -88,7 +90,14 @@ pub fn split(history: &History) -> Cow<'_, History> {
     Cow::Owned(History { header, ops, faults: history.faults.clone() })
 }
 
-fn gaps<'h>(history: &'h History, f: &str, of: impl Fn(&'h Value) -> Option<&'h str>) -> Gaps<'h> {
+/// The gaps of what `f` deletes. Where its answer does not end the life `at_once`, the first gap
+/// never ends.
+fn gaps<'h>(
+    history: &'h History,
+    f: &str,
+    of: impl Fn(&'h Value) -> Option<&'h str>,
+    at_once: bool,
+) -> Gaps<'h> {
     let mut found: Gaps<'h> = BTreeMap::new();
     for op in history.ops.iter().filter(|op| op.f == f) {
         // There was nothing to delete: nobody says since when, so it is as good as a deletion.
@@ -96,7 +105,8 @@ fn gaps<'h>(history: &'h History, f: &str, of: impl Fn(&'h Value) -> Option<&'h 
         let Some(name) = of(&op.args).filter(|_| op.outcome != Outcome::Fail || nothing) else {
             continue;
         };
-        let gap = Gap { from: op.invoke_us, to: late_until(history, op), proved: !unknown(op) };
+        let proved = at_once && !unknown(op);
+        let gap = Gap { from: op.invoke_us, to: late_until(history, op), proved };
         found.entry(name).or_default().push(gap);
     }
     for gaps in found.values_mut() {

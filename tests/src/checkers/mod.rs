@@ -2,8 +2,10 @@
 //!
 //! This module owns what a checker is and the list of all of them. The checkers are grouped by what
 //! they look at: [`logs`] (records and their offsets), [`linear`] (registers), [`groups`] (members,
-//! generations, ownership, committed offsets), and [`state`] (what only a simulator can see). A
-//! checker reads a finished history and knows nothing of workloads, stages or the nodes' code.
+//! generations, ownership, committed offsets), [`producers`] (the sequences of idempotent ones),
+//! and [`state`] (what only a simulator can see). A checker reads a finished history and knows
+//! nothing of workloads or the nodes' code. Of stages it knows whether a history is of Kafka's wire
+//! ([`wire`]), where some answers prove less.
 //!
 //! Two rules hold for every one of them. It is **sound**: what it reports cannot have happened in
 //! any lawful run, whatever became of requests without an answer; where the history leaves room for
@@ -22,8 +24,10 @@ pub mod lives;
 pub mod logs;
 pub mod node_fault;
 pub mod offsets;
+pub mod producers;
 pub mod protocol_form;
 pub mod state;
+pub mod wire;
 
 pub use judge::{Judgement, judge};
 
@@ -126,12 +130,13 @@ pub trait Checker: Sync {
     }
 }
 
-/// Every checker of histories, in the order in which verdicts are told: answers, logs, registers,
-/// groups.
+/// Every checker of histories, in the order in which verdicts are told: answers, logs, producers,
+/// registers, groups.
 #[must_use]
 pub fn all() -> Vec<&'static dyn Checker> {
     let mut all: Vec<&'static dyn Checker> = vec![&node_fault::NodeFault];
     all.extend(logs::all());
+    all.extend(producers::all());
     all.extend(linear::all());
     all.extend(groups::all());
     all
@@ -140,7 +145,8 @@ pub fn all() -> Vec<&'static dyn Checker> {
 /// Judges a history by every checker.
 #[must_use]
 pub fn check_all(history: &History) -> Vec<(&'static str, Verdict)> {
-    let lives = lives::split(history);
+    let told = wire::soften(history);
+    let lives = lives::split(&told);
     all()
         .into_iter()
         .map(|checker| (checker.name(), check_split(checker, history, &lives)))
@@ -150,7 +156,7 @@ pub fn check_all(history: &History) -> Vec<(&'static str, Verdict)> {
 /// Judges a history by one checker.
 #[must_use]
 pub fn check_one(checker: &dyn Checker, history: &History) -> Verdict {
-    check_split(checker, history, &lives::split(history))
+    check_split(checker, history, &lives::split(&wire::soften(history)))
 }
 
 fn check_split(checker: &dyn Checker, history: &History, lives: &History) -> Verdict {

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::clock::unknown;
 use super::logs::{key_text, name, topic};
+use super::wire::stale_since;
 use crate::history::{History, Micros, Op, Outcome};
 
 /// Names one committed offset.
@@ -51,6 +52,9 @@ pub struct Seen<'h> {
     pub op: &'h Op,
     /// The offset; 0 where nothing was committed.
     pub value: i64,
+    /// Since when it may have been the committed one: the invocation, but for
+    /// [stale reads](super::wire::stale_since).
+    pub since: Micros,
 }
 
 /// The values that a register can have had in a span of time.
@@ -164,7 +168,7 @@ impl<'h> Commits<'h> {
     pub fn of(history: &'h History) -> Self {
         let mut commits = Self::default();
         for op in &history.ops {
-            commits.operation(op);
+            commits.operation(op, history);
         }
         // A deletion may leave the partitions open, so all registers must be known first.
         for op in history.ops.iter().filter(|op| op.outcome != Outcome::Fail) {
@@ -188,7 +192,7 @@ impl<'h> Commits<'h> {
         self.registers.get(&Slot { group: group.to_owned(), topic: topic.to_owned(), partition })
     }
 
-    fn operation(&mut self, op: &'h Op) {
+    fn operation(&mut self, op: &'h Op, history: &History) {
         let slot = |partition: i64| Slot {
             group: group(&op.args).unwrap_or_default().to_owned(),
             topic: topic(&op.args).to_owned(),
@@ -212,7 +216,11 @@ impl<'h> Commits<'h> {
                 // is a value nobody wrote and this protocol does not know it.
                 let value = if value.is_null() { Some(0) } else { value.as_i64() };
                 let Some(value) = value else { return };
-                self.registers.entry(slot(partition)).or_default().reads.push(Seen { op, value });
+                self.registers.entry(slot(partition)).or_default().reads.push(Seen {
+                    op,
+                    value,
+                    since: stale_since(history, op),
+                });
             }
             ("describe_group", _) => {
                 let lines = reply.and_then(|reply| reply.get("offsets")).and_then(Value::as_array);
@@ -224,7 +232,11 @@ impl<'h> Commits<'h> {
                     let value = if committed.is_null() { Some(0) } else { committed.as_i64() };
                     let Some(value) = value else { continue };
                     let slot = Slot { topic: topic(line).to_owned(), ..slot(partition) };
-                    self.registers.entry(slot).or_default().reads.push(Seen { op, value });
+                    self.registers.entry(slot).or_default().reads.push(Seen {
+                        op,
+                        value,
+                        since: stale_since(history, op),
+                    });
                 }
             }
             _ => {}

@@ -111,8 +111,7 @@ pub(super) enum Distribution {
 pub(super) fn run_all(args: &RunArgs) -> ExitCode {
     let mut worst = 0;
     let mut all = Vec::new();
-    let kinds: &[Kind] =
-        if args.stage == TargetName::Wire { &Kind::WIRE } else { &Kind::ALL };
+    let kinds: &[Kind] = if args.stage == TargetName::Wire { &Kind::WIRE } else { &Kind::ALL };
     for kind in kinds.iter().copied() {
         let code = run(kind, args).unwrap_or_else(|trouble| {
             say!("unknown: {trouble}");
@@ -134,12 +133,7 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
     if args.stage == TargetName::Wire {
         return wire::run(kind, args);
     }
-    if args.kafka.is_some() || args.cluster.is_some() || !Kind::ALL.contains(&kind) {
-        return Err(Trouble::Use(format!(
-            "`{}`, --kafka and --cluster are for brokers of Kafka's wire: add --stage wire",
-            if Kind::ALL.contains(&kind) { "--kafka" } else { kind.name() }
-        )));
-    }
+    refuse_wire(kind, args)?;
     let nodes = usize::from(args.nodes);
     let mut case = Case {
         workload: kind,
@@ -171,9 +165,16 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         ));
     }
     let schedule = match &args.schedule {
-        Some(path) => read_schedule(path, nodes, &Stage { name: case.target, can: &|nemesis| target.can(nemesis) })?,
+        Some(path) => read_schedule(
+            path,
+            nodes,
+            &Stage { name: case.target, can: &|nemesis| target.can(nemesis) },
+        )?,
         None => {
-            case.nemeses = nemeses(&args.nemesis, &Stage { name: case.target, can: &|nemesis| target.can(nemesis) })?;
+            case.nemeses = nemeses(
+                &args.nemesis,
+                &Stage { name: case.target, can: &|nemesis| target.can(nemesis) },
+            )?;
             case.draw_schedule()
         }
     };
@@ -205,6 +206,20 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
     }
     say!("{judgement}");
     Ok(judgement.exit_code())
+}
+
+/// Refuses what only the stage `wire` has.
+fn refuse_wire(kind: Kind, args: &RunArgs) -> Result<(), Trouble> {
+    let known = Kind::ALL.contains(&kind);
+    if args.kafka.is_none() && args.cluster.is_none() && known {
+        return Ok(());
+    }
+    let what = if known {
+        "--kafka and --cluster are".to_owned()
+    } else {
+        format!("`{}` is", kind.name())
+    };
+    Err(Trouble::Use(format!("{what} for brokers of Kafka's wire: add --stage wire")))
 }
 
 /// A stage, and what it can do.
@@ -260,10 +275,9 @@ pub(super) fn read_schedule(
     }
     let mut names = schedule.faults.iter().map(|fault| fault.what.name());
     match names.find(|name| Nemesis::named(name).is_none_or(|nemesis| !(stage.can)(nemesis))) {
-        Some(name) => Err(Trouble::Use(format!(
-            "the stage `{}` cannot do the nemesis `{name}`",
-            stage.name
-        ))),
+        Some(name) => {
+            Err(Trouble::Use(format!("the stage `{}` cannot do the nemesis `{name}`", stage.name)))
+        }
         None => Ok(schedule),
     }
 }

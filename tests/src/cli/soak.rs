@@ -61,7 +61,8 @@ pub(super) fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
         PathBuf::from("arena-out").join(format!("soak-{}-{}", case.target, case.seed))
     };
     if args.stage == TargetName::Wire {
-        let better = "soak has the stages real and sim; `arena judge` is for brokers of Kafka's wire";
+        let better =
+            "soak has the stages real and sim; `arena judge` is for brokers of Kafka's wire";
         return Err(Trouble::Use(better.to_owned()));
     }
     let target_name = if args.stage == TargetName::Real { "real" } else { "sim" };

@@ -10,9 +10,9 @@ use crate::history::Micros;
 use crate::nemesis::Nemesis;
 use crate::nemesis::draw::{Ground, draw};
 use crate::run::case::{Case, judged};
-use crate::run::wire::{self, Setup};
 use crate::targets::brokers::Brokers;
 use crate::targets::brokers::cluster::ClusterFile;
+use crate::wire::{self, Setup};
 use crate::workloads::Kind;
 
 /// What brokers that somebody else runs can be asked to stand.
@@ -32,9 +32,8 @@ enum Where {
 impl Where {
     fn of(args: &RunArgs) -> Result<Self, Trouble> {
         if let Some(address) = &args.kafka {
-            let found = wire::discover(address).map_err(|problem| {
-                Trouble::Use(format!("--kafka {address}: {problem}"))
-            })?;
+            let found = wire::discover(address)
+                .map_err(|problem| Trouble::Use(format!("--kafka {address}: {problem}")))?;
             return Ok(Self::Running(found));
         }
         let path = args.cluster.as_ref().ok_or_else(|| {

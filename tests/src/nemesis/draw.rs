@@ -97,15 +97,9 @@ pub fn draw(nemeses: &[Nemesis], ground: &Ground, seed: u64) -> Schedule {
                     What::Slow { who: victim(ground, rng), run_us, stop_us }
                 })
             }
-            Nemesis::Reset => {
-                windows(ground, rng, (300, 2_500), (300, 3_000), &mut faults, |_, rng| {
-                    What::Reset { ppm: u32::try_from(rng.between(5_000, 200_000)).unwrap_or(5_000) }
-                })
-            }
+            Nemesis::Reset => windows(ground, rng, (300, 2_500), (300, 3_000), &mut faults, reset),
             Nemesis::Bandwidth => {
-                windows(ground, rng, (500, 3_000), (500, 4_000), &mut faults, |_, rng| {
-                    What::Bandwidth { bytes_per_s: rng.between(4, 256) * 1024 }
-                })
+                windows(ground, rng, (500, 3_000), (500, 4_000), &mut faults, bandwidth)
             }
             Nemesis::Clients => {
                 windows(ground, rng, (500, 2_000), (200, 5_000), &mut faults, clients)
@@ -179,6 +173,15 @@ fn one_way(ground: &Ground, rng: &mut Rng) -> What {
     } else {
         What::OneWay { from: rest, to: few }
     }
+}
+
+/// Between one in two hundred pieces and one in five.
+fn reset(_ground: &Ground, rng: &mut Rng) -> What {
+    What::Reset { ppm: u32::try_from(rng.between(5_000, 200_000)).unwrap_or(5_000) }
+}
+
+fn bandwidth(_ground: &Ground, rng: &mut Rng) -> What {
+    What::Bandwidth { bytes_per_s: rng.between(4, 256) * 1024 }
 }
 
 fn clients(ground: &Ground, rng: &mut Rng) -> What {

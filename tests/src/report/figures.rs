@@ -183,7 +183,8 @@ fn recoveries(history: &History) -> Vec<Recovery> {
 /// From the first generation that anybody was told to the last.
 fn rises(group: &Group<'_>) -> i64 {
     let told = group.tellings.iter().map(|telling| telling.generation);
-    let told: Vec<i64> = told.chain(group.descriptions.iter().map(|d| d.generation)).collect();
+    let told: Vec<i64> =
+        told.chain(group.descriptions.iter().filter_map(|d| d.generation)).collect();
     told.iter().max().zip(told.iter().min()).map_or(0, |(max, min)| max - min)
 }
 

@@ -21,7 +21,6 @@ pub mod recorder;
 mod slots;
 pub mod soak;
 mod watch;
-pub mod wire;
 
 use serde_json::{Value, json};
 
@@ -138,8 +137,7 @@ impl Run {
         setup.recover_us += setup.schedule.slowest_sync_us();
         let nodes = setup.nodes;
         let mut rng = Rng::new(setup.seed, "workload");
-        let plan =
-            Plan {
+        let plan = Plan {
             nodes,
             slots: setup.slots,
             rate: setup.rate,

@@ -116,8 +116,8 @@ impl Log {
 
     fn produced(producer: &mut Producer, op: &Op, cx: &Cx<'_>) {
         let Some((purpose, args)) = producer.open.take() else { return };
-        let there = op.outcome == Outcome::Ok
-            || op.error.as_deref() == Some("DUPLICATE_SEQUENCE_NUMBER");
+        let there =
+            op.outcome == Outcome::Ok || op.error.as_deref() == Some("DUPLICATE_SEQUENCE_NUMBER");
         let again = op.outcome == Outcome::Info || op.code == Some(11);
         match purpose {
             Purpose::Again => {}

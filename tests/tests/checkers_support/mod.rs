@@ -31,6 +31,12 @@ impl HistoryBuilder {
         self
     }
 
+    /// Sets the stage that the history is of.
+    pub fn stage(mut self, stage: &str) -> Self {
+        self.history.header.stage = stage.to_owned();
+        self
+    }
+
     /// The faults end, and the final phase begins.
     pub fn heal(mut self, at: u64) -> Self {
         self.history.header.heal_us = Some(at * 1_000);

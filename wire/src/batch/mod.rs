@@ -7,6 +7,7 @@
 //! | `payload` | the four compressions, read as a stream and within limits |
 //! | `record` | the bytes of one record |
 //! | `read` | the records of a batch, for readers |
+//! | `stored` | batches one after another, for readers |
 //! | `build` | a batch of records, for tests and clients |
 //!
 //! A batch is stored as its producer sent it. Two fields lie outside its checksum and are a
@@ -23,6 +24,7 @@ mod header;
 mod payload;
 mod read;
 mod record;
+mod stored;
 
 pub use build::build;
 pub use check::{Checked, check};
@@ -33,3 +35,4 @@ pub use header::{
 };
 pub use payload::Limits;
 pub use read::{Record, records};
+pub use stored::{Stored, batches};

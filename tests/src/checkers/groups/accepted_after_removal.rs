@@ -5,9 +5,14 @@
 //! FENCED_INSTANCE_ID, its own leaving was acknowledged (unless a static seat stays), or a
 //! description of the group does not have it. Any request to join that may have been processed
 //! since excuses the node. Commits are judged by `fenced-commit`.
+//!
+//! Not judged on Kafka's wire. Kafka's coordinator writes down who is in a group when a leader has
+//! assigned, not when somebody leaves or is thrown out. Whoever follows it before the next
+//! assignment takes the member for one again, lawfully.
 
 use super::view::{Group, Groups};
 use crate::checkers::clock::{late_until, span};
+use crate::checkers::wire::is_wire;
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::{History, Micros, Op, Outcome};
 
@@ -15,12 +20,19 @@ use crate::history::{History, Micros, Op, Outcome};
 #[derive(Debug)]
 pub struct AcceptedAfterRemoval;
 
+/// Why it is not judged on Kafka's wire.
+const FORGETS: &str =
+    "Kafka's next coordinator may not know of a removal since the last assignment";
+
 impl Checker for AcceptedAfterRemoval {
     fn name(&self) -> &'static str {
         "accepted-after-removal"
     }
 
     fn check(&self, history: &History) -> Verdict {
+        if is_wire(history) {
+            return Verdict::NotJudged(FORGETS.to_owned());
+        }
         let groups = Groups::of(history);
         let (mut judged, mut violations) = (0, Vec::new());
         for group in groups.groups.values() {

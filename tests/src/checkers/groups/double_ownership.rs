@@ -5,10 +5,17 @@
 //! from hand to hand within a generation, and its old owner may be told of the generation before
 //! its next poll gives the partition up; so there only polls count, by which a member reads.
 //! Members that follow each other in one static seat count as one.
+//!
+//! On Kafka's wire the leader assigns and the broker hands on what it was given. There it is judged
+//! where the leaders' assignments of that generation are in the history, and none of them gives the
+//! partition to both; descriptions, only where all use the arena's assignor.
 
 use std::collections::BTreeMap;
 
-use super::view::{Group, Groups, Partition, partition_text};
+use serde_json::Value;
+
+use super::view::{Assignment, Group, Groups, Partition, assignment, partition_text};
+use crate::checkers::wire::{CLIENTS_ASSIGN, arena_assigns, is_wire};
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::History;
 
@@ -26,20 +33,28 @@ impl Checker for DoubleOwnership {
         let (mut judged, mut violations) = (0, Vec::new());
         for group in groups.groups.values() {
             judged += told(group, &mut violations);
-            judged += described(group, &mut violations);
+            if !group.wire || arena_assigns(history) {
+                judged += described(group, &mut violations);
+            }
         }
-        Verdict::of(judged, violations, Groups::NONE)
+        let nothing = if is_wire(history) { CLIENTS_ASSIGN } else { Groups::NONE };
+        Verdict::of(judged, violations, nothing)
+            .unless_empty(groups.groups.is_empty(), Groups::NONE)
     }
 }
 
 fn told(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
     let mut owners: BTreeMap<(i64, &Partition), BTreeMap<&str, u64>> = BTreeMap::new();
+    let assigned = if group.wire { assigned(group) } else { BTreeMap::new() };
     let mut judged = 0;
     for telling in &group.tellings {
         if group.thin && group.cooperative && telling.op.f != "poll" {
             continue;
         }
         for partition in telling.assignment.iter().flatten() {
+            if group.wire && !assigned.contains_key(&telling.generation) {
+                continue;
+            }
             judged += 1;
             let owners = owners.entry((telling.generation, partition)).or_default();
             owners.entry(telling.member).or_insert(telling.op.id);
@@ -48,7 +63,15 @@ fn told(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
     for ((generation, partition), owners) in owners {
         let mut owners = owners.into_iter();
         let Some((first, shown)) = owners.next() else { continue };
-        for (other, also) in owners.filter(|(other, _)| !group.same_seat(first, other)) {
+        let by_leader = |other: &str| {
+            let assignments = assigned.get(&generation).into_iter().flatten();
+            assignments.clone().any(|by_member| {
+                let gives = |member| by_member.get(member).is_some_and(|a| a.contains(partition));
+                gives(first) && gives(other)
+            })
+        };
+        let two = |other: &str| !group.same_seat(first, other) && !by_leader(other);
+        for (other, also) in owners.filter(|(other, _)| two(other)) {
             violations.push(Violation::new(
                 format!(
                     "group {}: in generation {generation}, {} was told to both {first} and {other}",
@@ -62,6 +85,23 @@ fn told(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
     judged
 }
 
+/// What leaders assigned to each member, by generation: whatever became of their requests.
+type Assigned<'h> = BTreeMap<i64, Vec<BTreeMap<&'h str, Assignment>>>;
+
+fn assigned<'h>(group: &Group<'h>) -> Assigned<'h> {
+    let mut assigned = Assigned::new();
+    for op in group.requests.values().flatten().filter(|op| op.f == "sync_group") {
+        let generation = op.args.get("generation").and_then(Value::as_i64);
+        let by_member = op.args.get("assignments").and_then(Value::as_object);
+        let Some((generation, by_member)) = generation.zip(by_member) else { continue };
+        let by_member = by_member
+            .iter()
+            .filter_map(|(member, topics)| Some((member.as_str(), assignment(topics)?)));
+        assigned.entry(generation).or_default().push(by_member.collect());
+    }
+    assigned
+}
+
 fn described(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
     let mut judged = 0;
     for description in group.descriptions.iter().filter(|description| description.state == "Stable")
@@ -73,9 +113,9 @@ fn described(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
                 if let Some(other) = owners.insert(partition, member.id) {
                     violations.push(Violation::new(
                         format!(
-                            "group {}: described in generation {} with {} owned by both {other} and {}",
+                            "group {}: described {} with {} owned by both {other} and {}",
                             group.name,
-                            description.generation,
+                            description.when(),
                             partition_text(partition),
                             member.id
                         ),

@@ -11,10 +11,15 @@
 //! group is gone. A group is deleted only when it has no members. So an acknowledged
 //! `delete_group`, and one that is refused because there is no such group, show that at some
 //! instant of it every member was out.
+//!
+//! On Kafka's wire heartbeats show nothing, since a coordinator that loads its groups accepts any;
+//! and a late `sync_group` does not extend the session. There the session runs from the join or an
+//! accepted commit. A description that may be old shows nobody to be out.
 
 use super::view::{Group, Groups};
 use crate::checkers::clock::{at, late_until, skewed, span};
 use crate::checkers::offsets::group as named;
+use crate::checkers::wire::stale_since;
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::{History, Micros, Op, Outcome};
 
@@ -48,8 +53,10 @@ impl Checker for EarlyEviction {
                     .iter()
                     .copied()
                     .filter(|op| op.error.as_deref() == Some("UNKNOWN_MEMBER_ID"));
-                let missing =
-                    group.descriptions.iter().filter(|d| d.members.iter().all(|m| m.id != *member));
+                let missing = group.descriptions.iter().filter(|d| {
+                    d.members.iter().all(|m| m.id != *member)
+                        && stale_since(history, d.op) == d.op.invoke_us
+                });
                 let missing = missing.map(|description| description.op);
                 for reveal in told.chain(missing).chain(gone(history, group)) {
                     let Some(life) = Life::before(history, group, requests, reveal) else {
@@ -126,8 +133,12 @@ impl<'h> Life<'h> {
             if joined.map(|op| op.invoke_us).max() > Some(sync.invoke_us) {
                 return None;
             }
-            let beat = accepted(&["heartbeat", "sync_group"])?;
-            (beat, beat)
+            if group.wire {
+                (accepted(&["join_group", "commit_offset"])?, sync)
+            } else {
+                let beat = accepted(&["heartbeat", "sync_group"])?;
+                (beat, beat)
+            }
         };
         let left = requests.iter().any(|op| {
             matches!(op.f.as_str(), "unsubscribe" | "leave_group")

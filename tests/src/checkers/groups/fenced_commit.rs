@@ -7,6 +7,9 @@
 //! there the order is by member and by partition: it was told a newer one itself, or the partition
 //! was told to another member in a newer one. Commits without a generation are judged only by
 //! whether the member was out.
+//!
+//! On Kafka's wire a newer generation is known by an answered `sync_group` only
+//! ([`Group::lasts`]), and nobody is known to be out (see `accepted-after-removal`).
 
 use std::collections::BTreeMap;
 
@@ -41,7 +44,7 @@ impl Checker for FencedCommit {
                 for op in commits {
                     judged += 1;
                     let found = newest.fences(group, member, op).or_else(|| {
-                        let reveal = removals.before(op)?;
+                        let reveal = removals.before(op).filter(|_| !group.wire)?;
                         Some((
                             reveal.id,
                             format!("it was out of the group, as seen in {}", span(reveal)),
@@ -123,7 +126,7 @@ impl<'h> Newest<'h> {
             (*member, Rising::of(group.tellings.iter().filter(|telling| telling.member == *member)))
         });
         Self {
-            of_group: Rising::of(group.tellings.iter()),
+            of_group: Rising::of(group.tellings.iter().filter(|telling| group.lasts(telling))),
             of_member: members.collect(),
             of_partition,
         }

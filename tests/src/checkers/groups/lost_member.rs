@@ -4,7 +4,8 @@
 //! Holds for all groups. A thin consumer's name is its id, so a described member that nobody asked
 //! for came from nowhere. A classic member gets its id in the answer: if that is lost, the group
 //! has a member that no client knows; but not more of them than joins whose answer was lost. That a
-//! member is lost on one replica only, the state's trace shows (`replica-divergence`).
+//! member is lost on one replica only, the state's trace shows (`replica-divergence`). Of a watched
+//! group only its seats are judged: its other members may be anybody's.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 use super::view::{Group, Groups};
 use crate::checkers::clock::span;
 use crate::checkers::logs::name;
+use crate::checkers::wire::is_watched;
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::{History, Op};
 
@@ -29,7 +31,9 @@ impl Checker for LostMember {
         let groups = Groups::of(history);
         let (mut judged, mut violations) = (0, Vec::new());
         for group in groups.groups.values() {
-            judged += strangers(group, &mut violations);
+            if !is_watched(history) {
+                judged += strangers(group, &mut violations);
+            }
             judged += seats(group, &mut violations);
         }
         Verdict::of(judged, violations, "no answer listed the members of a group")

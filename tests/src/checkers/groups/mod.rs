@@ -1,4 +1,4 @@
-//! Consumer groups: the predicates G1 to G24 on what clients saw.
+//! Consumer groups: the predicates G1 to G24, C3 and C4 on what clients saw.
 //!
 //! No public checker has these; they are taken from Kafka's rules and from what testers of
 //! Kafka-like systems found broken (`docs/checkers.md` has the table). Each file holds one
@@ -23,6 +23,7 @@ mod offset_goes_back;
 mod outside_subscription;
 pub mod overlapping_ownership;
 mod rebalance_storm;
+mod reset_position;
 pub mod settle;
 mod spurious_offset;
 mod stale_leader;
@@ -30,6 +31,7 @@ mod starved_member;
 mod state_only;
 mod twice_applied;
 mod two_generations;
+mod unread_partition;
 pub mod view;
 
 pub use accepted_after_removal::AcceptedAfterRemoval;
@@ -49,6 +51,7 @@ pub use offset_goes_back::OffsetGoesBack;
 pub use outside_subscription::OutsideSubscription;
 pub use overlapping_ownership::OverlappingOwnership;
 pub use rebalance_storm::RebalanceStorm;
+pub use reset_position::ResetPosition;
 pub use spurious_offset::SpuriousOffset;
 pub use stale_leader::StaleLeader;
 pub(crate) use stale_leader::older_after_newer;
@@ -56,10 +59,11 @@ pub use starved_member::StarvedMember;
 pub use state_only::{NondeterministicApply, ReplicaDivergence};
 pub use twice_applied::TwiceApplied;
 pub use two_generations::TwoGenerations;
+pub use unread_partition::UnreadPartition;
 
 use super::Checker;
 
-/// The checkers of groups, G1 first.
+/// The checkers of groups, G1 first, then C3 and C4.
 #[must_use]
 pub fn all() -> Vec<&'static dyn Checker> {
     vec![
@@ -87,5 +91,7 @@ pub fn all() -> Vec<&'static dyn Checker> {
         &NondeterministicApply,
         &TwiceApplied,
         &NoProgress,
+        &ResetPosition,
+        &UnreadPartition,
     ]
 }

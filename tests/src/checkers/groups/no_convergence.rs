@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::settle::{Settled, settled};
 use super::view::{Description, Group, Groups, Telling};
-use crate::checkers::clock::{LIVENESS_SLACK, at, span};
+use crate::checkers::clock::{at, slack, span};
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::{History, Micros};
 
@@ -31,7 +31,7 @@ impl Checker for NoConvergence {
         };
         let (mut judged, mut violations, mut reasons) = (0, Vec::new(), Vec::new());
         for group in groups.groups.values() {
-            violations.extend(unanswered(group, heal));
+            violations.extend(unanswered(group, heal.saturating_add(slack(history))));
             let mut reason = None;
             for description in
                 group.descriptions.iter().filter(|description| description.op.invoke_us >= heal)
@@ -116,11 +116,9 @@ fn unsettled(
             .filter(|telling| telling.invoke > settled.since)
             .max_by_key(|t| (t.invoke, t.op.id));
         let Some(last) = last else { continue };
-        if last.generation != description.generation {
-            let why = format!(
-                "generation {}, while {live} was last told {}",
-                description.generation, last.generation
-            );
+        if let Some(described) = description.generation.filter(|g| *g != last.generation) {
+            let why =
+                format!("generation {described}, while {live} was last told {}", last.generation);
             return Some((why, Some(last.op.id)));
         }
         if last.assignment.as_ref().is_some_and(|told| *told != member.assignment) {
@@ -133,19 +131,17 @@ fn unsettled(
     None
 }
 
-/// Descriptions that were asked for long after the faults, if not one was answered.
-fn unanswered(group: &Group<'_>, heal: Micros) -> Option<Violation> {
-    let late = |op: &&&crate::history::Op| {
-        op.invoke_us >= heal.saturating_add(LIVENESS_SLACK) && op.complete_us.is_some()
-    };
+/// Descriptions that were asked for when the faults were long over, if not one was answered.
+fn unanswered(group: &Group<'_>, over: Micros) -> Option<Violation> {
+    let late = |op: &&&crate::history::Op| op.invoke_us >= over && op.complete_us.is_some();
     let asked: Vec<_> = group.describes.iter().filter(late).collect();
     let silent = !asked.is_empty() && asked.iter().all(|op| super::no_progress::is_silence(op));
     silent.then(|| {
         Violation::new(
             format!(
-                "group {}: no description was answered, though the faults were over at {}",
+                "group {}: no description was answered, though the faults were long over at {}",
                 group.name,
-                at(heal)
+                at(over)
             ),
             asked.iter().map(|op| op.id),
         )

@@ -2,13 +2,13 @@
 //!
 //! After Redpanda's chaos tests (`progress_during_fault`). Holds for every workload. A history
 //! tells of faults in words for people, so it is not known whether a majority was connected during
-//! one: stretches without faults are judged, from [`LIVENESS_SLACK`] after the last one ended; all
-//! of the run if the header's `config` says `"majority_connected": true`. How long is too long,
+//! one: stretches without faults are judged, from [`slack`] after the last one ended; all of the
+//! run if the header's `config` says `"majority_connected": true`. How long is too long,
 //! `progress_timeout_ms` says there; else [`PATIENCE`].
 
 use serde_json::Value;
 
-use crate::checkers::clock::{LIVENESS_SLACK, at, end, ms, unknown};
+use crate::checkers::clock::{at, end, ms, slack, unknown};
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::{History, Micros, Op, Outcome};
 
@@ -59,8 +59,8 @@ impl Checker for NoProgress {
 
     fn check(&self, history: &History) -> Verdict {
         let config = &history.header.config;
-        let patience =
-            config.get("progress_timeout_ms").and_then(Value::as_u64).map_or(PATIENCE, ms);
+        let patience = config.get("progress_timeout_ms").and_then(Value::as_u64);
+        let patience = patience.map_or_else(|| PATIENCE.max(slack(history)), ms);
         let mut progress: Vec<Micros> = history
             .ops
             .iter()
@@ -118,7 +118,7 @@ fn stretches(history: &History) -> Vec<(Micros, Micros)> {
             stretches.push((from, fault.from_us));
         }
         let to = fault.to_us.or(history.header.heal_us).unwrap_or(Micros::MAX);
-        from = from.max(to.saturating_add(LIVENESS_SLACK));
+        from = from.max(to.saturating_add(slack(history)));
     }
     stretches.push((from, end));
     stretches

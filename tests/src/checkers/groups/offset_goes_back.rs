@@ -26,7 +26,7 @@ pub(super) fn impossible<'a, 'h>(
 ) -> usize {
     for seen in &register.reads {
         let Some(complete) = seen.op.complete_us else { continue };
-        let possible = register.possible(seen.op.invoke_us, complete);
+        let possible = register.possible(seen.since, complete);
         if !possible.values.contains_key(&seen.value) {
             report(seen, possible);
         }

@@ -2,9 +2,12 @@
 //! subscribed to, or one that does not exist.
 //!
 //! Holds for all groups. Judged on what members were told, against all that each ever subscribed
-//! to, and on descriptions, against the subscription in the same description.
+//! to, and on descriptions, against the subscription in the same description. On Kafka's wire
+//! clients assign, so it is judged only where all use the arena's assignor, and of no static seat:
+//! one that is taken over keeps its assignment, whatever its new holder subscribes to.
 
 use super::view::{Groups, partition_text};
+use crate::checkers::wire::{CLIENTS_ASSIGN, arena_assigns, is_wire};
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::History;
 
@@ -18,6 +21,9 @@ impl Checker for OutsideSubscription {
     }
 
     fn check(&self, history: &History) -> Verdict {
+        if is_wire(history) && !arena_assigns(history) {
+            return Verdict::NotJudged(CLIENTS_ASSIGN.to_owned());
+        }
         let groups = Groups::of(history);
         let (mut judged, mut violations) = (0, Vec::new());
         for group in groups.groups.values() {
@@ -31,7 +37,8 @@ impl Checker for OutsideSubscription {
                     [op],
                 ));
             };
-            for telling in &group.tellings {
+            let keeps = |member: &str| group.wire && group.is_static(member);
+            for telling in group.tellings.iter().filter(|telling| !keeps(telling.member)) {
                 // A member whose subscription the history does not have may have any.
                 let subscribed =
                     group.subscriptions.get(telling.member).filter(|topics| !topics.is_empty());
@@ -53,8 +60,8 @@ impl Checker for OutsideSubscription {
                 }
             }
             for description in &group.descriptions {
-                for member in description.members.iter().filter(|member| !member.topics.is_empty())
-                {
+                let members = description.members.iter();
+                for member in members.filter(|m| !m.topics.is_empty() && !keeps(m.id)) {
                     for partition in &member.assignment {
                         judged += 1;
                         if !member.topics.contains(partition.0.as_str()) {

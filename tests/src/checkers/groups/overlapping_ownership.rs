@@ -12,6 +12,10 @@
 //! time-out after its last request, on its own clock. That extension is left out where the
 //! time-outs are not known, where clocks of nodes were skewed, and where an earlier request that
 //! nobody answered may still act.
+//!
+//! On Kafka's wire heartbeats show nothing, since a coordinator that loads its groups accepts any.
+//! There a session runs from the join of that generation or a commit, and a static seat, which an
+//! administrator may empty, is not extended.
 
 use std::collections::BTreeMap;
 
@@ -194,17 +198,29 @@ fn extension(group: &Group<'_>, run: &[&Telling<'_>], releases: &Releases<'_>) -
         run.iter().filter(|telling| extends(&telling.op.f)).map(|telling| telling.invoke).max()
     };
     let last = latest(&|_| true)?;
-    let session_from = latest(&|f| group.thin || matches!(f, "heartbeat" | "sync_group"))?;
+    let session_from = if group.wire {
+        latest(&|f| f == "commit_offset").max(joined(group, run[0]))?
+    } else {
+        latest(&|f| group.thin || matches!(f, "heartbeat" | "sync_group"))?
+    };
     let rebalance_from = latest(&|f| match group.thin {
         true => matches!(f, "poll" | "subscribe"),
         false => matches!(f, "heartbeat" | "sync_group"),
     })?;
-    if releases.pending(last, run) {
+    if releases.pending(last, run) || group.wire && group.is_static(run[0].member) {
         return None;
     }
     let timeout =
         session_from.saturating_add(session).min(rebalance_from.saturating_add(rebalance));
     Some(releases.next(last).map_or(timeout, |next| next.min(timeout)))
+}
+
+/// When a member asked to join the generation of a telling: its session began when that was
+/// answered.
+fn joined(group: &Group<'_>, telling: &Telling<'_>) -> Option<Micros> {
+    let joins = group.tellings.iter().filter(|join| join.op.f == "join_group");
+    let same = joins.filter(|j| j.member == telling.member && j.generation == telling.generation);
+    same.map(|join| join.invoke).min()
 }
 
 /// When a member was first told, after `time`, that it is no longer of this generation.

@@ -27,8 +27,9 @@ impl Checker for RebalanceStorm {
                 .tellings
                 .iter()
                 .map(|telling| (telling.invoke, telling.generation, telling.op.id));
+            let described = group.descriptions.iter();
             let described =
-                group.descriptions.iter().map(|d| (d.op.invoke_us, d.generation, d.op.id));
+                described.filter_map(|d| Some((d.op.invoke_us, d.generation?, d.op.id)));
             let seen: Vec<_> = told.chain(described).collect();
             // The latest request at which the group is known to be at rest: members may leave at
             // the very end.

@@ -6,7 +6,7 @@
 //! side of the node.
 
 use super::view::{Group, Groups};
-use crate::checkers::clock::{LIVENESS_SLACK, at, late_until, unknown};
+use crate::checkers::clock::{at, late_until, slack, unknown};
 use crate::checkers::logs::{name, topic};
 use crate::history::{History, Micros, Op, Outcome};
 
@@ -24,9 +24,12 @@ pub struct Settled<'h> {
 const ROUNDS: usize = 3;
 
 /// Whether a request changes who is a member of what, so that a rebalance is due.
-fn is_churn(op: &Op) -> bool {
+fn is_churn(op: &Op, wire: bool) -> bool {
     match op.f.as_str() {
         "subscribe" | "unsubscribe" | "leave_group" => true,
+        // On Kafka's wire the id comes from a first join that is refused, and a leader's join
+        // always asks for a rebalance.
+        "join_group" if wire => true,
         // A join under a known id answers a rebalance, it does not ask for one.
         "join_group" => {
             name(&op.args, "member_id").is_none_or(str::is_empty)
@@ -44,7 +47,7 @@ pub(super) fn gone_by(
     heal: Micros,
 ) -> Micros {
     let last = requests.iter().map(|op| late_until(history, op)).max().unwrap_or(0);
-    last.max(heal).saturating_add(group.timeouts.longest_session).saturating_add(LIVENESS_SLACK)
+    last.max(heal).saturating_add(group.timeouts.longest_session).saturating_add(slack(history))
 }
 
 /// Whether and since when `group` must be at rest at `time`.
@@ -64,7 +67,8 @@ pub fn settled<'h>(
     let requests = group.requests.values().flatten().chain(&group.nameless);
     let churn = requests
         .copied()
-        .filter(|op| op.outcome != Outcome::Fail && op.invoke_us <= time && is_churn(op));
+        .filter(|op| (op.outcome != Outcome::Fail || group.wire) && op.invoke_us <= time)
+        .filter(|op| is_churn(op, group.wire));
     let changes = churn
         .chain(groups.topics.changes())
         .chain(first_sends(history))
@@ -100,7 +104,7 @@ pub fn settled<'h>(
         quiet = quiet.max(gone);
     }
     let by_time =
-        quiet.saturating_add(group.timeouts.longest_rebalance).saturating_add(LIVENESS_SLACK);
+        quiet.saturating_add(group.timeouts.longest_rebalance).saturating_add(slack(history));
     let since = rounds(group, &live, quiet).map_or(by_time, |by_rounds| by_rounds.min(by_time));
     if since >= time {
         return Err(format!("its members had not polled {ROUNDS} times each since {}", at(quiet)));

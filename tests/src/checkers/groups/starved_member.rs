@@ -2,11 +2,11 @@
 //!
 //! Enough means that a topic that it subscribes to has as many partitions as the group has members:
 //! then each of our strategies gives everyone something. Judged on descriptions of stable groups
-//! where stable means that all is handed out (see `not-covering`), and for thin consumers also on
-//! what they were told: empty assignments of one generation for longer than the group's time-outs,
-//! without a fault.
+//! where stable means that all is handed out (see `not-covering`, also for Kafka's wire), and for
+//! thin consumers also on what they were told: empty assignments of one generation for longer than
+//! the group's time-outs, without a fault.
 
-use super::not_covering::hands_out_all;
+use super::not_covering::{hands_out_all, nothing, partitions};
 use super::view::{Group, Groups, Telling};
 use crate::checkers::clock::{LIVENESS_SLACK, at};
 use crate::checkers::{Checker, Verdict, Violation};
@@ -24,7 +24,7 @@ impl Checker for StarvedMember {
     fn check(&self, history: &History) -> Verdict {
         let groups = Groups::of(history);
         let (mut judged, mut violations) = (0, Vec::new());
-        for group in groups.groups.values().filter(|group| hands_out_all(group)) {
+        for group in groups.groups.values().filter(|group| hands_out_all(history, group)) {
             judged += described(&groups, group, &mut violations);
             if group.thin {
                 for (member, requests) in &group.requests {
@@ -32,11 +32,7 @@ impl Checker for StarvedMember {
                 }
             }
         }
-        Verdict::of(
-            judged,
-            violations,
-            "no description of a stable group whose topics' partitions are known",
-        )
+        Verdict::of(judged, violations, nothing(history))
     }
 }
 
@@ -47,8 +43,7 @@ fn described(groups: &Groups<'_>, group: &Group<'_>, violations: &mut Vec<Violat
         let members = description.members.len();
         for member in &description.members {
             let enough = member.topics.iter().find(|topic| {
-                let count =
-                    groups.topics.partitions(topic, description.op.invoke_us, description.complete);
+                let count = partitions(groups, group, topic, description);
                 count
                     .is_some_and(|count| usize::try_from(count).is_ok_and(|count| count >= members))
             });
@@ -57,8 +52,8 @@ fn described(groups: &Groups<'_>, group: &Group<'_>, violations: &mut Vec<Violat
             if member.assignment.is_empty() {
                 violations.push(Violation::new(
                     format!(
-                        "group {}: {} owns nothing in stable generation {}, though {topic} has partitions for all {members} members",
-                        group.name, member.id, description.generation
+                        "group {}: {} owns nothing in a stable group {}, though {topic} has partitions for all {members} members",
+                        group.name, member.id, description.when()
                     ),
                     [description.op.id],
                 ));

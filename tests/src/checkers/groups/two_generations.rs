@@ -6,6 +6,9 @@
 //! cooperative thin groups members lawfully are of different generations for a while, so the order
 //! is by member and by partition there: a member does not go back, and who reads a partition does
 //! so in no older generation than who read it before.
+//!
+//! On Kafka's wire a newer generation is known by an answered `sync_group` only
+//! ([`Group::lasts`]), and heartbeats show nothing.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +76,7 @@ fn by_group<'a, 'h>(
         group.tellings.iter().collect()
     };
     let older = newer.iter().copied().filter(|telling| !group.thin || owns(telling)).collect();
-    sweep(newer, older, report)
+    sweep(newer.into_iter().filter(|telling| group.lasts(telling)).collect(), older, report)
 }
 
 /// Calls `report` for each of `older` that was invoked after one of `newer` with a greater

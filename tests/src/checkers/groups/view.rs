@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::checkers::clock::{late_until, ms, unknown};
+use crate::checkers::clock::{late_until, ms, span, unknown};
 use crate::checkers::logs::{DEFAULT_TOPIC, name, topic};
 use crate::checkers::offsets::{consumer, group};
+use crate::checkers::wire::is_wire;
 use crate::history::{History, Micros, Op, Outcome};
 
 /// A partition of a topic.
@@ -71,8 +72,8 @@ pub struct Description<'h> {
     pub complete: Micros,
     /// The group's state.
     pub state: &'h str,
-    /// The group's generation.
-    pub generation: i64,
+    /// The group's generation; Kafka does not tell it.
+    pub generation: Option<i64>,
     /// The members in the order of the reply.
     pub members: Vec<DescribedMember<'h>>,
 }
@@ -97,13 +98,16 @@ pub struct Group<'h> {
     pub name: &'h str,
     /// Whether members are thin consumers; else they follow the classic protocol.
     pub thin: bool,
+    /// Whether they follow it on Kafka's wire.
+    pub wire: bool,
     /// Whether partitions move cooperatively, or may do so.
     pub cooperative: bool,
     /// All requests by member, in the order of invocation.
     pub requests: BTreeMap<&'h str, Vec<&'h Op>>,
     /// Joins of classic members that did not know their id yet, and were not told it.
     pub nameless: Vec<&'h Op>,
-    /// Answered requests of members, in the order of invocation.
+    /// Answered requests of members, in the order of invocation. On Kafka's wire heartbeats are
+    /// left out: a coordinator that loads its groups accepts any.
     pub tellings: Vec<Telling<'h>>,
     /// Every `describe_group`, answered or not.
     pub describes: Vec<&'h Op>,
@@ -166,6 +170,7 @@ impl<'h> Group<'h> {
             thin: ops
                 .iter()
                 .any(|op| THIN.contains(&op.f.as_str()) && consumer(&op.args).is_some()),
+            wire: is_wire(history),
             cooperative: is_cooperative(name, ops, history),
             requests: BTreeMap::new(),
             nameless: Vec::new(),
@@ -186,7 +191,7 @@ impl<'h> Group<'h> {
                 Some(member) => {
                     group.requests.entry(member).or_default().push(op);
                     group.subscriptions.entry(member).or_default().extend(subscribed(op));
-                    group.tellings.extend(telling(op, member));
+                    group.tellings.extend(telling(op, member, group.wire));
                 }
                 None if op.f == "join_group" => group.nameless.push(op),
                 None => {}
@@ -208,6 +213,12 @@ impl<'h> Group<'h> {
         self.seats.contains_key(member)
     }
 
+    /// Whether any member ever asked for a static seat.
+    #[must_use]
+    pub fn has_seats(&self) -> bool {
+        !self.seats.is_empty()
+    }
+
     /// The requests of a member and of all that shared its seat, in the order of invocation.
     #[must_use]
     pub fn seat_requests(&self, member: &str) -> Vec<&'h Op> {
@@ -215,6 +226,16 @@ impl<'h> Group<'h> {
         let mut requests: Vec<&'h Op> = same.flat_map(|(_, ops)| ops.iter().copied()).collect();
         requests.sort_by_key(|op| (op.invoke_us, op.id));
         requests
+    }
+
+    /// Whether an answer shows that its generation lasts: no older one comes after it.
+    ///
+    /// Kafka's coordinator writes a generation down when its leader has assigned. Whoever follows
+    /// it before that goes on from the generation before, and gives the number away again. So on
+    /// its wire only an answered `sync_group` shows it.
+    #[must_use]
+    pub fn lasts(&self, telling: &Telling<'_>) -> bool {
+        !self.wire || telling.op.f == "sync_group"
     }
 
     /// What members of this group are called, for people.
@@ -228,6 +249,18 @@ impl<'h> Group<'h> {
     #[must_use]
     pub fn may_act_after(history: &History, requests: &[&'h Op], time: Micros) -> Vec<&'h Op> {
         requests.iter().copied().filter(|op| late_until(history, op) >= time).collect()
+    }
+}
+
+impl Description<'_> {
+    /// The generation for people: `in generation 3`, or when it was described where that is not
+    /// told.
+    #[must_use]
+    pub fn when(&self) -> String {
+        match self.generation {
+            Some(generation) => format!("in generation {generation}"),
+            None => format!("in {}", span(self.op)),
+        }
     }
 }
 
@@ -261,7 +294,7 @@ fn subscribed(op: &Op) -> BTreeSet<&str> {
 }
 
 /// `{topic: [partition, …]}` as a set.
-fn assignment(value: &Value) -> Option<Assignment> {
+pub(super) fn assignment(value: &Value) -> Option<Assignment> {
     let topics = value.as_object()?.iter();
     let pairs = topics.flat_map(|(topic, partitions)| {
         let partitions = partitions.as_array().map_or(&[][..], Vec::as_slice);
@@ -270,8 +303,8 @@ fn assignment(value: &Value) -> Option<Assignment> {
     Some(pairs.collect())
 }
 
-fn telling<'h>(op: &'h Op, member: &'h str) -> Option<Telling<'h>> {
-    if op.outcome != Outcome::Ok {
+fn telling<'h>(op: &'h Op, member: &'h str, wire: bool) -> Option<Telling<'h>> {
+    if op.outcome != Outcome::Ok || wire && op.f == "heartbeat" {
         return None;
     }
     let (reply, complete) = (op.result.as_ref()?, op.complete_us?);
@@ -311,7 +344,7 @@ fn description<'h>(op: &'h Op) -> Option<Description<'h>> {
         op,
         complete: op.complete_us?,
         state: name(reply, "state")?,
-        generation: reply.get("generation")?.as_i64()?,
+        generation: reply.get("generation").and_then(Value::as_i64),
         members: members.collect(),
     })
 }

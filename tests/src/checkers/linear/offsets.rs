@@ -50,11 +50,13 @@ fn operation(op: &Op, effect: Effect) -> Operation {
 }
 
 fn of_group<'h>(name: String, register: &Register<'h>) -> Subject<'h> {
+    // A read that may tell an old value has no place in the order.
+    let reads = || register.reads.iter().filter(|seen| seen.since >= seen.op.invoke_us);
     let writes = register.writes.iter().map(|write| write.value);
-    let order = Order::of(writes.chain(register.reads.iter().map(|seen| seen.value)).chain([0]));
+    let order = Order::of(writes.chain(reads().map(|seen| seen.value)).chain([0]));
     let writes =
         register.writes.iter().map(|write| (write.op, Effect::Set(order.state(write.value))));
-    let reads = register.reads.iter().map(|seen| (seen.op, Effect::Saw(order.state(seen.value))));
+    let reads = reads().map(|seen| (seen.op, Effect::Saw(order.state(seen.value))));
     let pairs: Vec<_> = writes.chain(reads).collect();
     Subject {
         name,

@@ -25,7 +25,7 @@ impl Checker for AbortedRead {
             for value in &log.read_values {
                 let Some(sent) = logs.only_send(&space, *value) else { continue };
                 judged += 1;
-                if sent.op.outcome == Outcome::Fail {
+                if sent.outcome == Outcome::Fail {
                     let code =
                         sent.op.code.map_or_else(String::new, |code| format!(" with error {code}"));
                     let (offset, read) =

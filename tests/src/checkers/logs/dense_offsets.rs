@@ -75,7 +75,7 @@ pub(crate) struct Appends {
 impl Appends {
     pub(crate) fn of(logs: &Logs<'_>) -> Self {
         let (mut placed, mut unplaced) = (BTreeMap::new(), BTreeMap::new());
-        for sent in logs.sends.iter().filter(|sent| sent.op.outcome != Outcome::Fail) {
+        for sent in logs.sends.iter().filter(|sent| sent.outcome != Outcome::Fail) {
             let list: &mut Vec<Micros> = match &sent.log {
                 Some(log) => placed.entry(log.clone()).or_default(),
                 None => unplaced

@@ -1,9 +1,10 @@
 //! **duplicate**: one sent message is in a log at more than one offset.
 //!
 //! Source: Jepsen's Kafka checker (`duplicate`). A retry inside the cluster that is applied twice
-//! does this, whether or not the client got an answer.
+//! does this, whether or not the client got an answer. Records of idempotent producers are judged
+//! by their sequences (`idempotent-duplicate`).
 
-use super::{Logs, NO_LOGS};
+use super::{Logs, NO_LOGS, Sequence};
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::History;
 
@@ -22,11 +23,10 @@ impl Checker for Duplicate {
         for (id, log) in &logs.logs {
             let space = id.space();
             for (value, places) in &log.places {
-                let sends: Vec<u64> =
-                    logs.sends_of(&space, *value).map(|sent| sent.op.id).collect();
                 // Sent twice by the clients, it may be there twice. Never sent at all, it is
                 // another anomaly.
-                let [sent] = sends[..] else { continue };
+                let sent = logs.only_send(&space, *value).map(|sent| sent.op);
+                let Some(sent) = sent.filter(|op| Sequence::of(op).is_none()) else { continue };
                 judged += 1;
                 if places.len() > 1 {
                     let offsets: Vec<String> = places.keys().map(i64::to_string).collect();
@@ -36,7 +36,7 @@ impl Checker for Duplicate {
                             logs.text(*value),
                             offsets.join(", ")
                         ),
-                        places.values().copied().chain([sent]),
+                        places.values().copied().chain([sent.id]),
                     ));
                 }
             }

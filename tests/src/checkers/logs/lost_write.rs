@@ -53,10 +53,10 @@ fn lost(id: &LogId, log: &Log<'_>, logs: &Logs<'_>) -> (usize, Vec<Violation>) {
 }
 
 /// Which offsets of a log were covered by reads, as disjoint ranges with one operation each.
-struct Covers(std::collections::BTreeMap<i64, (i64, u64)>);
+pub(crate) struct Covers(std::collections::BTreeMap<i64, (i64, u64)>);
 
 impl Covers {
-    fn of(log: &Log<'_>) -> Self {
+    pub(crate) fn of(log: &Log<'_>) -> Self {
         // A read covers from where it asked, or from its first record, to its last record.
         let mut spans: Vec<(i64, i64, u64)> = log
             .reads
@@ -81,7 +81,7 @@ impl Covers {
     }
 
     /// An operation that read over an offset.
-    fn reader_of(&self, offset: i64) -> Option<u64> {
+    pub(crate) fn reader_of(&self, offset: i64) -> Option<u64> {
         let (_, (last, op)) = self.0.range(..=offset).next_back()?;
         (offset <= *last).then_some(*op)
     }

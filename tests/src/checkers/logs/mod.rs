@@ -6,10 +6,11 @@
 //! right; each checker does.
 //!
 //! Values must be unique per key or topic to tell anything: a value that was sent more than once is
-//! left out where the argument needs to know which send it came from. A topic that was deleted and
-//! came again is another topic here ([`lives`](super::lives)). The properties are those of Jepsen's
-//! Kafka checker, which Maelstrom's `kafka` workload uses, restated, plus what cohort promises
-//! beyond it.
+//! left out where the argument needs to know which send it came from. Only what an idempotent
+//! producer sends again under the same sequence is one send ([`Sent`]). A topic that was deleted
+//! and came again is another topic here ([`lives`](super::lives)). The properties are those of
+//! Jepsen's Kafka checker, which Maelstrom's `kafka` workload uses, restated, plus what cohort
+//! promises beyond it.
 
 mod aborted_read;
 mod dense_offsets;
@@ -40,6 +41,7 @@ pub use inconsistent_offsets::InconsistentOffsets;
 pub use int_nonmonotonic_poll::IntNonmonotonicPoll;
 pub use int_poll_skip::IntPollSkip;
 pub use later_write::LaterWrite;
+pub(crate) use lost_write::Covers;
 pub use lost_write::LostWrite;
 pub use nonmonotonic_poll::NonmonotonicPoll;
 pub use nonmonotonic_send::NonmonotonicSend;
@@ -118,11 +120,14 @@ impl fmt::Display for LogId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ValueId(u32);
 
-/// One `send`.
+/// One `send`. Of an idempotent producer it is all sends of one message to one partition under one
+/// sequence: the broker appends at most one of them.
 #[derive(Debug)]
 pub struct Sent<'h> {
-    /// The operation.
+    /// The operation; of several the first.
     pub op: &'h Op,
+    /// How it ended: done if any was, refused if all were.
+    pub outcome: Outcome,
     /// What was sent.
     pub value: ValueId,
     /// The log, where it is known: of a topic's record without an answer it may not be.
@@ -168,6 +173,9 @@ pub struct Log<'h> {
     pub places: BTreeMap<ValueId, BTreeMap<i64, u64>>,
     /// The values that some read returned.
     pub read_values: BTreeSet<ValueId>,
+    /// Answered sends that were not the first of their [`Sent`], by their `id`: the record may have
+    /// been appended before they were invoked.
+    pub retries: BTreeSet<u64>,
 }
 
 impl Log<'_> {
@@ -341,13 +349,31 @@ impl<'h> Logs<'h> {
             (Space::Key(key.clone()), message, Some(LogId::Key(key)))
         };
         let value = values.number(message);
+        let sequence = Sequence::of(op);
+        // Kafka tells -1 where it does not know the offset of a sequence any more.
+        let offset = offset.filter(|offset| *offset >= 0 || sequence.is_none());
+        let senders = self.senders.entry((space, value)).or_default();
+        let same = |sent: &Sent<'_>| sequence.is_some() && sequence == Sequence::of(sent.op);
+        let first = senders.iter().copied().find(|position| same(&self.sends[*position]));
         if let (Some(offset), Some(id)) = (offset, &log) {
             let log = self.logs.entry(id.clone()).or_default();
             log.acks.push((offset, value, op));
             log.see(offset, value, op.id);
+            if first.is_some() {
+                log.retries.insert(op.id);
+            }
         }
-        self.senders.entry((space, value)).or_default().push(self.sends.len());
-        self.sends.push(Sent { op, value, log, offset });
+        match first.map(|position| &mut self.sends[position]) {
+            Some(sent) => {
+                sent.outcome = together(sent.outcome, ended(op));
+                sent.offset = sent.offset.or(offset);
+                sent.log = sent.log.take().or(log);
+            }
+            None => {
+                senders.push(self.sends.len());
+                self.sends.push(Sent { op, outcome: ended(op), value, log, offset });
+            }
+        }
     }
 
     fn poll(&mut self, op: &'h Op, values: &mut Interner) {
@@ -418,6 +444,54 @@ impl<'h> Logs<'h> {
             log.read_values.insert(*value);
         }
         log.reads.push(read);
+    }
+}
+
+/// Names one record of an idempotent producer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sequence {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i64,
+    /// The producer's id.
+    pub producer: i64,
+    /// Its epoch: with each begins another count.
+    pub epoch: i64,
+    /// Counts its records to that partition, from 0; after 2^31 - 1 comes 0.
+    pub number: i64,
+}
+
+impl Sequence {
+    /// What a `send` names.
+    #[must_use]
+    pub fn of(op: &Op) -> Option<Self> {
+        let number =
+            |field: &str| op.args.get(field).and_then(Value::as_i64).filter(|number| *number >= 0);
+        Some(Self {
+            topic: topic(&op.args).to_owned(),
+            partition: number("partition")?,
+            producer: number("producer_id")?,
+            epoch: number("producer_epoch")?,
+            number: number("sequence")?,
+        })
+    }
+}
+
+/// How a send ended. A broker that says that it knows the sequence may have appended it before.
+fn ended(op: &Op) -> Outcome {
+    match op.error.as_deref() {
+        Some("DUPLICATE_SEQUENCE_NUMBER") => Outcome::Info,
+        _ => op.outcome,
+    }
+}
+
+/// How several sends of one record ended.
+fn together(one: Outcome, other: Outcome) -> Outcome {
+    match (one, other) {
+        (Outcome::Ok, _) | (_, Outcome::Ok) => Outcome::Ok,
+        (Outcome::Fail, Outcome::Fail) => Outcome::Fail,
+        _ => Outcome::Info,
     }
 }
 

@@ -23,7 +23,8 @@ impl Checker for NonmonotonicSend {
         let logs = Logs::of(history);
         let (mut judged, mut violations) = (0, Vec::new());
         for (id, log) in &logs.logs {
-            let sends = log.acks.iter().map(|ack| (ack.2.invoke_us, ack)).collect();
+            let sends = log.acks.iter().filter(|ack| !log.retries.contains(&ack.2.id));
+            let sends = sends.map(|ack| (ack.2.invoke_us, ack)).collect();
             acked_before(log, sends, |(offset, value, op), (earlier, before, acked)| {
                 judged += 1;
                 if *offset <= earlier {

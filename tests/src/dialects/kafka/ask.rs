@@ -204,9 +204,8 @@ fn produce(fields: &Fields<'_>, now_ms: i64) -> Result<Asked, String> {
     let data = PartitionProduceData::default()
         .with_index(fields.number("partition")?)
         .with_records(Some(batch::build(&[record], now_ms, producer)));
-    let topic = TopicProduceData::default()
-        .with_name(fields.topic()?)
-        .with_partition_data(vec![data]);
+    let topic =
+        TopicProduceData::default().with_name(fields.topic()?).with_partition_data(vec![data]);
     let body = ProduceRequest::default()
         .with_acks(-1)
         .with_timeout_ms(TIMEOUT_MS)
@@ -222,8 +221,7 @@ fn fetch(fields: &Fields<'_>) -> Result<Asked, String> {
         .with_last_fetched_epoch(-1)
         .with_log_start_offset(-1)
         .with_partition_max_bytes(FETCH_BYTES);
-    let topic =
-        FetchTopic::default().with_topic(fields.topic()?).with_partitions(vec![partition]);
+    let topic = FetchTopic::default().with_topic(fields.topic()?).with_partitions(vec![partition]);
     let body = FetchRequest::default()
         .with_replica_id(BrokerId(-1))
         .with_max_wait_ms(FETCH_WAIT_MS)
@@ -241,8 +239,7 @@ fn list_offsets(fields: &Fields<'_>) -> Result<Asked, String> {
         .with_timestamp(fields.long("timestamp")?);
     let topic =
         ListOffsetsTopic::default().with_name(fields.topic()?).with_partitions(vec![partition]);
-    let body =
-        ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
+    let body = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
     Ok(asked(fields.leader()?, versions::LIST_OFFSETS, 6, body))
 }
 
@@ -355,8 +352,7 @@ fn fetch_offset(fields: &Fields<'_>) -> Result<Asked, String> {
     let topic = OffsetFetchRequestTopic::default()
         .with_name(fields.topic()?)
         .with_partition_indexes(vec![fields.number("partition")?]);
-    let body =
-        OffsetFetchRequest::default().with_group_id(group).with_topics(Some(vec![topic]));
+    let body = OffsetFetchRequest::default().with_group_id(group).with_topics(Some(vec![topic]));
     Ok(asked(route, versions::OFFSET_FETCH, 7, body))
 }
 

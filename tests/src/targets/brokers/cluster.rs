@@ -95,8 +95,7 @@ impl ClusterFile {
     pub fn read(path: &Path) -> Result<Self, BadCluster> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| BadCluster::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text)
-            .map_err(|problem| BadCluster::Form { path: path.to_owned(), problem })
+        Self::parse(&text).map_err(|problem| BadCluster::Form { path: path.to_owned(), problem })
     }
 
     /// Reads the text of a file.
@@ -175,7 +174,8 @@ mod tests {
 
     #[test]
     fn a_file_says_how_to_start_a_node() {
-        let text = "name = \"x\"\nfaults = [\"pause\"]\nstart = [\"x\", \"--port\", \"{kafka.port}\"]";
+        let text =
+            "name = \"x\"\nfaults = [\"pause\"]\nstart = [\"x\", \"--port\", \"{kafka.port}\"]";
         let file = ClusterFile::parse(text).expect("good");
         assert_eq!((file.nodes, file.recover_seconds, file.replicas), (1, 10, -1));
         assert!(file.can(Nemesis::Pause) && !file.can(Nemesis::Restart));

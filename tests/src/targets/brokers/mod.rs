@@ -1,6 +1,6 @@
 //! Brokers that speak Kafka's wire: processes of a cluster file, or whoever runs already.
 //!
-//! Owns the processes, their folders, and a [`proxy`] in front of each broker and, where the cluster
+//! Owns the processes, their folders, a [`proxy`] in front of each broker and, where the cluster
 //! file says so, between any two. It knows nothing of requests. A broker is known to clients by the
 //! address that it tells them, and reached through its proxy.
 
@@ -134,7 +134,8 @@ impl Brokers {
             let process = process(file, &places, &folder.join(format!("n{}.log", node + 1)))?;
             let proxy = clients_proxy(&address(kafka[node]), node, seed).await?;
             all.links.push(links);
-            all.brokers.push(Broker { address: address(kafka[node]), proxy, process: Some(process) });
+            let address = address(kafka[node]);
+            all.brokers.push(Broker { address, proxy, process: Some(process) });
         }
         Ok(all)
     }
@@ -154,8 +155,7 @@ impl Brokers {
         let local = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "::1");
         self.brokers.iter().position(|broker| {
             broker.address.rsplit_once(':').is_some_and(|(own_host, own_port)| {
-                own_port.parse() == Ok(port)
-                    && (own_host == host || local(own_host) && local(host))
+                own_port.parse() == Ok(port) && (own_host == host || local(own_host) && local(host))
             })
         })
     }

@@ -144,7 +144,11 @@ impl Way {
         if self.back { now.stalls_back } else { now.stalls_there }
     }
 
-    async fn put_out(mut self, mut pieces: mpsc::Receiver<(Instant, Bytes)>, mut to: WriteHalf<'_>) {
+    async fn put_out(
+        mut self,
+        mut pieces: mpsc::Receiver<(Instant, Bytes)>,
+        mut to: WriteHalf<'_>,
+    ) {
         while let Some((due, piece)) = pieces.recv().await {
             tokio::time::sleep_until(due).await;
             loop {

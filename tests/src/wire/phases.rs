@@ -225,9 +225,8 @@ impl Run<'_> {
 
     /// The final reads begin when every node serves again, or should.
     fn recover(&mut self, elapsed_us: Micros) {
-        let away = |node: &usize| {
-            self.nodes.alive(*node) && self.seen[*node].recovered_us.is_none()
-        };
+        let away =
+            |node: &usize| self.nodes.alive(*node) && self.seen[*node].recovered_us.is_none();
         let away: Vec<usize> = (0..self.names.len()).filter(away).collect();
         let late = elapsed_us >= self.setup.recover_us;
         if elapsed_us < CALM_US || !(away.is_empty() || late) {

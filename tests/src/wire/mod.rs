@@ -1,8 +1,8 @@
 //! A run against brokers that speak Kafka's wire: the workload, the faults and the history.
 //!
-//! As [`super::Run`] it takes its operations and its faults from a seed. But it runs in real time
-//! over real connections, so it does not repeat itself to the byte. It goes through the same phases
-//! and leaves the same history. It does not know how brokers are started
+//! As [`crate::run::Run`] it takes its operations and its faults from a seed. But it runs in real
+//! time over real connections, so it does not repeat itself to the byte. It goes through the same
+//! phases and leaves the same history. It does not know how brokers are started
 //! ([`crate::targets::brokers`]) nor whether the history is good.
 
 pub mod client;
@@ -14,12 +14,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ::wire::kafka_protocol::messages::metadata_response::MetadataResponseBroker;
+use ::wire::kafka_protocol::messages::{MetadataRequest, ResponseKind};
+use ::wire::versions;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use wire::kafka_protocol::messages::metadata_response::MetadataResponseBroker;
-use wire::kafka_protocol::messages::{MetadataRequest, ResponseKind};
-use wire::versions;
 
 use crate::history::{Header, History, Micros};
 use crate::nemesis::network::Network;
@@ -171,10 +171,8 @@ where
     F: Future<Output = Result<Brokers, TargetError>>,
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|source| TargetError::System {
-        what: "start a runtime".to_owned(),
-        source,
-    })?;
+    let runtime = runtime
+        .map_err(|source| TargetError::System { what: "start a runtime".to_owned(), source })?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let mut run = Run::new(setup, brokers().await?, sender, tell);
@@ -265,9 +263,8 @@ impl<'a> Run<'a> {
 
     fn advance(&mut self) -> Result<(), TargetError> {
         let mut actions = Vec::new();
-        let effects = self.with_world(&mut actions, |runner, now_us, world| {
-            runner.step(now_us, world)
-        });
+        let effects =
+            self.with_world(&mut actions, |runner, now_us, world| runner.step(now_us, world));
         self.carry_out(actions)?;
         self.effects(effects);
         self.look_after_nodes()?;

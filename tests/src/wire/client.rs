@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
-use wire::kafka_protocol::messages::{
+use ::wire::kafka_protocol::messages::{
     FindCoordinatorRequest, MetadataRequest, MetadataResponse, ResponseKind,
 };
-use wire::kafka_protocol::protocol::StrBytes;
-use wire::versions;
+use ::wire::kafka_protocol::protocol::StrBytes;
+use ::wire::versions;
+use serde_json::{Value, json};
 
 use super::connection::{Connection, Unanswered};
 use crate::dialects::Answer;
@@ -130,12 +130,8 @@ impl Client {
             let node = self.in_charge(&request.route).await?;
             *asked_node = Some(node);
             let reply = self.ask(node, &request).await?;
-            let told = understand(
-                &mut self.names.borrow_mut(),
-                &request.body,
-                &reply,
-                request.version,
-            );
+            let told =
+                understand(&mut self.names.borrow_mut(), &request.body, &reply, request.version);
             let Some(told) = told.into_iter().find(|told| told.f == f) else {
                 return Err(Trouble::Unknown);
             };
@@ -286,7 +282,7 @@ impl Client {
                 *self.shared.coordinator.borrow_mut() = Some(found);
                 return Ok(found);
             }
-            last = wire::errors::name(reply.error_code).unwrap_or("UNKNOWN").to_owned();
+            last = ::wire::errors::name(reply.error_code).unwrap_or("UNKNOWN").to_owned();
         }
         Err(Trouble::NotSent(last))
     }
@@ -347,7 +343,9 @@ fn prefixed(args: &Value, prefix: &str) -> Value {
         }
         rename(&mut protocol["owned"]);
     }
-    for assignment in args["assignments"].as_object_mut().into_iter().flat_map(|map| map.values_mut()) {
+    for assignment in
+        args["assignments"].as_object_mut().into_iter().flat_map(|map| map.values_mut())
+    {
         rename(assignment);
     }
     args
@@ -364,9 +362,7 @@ fn without_prefix(value: Value, prefix: &str) -> Value {
     }
     match value {
         Value::String(text) => Value::String(bare(text)),
-        Value::Array(items) => {
-            items.into_iter().map(|item| without_prefix(item, prefix)).collect()
-        }
+        Value::Array(items) => items.into_iter().map(|item| without_prefix(item, prefix)).collect(),
         Value::Object(fields) => fields
             .into_iter()
             .map(|(name, field)| (bare(name), without_prefix(field, prefix)))

@@ -8,13 +8,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use ::wire::frame;
+use ::wire::kafka_protocol::messages::{RequestKind, ResponseKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
-use wire::frame;
-use wire::kafka_protocol::messages::{RequestKind, ResponseKind};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 use super::client::{Client, Done};
 use super::{Event, Run};
 use crate::history::{Micros, Outcome};
-use crate::run::wire::phases::Phase;
+use crate::wire::phases::Phase;
 use crate::workloads::{Cx, Step};
 
 #[derive(Debug)]
