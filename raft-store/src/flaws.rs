@@ -20,6 +20,8 @@ mod planted;
 #[cfg(feature = "flaws")]
 mod planted_files;
 #[cfg(feature = "flaws")]
+mod planted_offsets;
+#[cfg(feature = "flaws")]
 pub use planted::{Flaw, attach, has, preview, recall, remember};
 #[cfg(feature = "flaws")]
 pub use planted_files::files;

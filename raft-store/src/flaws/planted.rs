@@ -19,16 +19,17 @@ use state_machine::command::{Acknowledged, Batch, Command, Lane, RequestId, Stam
 use state_machine::dedup::Seen;
 use state_machine::groups::classic::command::ClassicCommand;
 use state_machine::groups::classic::members::ClassicMember;
-use state_machine::groups::command::GroupCommand;
-use state_machine::groups::group::Membership;
+use state_machine::groups::command::{Expiring, GroupCommand};
+use state_machine::groups::group::{Group, GroupState, Membership};
 use state_machine::groups::polling::command::PollingCommand;
 use state_machine::ids::TopicPartition;
 use state_machine::offsets::command::{Fence, OffsetCommand};
 use state_machine::topics::command::TopicCommand;
 
+use super::planted_offsets as offsets;
 use crate::raft::applier::StateMachine;
 use crate::raft::replica::Replica;
-use crate::raft::types::{Applied, Proposal};
+use crate::raft::types::{Applied, Proposal, RoundId};
 use crate::wal::format::Record;
 
 /// A fault of the kind that a distributed log or a group coordinator can have. `docs/arena.md` has
@@ -85,11 +86,20 @@ pub enum Flaw {
     PurgedTooEarly,
     /// A leader that no quorum answers goes on sending, and keeps its followers from electing another.
     DeafLeader,
+    /// Sequence numbers of idempotent producers are not looked at.
+    SequencesNotChecked,
+    /// In every other rebalance of a classic group, members that have not joined again are not
+    /// waited for.
+    JoinsNotWaitedFor,
+    /// Some commits are acknowledged, and nothing is committed.
+    CommitsLost,
+    /// With a new leader groups have again what they had committed before their last commits.
+    OldOffsets,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 29] = [
         Self::AcknowledgedBeforeCommit,
         Self::RetryAppliedTwice,
         Self::StaleRead,
@@ -115,6 +125,10 @@ impl Flaw {
         Self::TruncationForgotten,
         Self::PurgedTooEarly,
         Self::DeafLeader,
+        Self::SequencesNotChecked,
+        Self::JoinsNotWaitedFor,
+        Self::CommitsLost,
+        Self::OldOffsets,
     ];
 
     /// Its name on a command line.
@@ -145,6 +159,10 @@ impl Flaw {
             Self::TruncationForgotten => "truncation-forgotten",
             Self::PurgedTooEarly => "purged-too-early",
             Self::DeafLeader => "deaf-leader",
+            Self::SequencesNotChecked => "sequences-not-checked",
+            Self::JoinsNotWaitedFor => "joins-not-waited-for",
+            Self::CommitsLost => "commits-lost",
+            Self::OldOffsets => "old-offsets",
         }
     }
 }
@@ -234,12 +252,17 @@ pub(super) fn apply_another_batch(
 ) -> io::Result<Option<Applied>> {
     let (round, proposed) = (proposal.round(), proposal.batch());
     let batch = &*proposed;
-    if let Some(instead) = batch_instead(&replica.state, batch) {
+    if has(Flaw::OldOffsets) {
+        let instead = offsets::with_old_offsets(&replica.state, batch);
+        return replica.apply_batch(round, &instead, answer).map(Some);
+    }
+    if let Some(instead) = batch_instead(&replica.state, batch, round) {
         let applied = replica.apply_batch(round, &instead, answer)?;
         remember(instead);
         return Ok(Some(applied));
     }
-    if !has(Flaw::EarlyHandover) && !has(Flaw::JoinedTwice) {
+    let flaws = [Flaw::EarlyHandover, Flaw::JoinedTwice, Flaw::JoinsNotWaitedFor];
+    if !flaws.into_iter().any(has) {
         return Ok(None);
     }
     let mut applied = replica.apply_batch(round, batch, answer)?;
@@ -258,7 +281,10 @@ pub(super) fn apply_another_batch(
 }
 
 /// The batch that takes the place of one, where a flaw says so.
-fn batch_instead(state: &State, batch: &Batch) -> Option<Batch> {
+fn batch_instead(state: &State, batch: &Batch, round: RoundId) -> Option<Batch> {
+    if has(Flaw::CommitsLost) {
+        return offsets::without_commits(state, batch, round.number);
+    }
     if has(Flaw::RetryAppliedTwice) {
         // Delayed requests are left alone: without a request id nobody could answer them.
         let forget = |write: &Write| Write {
@@ -279,6 +305,11 @@ fn batch_instead(state: &State, batch: &Batch) -> Option<Batch> {
     if has(Flaw::EscapesNotCounted) {
         let mut batch = batch.clone();
         batch.writes.iter_mut().for_each(|write| without_escapes(&mut write.command));
+        return Some(batch);
+    }
+    if has(Flaw::SequencesNotChecked) {
+        let mut batch = batch.clone();
+        batch.writes.iter_mut().for_each(|write| without_sequence(&mut write.command));
         return Some(batch);
     }
     if has(Flaw::GenerationNotChecked) {
@@ -326,8 +357,27 @@ fn without_escapes(command: &mut Command) {
     }
 }
 
+/// Takes a record of an idempotent producer for one of a plain one.
+fn without_sequence(command: &mut Command) {
+    if let Command::Topic(TopicCommand::Append { sequence, .. }) = command {
+        *sequence = None;
+    }
+}
+
 /// Makes a member's commit one of who may make it, in the generation that is.
 fn legitimate(state: &State, command: &mut Command) {
+    if let Command::Offset(OffsetCommand::CommitAll { group, member: Some(committer), .. }) =
+        command
+    {
+        let Some(found) = state.group(group) else { return };
+        let Some(classic) = found.membership.classic() else { return };
+        if !classic.members.contains_key(&committer.member_id) {
+            let Some(any) = classic.members.keys().next() else { return };
+            (committer.member_id, committer.instance_id) = (any.clone(), None);
+        }
+        committer.generation = found.generation;
+        return;
+    }
     let (commit, member, generation) = match command {
         Command::Offset(
             OffsetCommand::Commit {
@@ -364,6 +414,16 @@ fn writes_after(state: &State, batch: &Batch) -> Vec<Write> {
             }
         }
         return polls;
+    }
+    if has(Flaw::JoinsNotWaitedFor) {
+        let over = |(id, group): (&_, &Group)| {
+            let waits =
+                group.state() == GroupState::PreparingRebalance && group.generation.0 % 2 == 1;
+            let (group, what) = (Clone::clone(id), Expiring::Rebalance);
+            let command = GroupCommand::ExpireNow { group, what }.into();
+            waits.then_some(Write { request_id: None, command })
+        };
+        return state.groups().filter_map(over).collect();
     }
     if has(Flaw::JoinedTwice) {
         let again = |write: &Write| {

@@ -8,7 +8,9 @@
 mod output;
 use output::{complain, say};
 
+mod broker;
 mod check;
+mod judge;
 mod kills;
 mod load;
 mod run;
@@ -19,6 +21,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -74,6 +77,10 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
     },
+    /// Every workload over many seeds against brokers of Kafka's wire, and a table of what held.
+    Judge(judge::JudgeArgs),
+    /// A node of `cohort serve` with a planted bug, to see it found.
+    Broker(broker::BrokerArgs),
     /// Measures throughput and latency of every operation, at several sizes, with the floor beside
     /// it.
     Load(figures::Args),
@@ -124,11 +131,19 @@ pub fn main() -> ExitCode {
         Command::Soak(args) => soak::soak_cases(&args),
         Command::Kills(args) => kills::kill_processes(&args),
         Command::Check { file, report } => check::check(&file, report.as_deref()),
+        Command::Judge(args) => judge::judge(&args),
+        Command::Broker(args) => broker::serve(&args),
         Command::Load(args) => load::load(&args),
         Command::Joins(args) => load::join(&args),
         Command::Bench(args) => return load::compare(&args),
     };
     finish(code)
+}
+
+/// The wall clock, in ms since 1970.
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(0)
 }
 
 fn finish(code: Result<u8, Trouble>) -> ExitCode {

@@ -1,7 +1,8 @@
 //! `arena WORKLOAD --stage wire`: one run against brokers of Kafka's wire.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use raft_store::flaws::Flaw;
 
 use super::output::{complain, say};
 use super::run::{RunArgs, Stage, figures, fresh_seed, nemeses, read_schedule};
@@ -9,7 +10,8 @@ use super::{Trouble, write, write_report};
 use crate::history::Micros;
 use crate::nemesis::Nemesis;
 use crate::nemesis::draw::{Ground, draw};
-use crate::run::case::{Case, judged};
+use crate::nemesis::schedule::Schedule;
+use crate::run::case::{Case, Finished, judged};
 use crate::targets::brokers::Brokers;
 use crate::targets::brokers::cluster::ClusterFile;
 use crate::wire::{self, Setup};
@@ -24,12 +26,14 @@ const LEAST_CLIENTS: usize = 9;
 const RECOVER_S: u32 = 15;
 
 /// Where the brokers are.
-enum Where {
+pub(super) enum Place {
+    /// They run already, at these addresses.
     Running(Vec<String>),
-    File { file: ClusterFile, here: PathBuf },
+    /// They are started by a cluster file, which lies in a folder.
+    File { file: ClusterFile, path: PathBuf, here: PathBuf },
 }
 
-impl Where {
+impl Place {
     fn of(args: &RunArgs) -> Result<Self, Trouble> {
         if let Some(address) = &args.kafka {
             let found = wire::discover(address)
@@ -42,33 +46,126 @@ impl Where {
                     .to_owned(),
             )
         })?;
-        let file = ClusterFile::read(path).map_err(|problem| Trouble::Use(problem.to_string()))?;
-        let here = path.parent().filter(|here| !here.as_os_str().is_empty());
-        let here = here.unwrap_or(Path::new(".")).canonicalize();
-        let here = here.map_err(|source| Trouble::File { path: path.clone(), source })?;
-        Ok(Self::File { file, here })
+        Self::of_file(path, args.flaw)
     }
 
-    fn nodes(&self) -> usize {
+    /// By a cluster file; a flaw makes its nodes of cohort those of `arena broker`.
+    pub(super) fn of_file(path: &Path, flaw: Option<Flaw>) -> Result<Self, Trouble> {
+        let mut file =
+            ClusterFile::read(path).map_err(|problem| Trouble::Use(problem.to_string()))?;
+        if let Some(flaw) = flaw {
+            if file.start.first().map(String::as_str) != Some("{cohort}")
+                || file.start.get(1).map(String::as_str) != Some("serve")
+            {
+                let path = path.display();
+                return Err(Trouble::Use(format!(
+                    "--flaw is for cohort, and {path} starts another"
+                )));
+            }
+            let flawed = ["{arena}", "broker", "--flaw", flaw.name(), "--"].map(str::to_owned);
+            file.start.splice(..2, flawed);
+        }
+        let here = path.parent().filter(|here| !here.as_os_str().is_empty());
+        let here = here.unwrap_or(Path::new(".")).canonicalize();
+        let here = here.map_err(|source| Trouble::File { path: path.to_owned(), source })?;
+        Ok(Self::File { file, path: path.to_owned(), here })
+    }
+
+    pub(super) fn nodes(&self) -> usize {
         match self {
             Self::Running(addresses) => addresses.len(),
             Self::File { file, .. } => file.nodes,
         }
     }
 
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         match self {
             Self::Running(_) => "kafka",
             Self::File { file, .. } => &file.name,
         }
     }
 
-    fn can(&self, nemesis: Nemesis) -> bool {
+    pub(super) fn can(&self, nemesis: Nemesis) -> bool {
         match self {
             Self::Running(_) => OF_CLIENTS.contains(&nemesis),
             Self::File { file, .. } => file.can(nemesis),
         }
     }
+
+    pub(super) fn serves(&self, kind: Kind) -> bool {
+        match self {
+            Self::Running(_) => true,
+            Self::File { file, .. } => !file.lacks.iter().any(|name| name == kind.name()),
+        }
+    }
+
+    /// How many clients a run has, where nothing else is asked for.
+    pub(super) fn usual_clients(&self) -> usize {
+        Case::usual_clients(self.nodes()).max(LEAST_CLIENTS)
+    }
+
+    /// The flags that name it.
+    pub(super) fn flags(&self) -> String {
+        match self {
+            Self::Running(addresses) => {
+                format!("--kafka {}", addresses.first().map_or("", String::as_str))
+            }
+            Self::File { path, .. } => format!("--cluster {}", path.display()),
+        }
+    }
+
+    /// A run here; `pace` is the rate, and how many requests a client may have under way.
+    pub(super) fn setup(
+        &self,
+        workload: Kind,
+        slots: usize,
+        (rate, pipeline): (u32, usize),
+        seconds: u32,
+        schedule: Schedule,
+        seed: u64,
+    ) -> Setup {
+        let (start, recover, replicas, prefix) = match self {
+            Self::Running(_) => {
+                (RECOVER_S, RECOVER_S, -1, format!("arena-{seed:x}-{:x}-", super::now_ms()))
+            }
+            Self::File { file, .. } => {
+                (file.start_seconds, file.recover_seconds, file.replicas, String::new())
+            }
+        };
+        let us = |seconds: u32| Micros::from(seconds) * 1_000_000;
+        Setup {
+            workload,
+            slots,
+            rate,
+            pipeline,
+            faults_us: us(seconds),
+            start_us: us(start),
+            recover_us: us(recover),
+            replicas,
+            prefix,
+            schedule,
+            seed,
+        }
+    }
+}
+
+/// One run and its judgement; logs and data go to `folder`.
+pub(super) fn perform(
+    place: &Place,
+    setup: Setup,
+    folder: &Path,
+    tell: &mut dyn FnMut(Micros, &str),
+) -> Result<Finished, Trouble> {
+    let seed = setup.seed;
+    let brokers = || async {
+        match place {
+            Place::Running(addresses) => Brokers::elsewhere(addresses, seed).await,
+            Place::File { file, here, .. } => Brokers::of_file(file, here, folder, seed).await,
+        }
+    };
+    let outcome = wire::run(setup, brokers, tell)?;
+    let judgement = judged(&outcome.history);
+    Ok(Finished { outcome, judgement, trace: None })
 }
 
 pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
@@ -77,11 +174,10 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         let (name, known) = (kind.name(), known.join(", "));
         return Err(Trouble::Use(format!("the stage `wire` has {known}, and not `{name}`")));
     }
-    let place = Where::of(args)?;
+    let place = Place::of(args)?;
     let seed = args.seed.unwrap_or_else(fresh_seed);
     let nodes = place.nodes();
-    let clients = args.clients.map_or(Case::usual_clients(nodes), usize::from);
-    let clients = if args.clients.is_none() { clients.max(LEAST_CLIENTS) } else { clients };
+    let clients = args.clients.map_or(place.usual_clients(), usize::from);
     let stage = Stage { name: "wire", can: &|nemesis| place.can(nemesis) };
     let faults_us = Micros::from(args.seconds) * 1_000_000;
     let schedule = match &args.schedule {
@@ -106,33 +202,10 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         kind.name(),
         place.name()
     );
-    let setup = Setup {
-        workload: kind,
-        slots: clients,
-        rate: args.rate,
-        pipeline: usize::from(args.pipeline),
-        faults_us,
-        start_us: seconds(&place, |file| file.start_seconds, RECOVER_S),
-        recover_us: seconds(&place, |file| file.recover_seconds, RECOVER_S),
-        replicas: match &place {
-            Where::Running(_) => -1,
-            Where::File { file, .. } => file.replicas,
-        },
-        prefix: match &place {
-            Where::Running(_) => format!("arena-{seed:x}-{:x}-", now_s()),
-            Where::File { .. } => String::new(),
-        },
-        schedule,
-        seed,
-    };
+    let pace = (args.rate, usize::from(args.pipeline));
+    let setup = place.setup(kind, clients, pace, args.seconds, schedule, seed);
     let mut tell = |at_us, text: &str| complain!("{:9.3} s  {text}", at_us as f64 / 1e6);
-    let brokers = || async {
-        match &place {
-            Where::Running(addresses) => Brokers::elsewhere(addresses, seed).await,
-            Where::File { file, here } => Brokers::of_file(file, here, &folder, seed).await,
-        }
-    };
-    let outcome = wire::run(setup, brokers, &mut tell)?;
+    let Finished { outcome, judgement, .. } = perform(&place, setup, &folder, &mut tell)?;
     let history_file = args.history.clone().unwrap_or_else(|| folder.join("history.jsonl"));
     write(&history_file, |file| outcome.history.write(file))?;
     if let Some(failure) = outcome.failure {
@@ -141,42 +214,26 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
     }
     figures(&outcome);
     say!("history       {}", history_file.display());
-    let judgement = judged(&outcome.history);
     let report_file = args.report.clone().unwrap_or_else(|| folder.join("report.html"));
     write_report(&report_file, &outcome.history, &judgement)?;
     if judgement.exit_code() != 0 {
-        say!("repeat with {}", repeat(kind, args, seed, clients));
+        say!("repeat with {}", repeat(kind, args, &place, seed, clients));
     }
     say!("{judgement}");
     Ok(judgement.exit_code())
 }
 
-fn seconds(place: &Where, of: impl Fn(&ClusterFile) -> u32, elsewhere: u32) -> Micros {
-    let seconds = match place {
-        Where::Running(_) => elsewhere,
-        Where::File { file, .. } => of(file),
-    };
-    Micros::from(seconds) * 1_000_000
-}
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-fn repeat(kind: Kind, args: &RunArgs, seed: u64, clients: usize) -> String {
-    let place = match (&args.kafka, &args.cluster) {
-        (Some(address), _) => format!("--kafka {address}"),
-        (None, Some(file)) => format!("--cluster {}", file.display()),
-        (None, None) => String::new(),
-    };
+fn repeat(kind: Kind, args: &RunArgs, place: &Place, seed: u64, clients: usize) -> String {
+    let flaw = args.flaw.map_or(String::new(), |flaw| format!(" --flaw {flaw}"));
     let faults = match &args.schedule {
         Some(path) => format!("--schedule {}", path.display()),
         None => format!("--nemesis {}", args.nemesis),
     };
     format!(
-        "scripts/arena {} --stage wire {place} --seconds {} {faults} --seed {seed} --rate {} \
+        "scripts/arena {} --stage wire {}{flaw} --seconds {} {faults} --seed {seed} --rate {} \
          --pipeline {} --clients {clients}",
         kind.name(),
+        place.flags(),
         args.seconds,
         args.rate,
         args.pipeline,

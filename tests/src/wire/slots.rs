@@ -9,7 +9,7 @@ use super::client::{Client, Done};
 use super::{Event, Run};
 use crate::history::{Micros, Outcome};
 use crate::wire::phases::Phase;
-use crate::workloads::{Cx, Step};
+use crate::workloads::{Cx, PATIENCE_US, Step};
 
 #[derive(Debug)]
 struct Pending {
@@ -31,6 +31,14 @@ pub(super) struct Slot {
     ask_us: Option<Micros>,
     /// Its client does nothing before that time.
     pub(super) silent_until_us: Micros,
+}
+
+/// Half of the clients wait less for what is answered at once. So they see what comes after a
+/// leader that hangs, while the others still wait for it.
+const IMPATIENT_US: Micros = 1_000_000;
+
+fn patience_us(slot: usize, asked_us: Micros) -> Micros {
+    if slot % 2 == 1 && asked_us <= PATIENCE_US { IMPATIENT_US } else { asked_us }
 }
 
 impl Slot {
@@ -125,7 +133,8 @@ impl Run<'_> {
                     // The run is over where nobody listens.
                     let _over = events.send(Event::Done { slot: i, life, op, done });
                 });
-                let deadline_us = self.now_us + request.patience_us;
+                let patience_us = patience_us(i, request.patience_us);
+                let deadline_us = self.now_us + patience_us;
                 slot.pending.push(Pending { op, deadline_us, task: task.abort_handle() });
                 true
             }

@@ -18,6 +18,9 @@ use crate::workloads::spread::{Joined, spread};
 use crate::workloads::topics::{Topics, config, fetch};
 use crate::workloads::{Cx, PATIENCE_US, Pace, Plan, Request, Step, Workload};
 
+/// Over Kafka's wire so many of a hundred commits of a member are made a second time under the
+/// generation before, as somebody would who has missed a rebalance.
+const ZOMBIES_PERCENT: u32 = 10;
 /// In the final phase a consumer fetches so often.
 const FINAL_FETCH_US: Micros = 30_000;
 /// A name that no coordinator knows: the leader has to assign.
@@ -62,6 +65,10 @@ struct Consumer {
     churn_us: Micros,
     rest_us: Micros,
     turn: usize,
+    /// A commit under the generation before this one.
+    zombie: Option<Value>,
+    /// As the group's leader: how many partitions it has assigned.
+    assigned: Option<u64>,
 }
 
 /// The workload.
@@ -80,6 +87,7 @@ pub struct Classic {
 impl Consumer {
     fn lose_everything(&mut self) {
         (self.member_id, self.generation) = (String::new(), -1);
+        (self.assigned, self.zombie) = (None, None);
         self.give_up_partitions();
     }
 
@@ -104,6 +112,12 @@ impl Consumer {
         };
         self.life == Life::Member && self.commits.is_empty() && self.owned.iter().all(read)
     }
+}
+
+/// When a member comes or goes next. Over Kafka's wire runs are short, and sessions begin at once.
+fn churn_us(rng: &mut Rng, wire: bool, (least_us, most_us): (Micros, Micros)) -> Micros {
+    let faster = if wire { 3 } else { 1 };
+    rng.between(least_us / faster, most_us / faster)
 }
 
 fn slot_of(op: &Op) -> Option<Slot> {
@@ -132,9 +146,11 @@ impl Classic {
                 commits: BTreeMap::new(),
                 ends: BTreeMap::new(),
                 heartbeat_us: 0,
-                churn_us: rng.between(2_000_000, 12_000_000),
+                churn_us: churn_us(rng, plan.wire, (2_000_000, 12_000_000)),
                 rest_us: 0,
                 turn: slot,
+                zombie: None,
+                assigned: None,
             })
         });
         let consumers = consumers.collect();
@@ -222,7 +238,7 @@ impl Classic {
         let leaves = cx.rng.percent(50);
         let (permanent, fresh) = (cx.rng.percent(30), cx.rng.percent(50));
         let until_us = cx.now_us + cx.rng.between(100_000, session_us * 2);
-        let churn_us = cx.now_us + cx.rng.between(3_000_000, 15_000_000);
+        let churn_us = cx.now_us + churn_us(cx.rng, self.wire, (3_000_000, 15_000_000));
         let mut args = {
             let consumer = self.consumers[slot].as_ref()?;
             self.member_args(consumer, false, true)
@@ -243,6 +259,10 @@ impl Classic {
     /// What a member with an assignment does next.
     fn work(&mut self, slot: usize, cx: &mut Cx<'_>) -> Step {
         let session_us = self.session_timeout_ms * 1_000;
+        let Some(consumer) = &mut self.consumers[slot] else { return Step::Await };
+        if let Some(args) = consumer.zombie.take() {
+            return Step::Invoke(Request::new("commit_offset", args));
+        }
         let Some(consumer) = &self.consumers[slot] else { return Step::Await };
         if let Some((at, offset)) = consumer.commits.first_key_value() {
             let mut args = self.member_args(consumer, true, false);
@@ -272,11 +292,19 @@ impl Classic {
         }
     }
 
+    /// Whether the leader of a group has assigned fewer partitions than there are. Over Kafka's wire
+    /// it has to see that itself.
+    fn has_grown(&self, consumer: &Consumer) -> bool {
+        let there: u64 = self.topics.partitions().values().sum();
+        consumer.assigned.is_some_and(|assigned| assigned < there)
+    }
+
     fn joined(&mut self, slot: usize, result: &Value, cx: &mut Cx<'_>) {
         let sends = cx.rng.percent(70) || self.wire;
         let Some(consumer) = &mut self.consumers[slot] else { return };
         consumer.member_id = result["member_id"].as_str().unwrap_or_default().to_owned();
         consumer.generation = result["generation"].as_i64().unwrap_or(-1);
+        consumer.assigned = None;
         let protocol = self.groups[consumer.group].protocol;
         let leads = result["leader"] == consumer.member_id.as_str();
         consumer.life = if leads && (sends || protocol == OWN_PROTOCOL) {
@@ -294,7 +322,9 @@ impl Classic {
             let topics = result["topics"].as_object().into_iter().flatten();
             let partitions =
                 topics.filter_map(|(topic, count)| Some((topic.clone(), count.as_u64()?)));
-            let assignments = json!(spread(members, &partitions.collect(), cooperative));
+            let partitions: BTreeMap<String, u64> = partitions.collect();
+            consumer.assigned = Some(partitions.values().sum());
+            let assignments = json!(spread(members, &partitions, cooperative));
             consumer.life = Life::Syncing(Some(assignments));
         }
     }
@@ -364,7 +394,11 @@ impl Workload for Classic {
         }
         if cx.draining {
             // As long as somebody joins, the others have to join too, or it would wait in vain.
-            if self.drained() && self.consumers.iter().flatten().all(|c| c.life == Life::Member) {
+            let grown = self.consumers.iter().flatten().any(|c| self.wire && self.has_grown(c));
+            if self.drained()
+                && !grown
+                && self.consumers.iter().flatten().all(|c| c.life == Life::Member)
+            {
                 return Step::Until(cx.now_us + FINAL_FETCH_US);
             }
         }
@@ -392,6 +426,9 @@ impl Workload for Classic {
             return step;
         }
         let Some(consumer) = &self.consumers[slot] else { return Step::Await };
+        if self.wire && consumer.life == Life::Member && self.has_grown(consumer) {
+            return self.join(slot);
+        }
         match consumer.life.clone() {
             Life::Joining => self.join(slot),
             Life::Surveying(_) => Step::Invoke(Request::new("list_topics", json!({}))),
@@ -417,7 +454,12 @@ impl Workload for Classic {
         if self.topics.completed(slot, op, cx) || op.outcome == Outcome::Info {
             return;
         }
+        let zombies = self.wire && !cx.draining && cx.rng.percent(ZOMBIES_PERCENT);
         let Some(consumer) = &mut self.consumers[slot] else { return };
+        if op.f == "commit_offset" && op.args["generation"] != consumer.generation {
+            // Whatever became of it: it was not meant.
+            return;
+        }
         if cx.draining && op.f != "list_topics" {
             consumer.rest_us = cx.now_us + FINAL_FETCH_US;
         }
@@ -440,6 +482,11 @@ impl Workload for Classic {
             "commit_offset" => {
                 slot_of(op).map(|at| consumer.commits.remove(&at));
                 consumer.rest_us = cx.now_us;
+                if zombies && consumer.generation > 1 {
+                    let mut args = op.args.clone();
+                    args["generation"] = json!(consumer.generation - 1);
+                    consumer.zombie = Some(args);
+                }
             }
             "fetch" => {
                 let Some(at) = slot_of(op).filter(|at| consumer.owned.contains(at)) else { return };

@@ -49,10 +49,23 @@ struct Producer {
 }
 
 #[derive(Debug)]
+struct Reader {
+    partition: u64,
+    next: [u64; PARTITIONS as usize],
+}
+
+impl Reader {
+    /// Where it goes on in its partition.
+    fn next(&mut self) -> &mut u64 {
+        &mut self.next[usize::try_from(self.partition).unwrap_or(0)]
+    }
+}
+
+#[derive(Debug)]
 enum Role {
     Plain,
     Idempotent(Producer),
-    Reader { partition: u64, next: u64 },
+    Reader(Reader),
 }
 
 /// The workload.
@@ -71,7 +84,10 @@ impl Log {
     pub fn new(plan: &Plan) -> Self {
         let role = |slot: usize| match slot % 3 {
             0 => Role::Idempotent(Producer::default()),
-            1 => Role::Reader { partition: slot as u64 % PARTITIONS, next: 0 },
+            1 => Role::Reader(Reader {
+                partition: slot as u64 % PARTITIONS,
+                next: [0; PARTITIONS as usize],
+            }),
             _ => Role::Plain,
         };
         Self {
@@ -157,7 +173,7 @@ impl Workload for Log {
         }
         match &mut self.roles[slot] {
             Role::Plain if cx.in_flight >= self.pipeline => Step::Await,
-            Role::Idempotent(_) | Role::Reader { .. } if cx.in_flight > 0 => Step::Await,
+            Role::Idempotent(_) | Role::Reader(_) if cx.in_flight > 0 => Step::Await,
             Role::Idempotent(producer) if producer.open.is_some() => {
                 let (rest_us, open) = (producer.rest_us, producer.open.clone());
                 match open {
@@ -173,8 +189,8 @@ impl Workload for Log {
                 }
                 match &mut self.roles[slot] {
                     Role::Idempotent(_) => self.produce(slot, cx),
-                    Role::Reader { partition, next } => {
-                        Step::Invoke(fetch(TOPIC, *partition, *next, SOME))
+                    Role::Reader(reader) => {
+                        Step::Invoke(fetch(TOPIC, reader.partition, *reader.next(), SOME))
                     }
                     Role::Plain => {
                         let mut args = json!({ "topic": TOPIC, "message": self.value() });
@@ -214,14 +230,18 @@ impl Workload for Log {
                 producer.next = [0; PARTITIONS as usize];
                 producer.rest_us = cx.now_us + REST_US;
             }
-            Role::Reader { partition, next } => match last {
-                Some(Some(last)) => *next = last + 1,
+            Role::Reader(reader) => match last {
+                Some(Some(last)) => *reader.next() = last + 1,
                 Some(None) => {
-                    *partition = (*partition + 1) % PARTITIONS;
-                    *next = if cx.rng.percent(30) { 0 } else { *next };
+                    reader.partition = (reader.partition + 1) % PARTITIONS;
+                    if cx.rng.percent(10) {
+                        *reader.next() = 0;
+                    }
                 }
                 // It may have asked beyond the end, of a partition that is shorter.
-                None if op.error.as_deref() == Some("OFFSET_OUT_OF_RANGE") => *next = 0,
+                None if op.error.as_deref() == Some("OFFSET_OUT_OF_RANGE") => {
+                    *reader.next() = 0;
+                }
                 None => {}
             },
             Role::Plain => {}

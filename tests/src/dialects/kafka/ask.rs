@@ -74,6 +74,7 @@ pub fn request(f: &str, args: &Value, now_ms: i64) -> Result<Asked, String> {
         "list_offsets" => list_offsets(&fields),
         "init_producer" => {
             let body = InitProducerIdRequest::default()
+                .with_transactional_id(None)
                 .with_transaction_timeout_ms(TIMEOUT_MS)
                 .with_producer_id((-1).into())
                 .with_producer_epoch(-1);
