@@ -2,9 +2,12 @@
 
 mod checkers_support;
 
-use arena::checkers::check_all;
-use arena::report::{Latency, figures, render};
-use checkers_support::history_of;
+use arena::checkers::{all, check_all, state};
+use arena::history::History;
+use arena::report::{
+    Cause, Latency, PartitionPause, PauseFigures, figures, meaning, pauses, render,
+};
+use checkers_support::{HistoryBuilder, history_of};
 use serde_json::json;
 
 #[test]
@@ -117,4 +120,137 @@ fn a_long_run_stays_a_small_page() {
 fn an_empty_history_has_a_page_too() {
     let page = render(&history_of("kafka").end(), &[]);
     assert!(page.contains("Not judged"));
+}
+
+/// A fetch of a partition of `t`.
+fn read(play: HistoryBuilder, process: &str, partition: i64, at: u64) -> HistoryBuilder {
+    let args = json!({ "topic": "t", "partition": partition, "offset": 0 });
+    let reply = json!({ "records": [], "high_watermark": 0 });
+    play.ok(process, "fetch", args, (at, at + 10), reply)
+}
+
+/// a reads both partitions; b joins and takes `t-1`; a leaves, and b takes `t-0`; b's session ends,
+/// and c takes both.
+fn three_rebalances() -> HistoryBuilder {
+    let leave = json!({ "group": "g", "member_id": "a" });
+    let play = history_of("classic").classic("a", (0, 30), 1, &[0, 1]);
+    let play = read(read(play, "a", 0, 40), "a", 1, 60);
+    let play = play.classic("a", (100, 130), 2, &[0]).classic("b", (102, 132), 2, &[1]);
+    let play = read(read(play, "a", 0, 140), "b", 1, 150);
+    let play = play.ok("a", "leave_group", leave, (200, 210), json!({}));
+    let play = play.classic("b", (220, 250), 3, &[0, 1]);
+    let play = read(read(play, "b", 1, 260), "b", 0, 300);
+    read(read(play.classic("c", (1_700, 1_730), 4, &[0, 1]), "c", 0, 1_740), "c", 1, 1_760)
+}
+
+/// A partition, whether it moved, and for how many milliseconds it stood still.
+type Pause = (i64, bool, Option<u64>);
+
+fn brief(history: &History) -> Vec<(i64, Cause, Vec<Pause>)> {
+    let partition = |p: &PartitionPause| (p.partition, p.moved, p.pause_us().map(|us| us / 1_000));
+    pauses(history)
+        .into_iter()
+        .map(|r| (r.generation, r.cause, r.partitions.iter().map(partition).collect()))
+        .collect()
+}
+
+#[test]
+fn rebalances_have_a_cause_and_pauses() {
+    let history = three_rebalances().end();
+    // From the last answered fetch of the old owner to the first of the new one.
+    let expected = vec![
+        (2, Cause::Join("b".into()), vec![(0, false, Some(100)), (1, true, Some(90))]),
+        (3, Cause::Leave("a".into()), vec![(0, true, Some(160)), (1, false, Some(110))]),
+        (4, Cause::Session("b".into()), vec![(0, true, Some(1_440)), (1, true, Some(1_500))]),
+    ];
+    assert_eq!(brief(&history), expected);
+    let figures = PauseFigures::of(pauses(&history).iter());
+    assert_eq!((figures.moved.count, figures.moved.max), (4, 1_500_000));
+    assert_eq!((figures.kept.count, figures.kept.p50, figures.unread), (2, 100_000, 0));
+    let rebalances = pauses(&history);
+    assert_eq!((rebalances[1].began_us, rebalances[1].members), (200_000, 1));
+}
+
+#[test]
+fn a_session_that_ended_is_a_cause_and_so_is_a_second_round() {
+    let play = history_of("classic").classic("a", (0, 30), 1, &[0]).classic("b", (1, 31), 1, &[1]);
+    let play = read(read(play, "a", 0, 40), "b", 1, 40);
+    let silent = read(play.classic("a", (1_500, 1_530), 2, &[0, 1]), "a", 1, 1_540).end();
+    let expected = vec![(0, false, None), (1, true, Some(1_500))];
+    assert_eq!(brief(&silent), [(2, Cause::Session("b".into()), expected)]);
+    // The first round takes t-1 from a, the second gives it to b.
+    let cooperative = json!({ "strategy": "cooperative-sticky" });
+    let offer = json!({ "group": "g", "member_id": "a", "protocols": [{ "name": "cooperative-sticky", "topics": ["t"] }] });
+    let play = history_of("classic").config(cooperative).classic("a", (0, 30), 1, &[0, 1]);
+    let play = play.fail("a", "join_group", offer, (31, 32), 14, "MEMBER_ID_REQUIRED");
+    let play = read(play, "a", 1, 40);
+    let play = play.classic("a", (100, 130), 2, &[0]).classic("b", (101, 131), 2, &[]);
+    let play = play.classic("a", (140, 170), 3, &[0]).classic("b", (141, 171), 3, &[1]);
+    let rounds = brief(&read(play, "b", 1, 180).end());
+    assert_eq!(rounds[0], (2, Cause::Join("b".into()), vec![]));
+    assert_eq!(rounds[1], (3, Cause::SecondRound, vec![(1, true, Some(140))]));
+}
+
+#[test]
+fn the_page_shows_rebalances_and_what_happened_to_partitions() {
+    let commit = json!({ "group": "g", "topic": "t", "partition": 0, "offset": 5,
+                         "member_id": "b", "generation": 3 });
+    let history = three_rebalances()
+        .fault("kill", 400, Some(900))
+        .ok("b", "commit_offset", commit, (310, 320), json!({}))
+        .end();
+    let page = render(&history, &check_all(&history));
+    for part in [
+        "Group g: rebalances",
+        "b joined",
+        "a left",
+        "moved to another member",
+        ">faults<",
+        "class=\"commit\"",
+        "t-0 committed at 5",
+        "class=\"gap\"",
+        "t-1 was not fetched for 1.49 s",
+    ] {
+        assert!(page.contains(part), "{part} is not in the page");
+    }
+    // Thin groups have no such table.
+    let thin = render(&checkers_support::two().end(), &[]);
+    assert!(!thin.contains(": rebalances"));
+}
+
+#[test]
+fn an_anomaly_is_explained_and_proved_by_its_operations() {
+    let history = three_rebalances()
+        .ok(
+            "<i>",
+            "commit_offset",
+            json!({ "group": "g", "topic": "t", "partition": 0, "offset": 5, "metadata": "x<y" }),
+            (310, 320),
+            json!({}),
+        )
+        .fetched("q", 0, (400, 410), 3)
+        .end();
+    let page = render(&history, &check_all(&history));
+    for part in [
+        "<b>spurious-offset</b>",
+        "`auto.offset.reset` applies",
+        "<summary>operations</summary>",
+        "<td>commit_offset",
+        "&quot;offset&quot;:5",
+        "{&quot;offset&quot;:3}",
+        "0.310s",
+        "x&lt;y",
+        "&lt;i&gt;",
+    ] {
+        assert!(page.contains(part), "{part} is not in the page");
+    }
+    assert!(!page.contains("x<y"), "fields are not escaped");
+}
+
+#[test]
+fn every_checker_has_a_meaning_for_users() {
+    let named = all().into_iter().map(|checker| checker.name());
+    for name in named.chain(state::all().into_iter().map(|checker| checker.name())) {
+        assert!(meaning(name).is_some(), "{name} has no meaning");
+    }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::figures::{duration, was_answered};
-use super::svg::{Plot, float, lanes};
+use super::lanes;
+use super::svg::{Plot, float, height_of_lanes};
 use crate::checkers::clock::at;
 use crate::checkers::groups::overlapping_ownership::tenures;
-use crate::checkers::groups::view::{Group, partition_text};
+use crate::checkers::groups::view::{Group, Partition, partition_text};
 use crate::checkers::logs::{LogId, Logs};
 use crate::checkers::offsets::{Commits, KeyCommits};
 use crate::history::{History, Micros, Outcome};
@@ -16,7 +17,7 @@ const BINS: usize = 240;
 /// More partitions than this are not drawn.
 const LANES: usize = 40;
 /// Height of a lane.
-const LANE: f64 = 15.0;
+pub(super) const LANE: f64 = 15.0;
 
 fn bin(time: Micros, end: Micros) -> usize {
     let bin = u128::from(time) * BINS as u128 / u128::from(end.max(1));
@@ -116,7 +117,7 @@ pub fn ownership(history: &History, end: Micros, group: &Group<'_>) -> String {
         .collect();
     let tenures = tenures(group, history);
     let shown = tenures.len().min(LANES);
-    let mut plot = Plot::new(history, end, lanes(shown + 2, LANE));
+    let mut plot = Plot::new(history, end, height_of_lanes(shown + 2, LANE));
     plot.lane(0, LANE, "generation");
     let mut first: BTreeMap<i64, Micros> = BTreeMap::new();
     for telling in &group.tellings {
@@ -165,6 +166,10 @@ pub fn ownership(history: &History, end: Micros, group: &Group<'_>) -> String {
             );
             plot.block(lane + 2, LANE, (from, to), &colours[member], &title);
         }
+    }
+    if !group.thin {
+        let shown: Vec<&Partition> = tenures.keys().take(LANES).collect();
+        lanes::draw(&mut plot, history, end, group, &shown);
     }
     let mut html = plot.done();
     if tenures.len() > LANES {

@@ -2,18 +2,21 @@
 
 use std::fmt::Write as _;
 
+use super::anomalies::anomalies;
 use super::charts;
 use super::figures::{Figures, Latency, duration, figures};
+use super::lanes::LEGEND;
+use super::rebalances::{PartitionPause, PauseFigures, Rebalance, pauses};
 use super::svg::escape;
 use crate::checkers::Verdict;
 use crate::checkers::clock::{at, end};
 use crate::checkers::groups::view::Groups;
 use crate::history::History;
 
-/// More accounts than this of one anomaly tell nothing new.
-const ACCOUNTS: usize = 5;
 /// More members than this are not listed.
 const MEMBERS: usize = 60;
+/// More rebalances than this of one group are not listed.
+const REBALANCES: usize = 60;
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--fg:#1d2530;--dim:#66717f;--bg:#fff;--card:#f6f7f9;--line:#dfe3e8;--ok:#2f9e6e;--fail:#d99a1c;--info:#d1495b;--fault:#d1495b22;--blue:#2b6cb0;--violet:#7a4fb5}
@@ -28,7 +31,7 @@ svg{max-width:100%;height:auto;display:block}svg text{font:11px system-ui,sans-s
 .grid{stroke:var(--line)}.fault{fill:var(--fault)}.heal{stroke:var(--ok);stroke-dasharray:4 3}.note{stroke:var(--dim)}
 rect.ok,i.ok{fill:var(--ok);background:var(--ok)}rect.fail,i.fail{fill:var(--fail);background:var(--fail)}rect.info,i.info{fill:var(--info);background:var(--info)}
 path{fill:none;stroke-width:1.4}path.p50,path.ends{stroke:var(--blue)}path.p95,path.committed{stroke:var(--ok)}path.p99{stroke:var(--fail)}path.max,path.lag{stroke:var(--info)}
-i.p50,i.ends{background:var(--blue)}i.p95,i.committed{background:var(--ok)}i.p99{background:var(--fail)}i.max,i.lag{background:var(--info)}i.faulted{background:#d1495b55}
+i.p50,i.ends{background:var(--blue)}i.p95,i.committed{background:var(--ok)}i.p99{background:var(--fail)}i.max,i.lag{background:var(--info)}i.faulted,i.down{background:#d1495b55}rect.gap,i.gap{fill:var(--info);background:var(--info)}line.commit{stroke:var(--fg)}i.commit{background:var(--fg)}.raw{font-size:12px}.raw td{word-break:break-word}
 .legend{margin:4px 0 0 84px;color:var(--dim);font-size:12px}.legend span{margin-right:14px;white-space:nowrap}.legend i{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:5px;vertical-align:-1px}
 ";
 
@@ -50,7 +53,7 @@ pub fn render(history: &History, verdicts: &[(&str, Verdict)]) -> String {
         duration(over),
         escape(&fault_kinds(history)),
     );
-    verdict(&mut html, verdicts);
+    verdict(&mut html, history, verdicts);
     numbers(&mut html, &figures);
     section(
         &mut html,
@@ -70,9 +73,13 @@ pub fn render(history: &History, verdicts: &[(&str, Verdict)]) -> String {
         &[("p50", "p50"), ("p95", "p95"), ("p99", "p99"), ("max", "max")],
     );
     let groups = Groups::of(history);
+    let all = pauses(history);
     for (name, group) in &groups.groups {
         let title = format!("Group {name}: generations and owners");
-        section(&mut html, &title, &charts::ownership(history, over, group), &[]);
+        let legend: &[(&str, &str)] = if group.thin { &[] } else { &LEGEND };
+        section(&mut html, &title, &charts::ownership(history, over, group), legend);
+        let of_group = all.iter().filter(|rebalance| rebalance.group == **name);
+        rebalances(&mut html, name, &of_group.collect::<Vec<_>>());
         lag(
             &mut html,
             &format!("Group {name}: offsets and lag"),
@@ -95,7 +102,7 @@ fn fault_kinds(history: &History) -> String {
     if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") }
 }
 
-fn verdict(html: &mut String, verdicts: &[(&str, Verdict)]) {
+fn verdict(html: &mut String, history: &History, verdicts: &[(&str, Verdict)]) {
     let broken = verdicts.iter().filter(|(_, verdict)| verdict.is_violated()).count();
     let held = verdicts.iter().filter(|(_, verdict)| verdict.is_valid()).count();
     let open = verdicts.len() - broken - held;
@@ -105,24 +112,7 @@ fn verdict(html: &mut String, verdicts: &[(&str, Verdict)]) {
         _ => ("bad", format!("{broken} anomalies found; {held} properties hold")),
     };
     let _ = write!(html, "<div class=\"verdict {class}\">{text}, {open} not judged</div>");
-    for (name, verdict) in verdicts {
-        let Verdict::Violated(violations) = verdict else { continue };
-        let _ = write!(html, "<details open><summary><b>{}</b></summary><ul>", escape(name));
-        for violation in violations.iter().take(ACCOUNTS) {
-            let ops: Vec<String> = violation.ops.iter().map(u64::to_string).collect();
-            let _ = write!(
-                html,
-                "<li>{} <code class=\"dim\">operations {}</code></li>",
-                escape(&violation.account),
-                ops.join(", ")
-            );
-        }
-        html.push_str("</ul>");
-        if violations.len() > ACCOUNTS {
-            let _ = write!(html, "<p class=\"dim\">and {} more</p>", violations.len() - ACCOUNTS);
-        }
-        html.push_str("</details>");
-    }
+    anomalies(html, history, verdicts);
 }
 
 fn numbers(html: &mut String, figures: &Figures) {
@@ -229,6 +219,62 @@ fn members(html: &mut String, figures: &Figures) {
             "<p class=\"dim\">{} more members, paused for less</p>",
             pauses.len() - MEMBERS
         );
+    }
+}
+
+/// Each rebalance of a group with its cause, and how long partitions stood still.
+fn rebalances(html: &mut String, group: &str, all: &[&Rebalance]) {
+    if all.is_empty() {
+        return;
+    }
+    let figures = PauseFigures::of(all.iter().copied());
+    let _ = write!(
+        html,
+        "<h2>Group {0}: rebalances</h2><p>A partition stands still from the last fetch of whoever had \
+         it to the first fetch of whoever has it now.</p><table><tr><th>partitions<th class=\"n\">pauses\
+         <th class=\"n\">p50<th class=\"n\">p99<th class=\"n\">worst</tr>",
+        escape(group)
+    );
+    for (what, Latency { count, p50, p99, max, .. }) in
+        [("moved to another member", figures.moved), ("kept", figures.kept)]
+    {
+        let _ = write!(html, "<tr><td>{what}<td class=\"n\">{count}");
+        for time in [p50, p99, max] {
+            let time = if count == 0 { "–".to_owned() } else { duration(time) };
+            let _ = write!(html, "<td class=\"n\">{time}");
+        }
+        html.push_str("</tr>");
+    }
+    html.push_str("</table>");
+    if figures.unread > 0 {
+        let _ = write!(html, "<p class=\"dim\">{} were not read again</p>", figures.unread);
+    }
+    html.push_str(
+        "<table><tr><th class=\"n\">generation<th class=\"n\">from<th class=\"n\">to<th>cause\
+         <th class=\"n\">members<th class=\"n\">moved<th class=\"n\">worst<th class=\"n\">kept\
+         <th class=\"n\">worst</tr>",
+    );
+    for rebalance in all.iter().take(REBALANCES) {
+        let _ = write!(
+            html,
+            "<tr><td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td>{}<td class=\"n\">{}",
+            rebalance.generation,
+            at(rebalance.began_us),
+            at(rebalance.ended_us),
+            escape(&rebalance.cause.to_string()),
+            rebalance.members
+        );
+        for moved in [true, false] {
+            let some = || rebalance.partitions.iter().filter(|pause| pause.moved == moved);
+            let worst = some().filter_map(PartitionPause::pause_us).max();
+            let worst = worst.map_or_else(|| "–".to_owned(), duration);
+            let _ = write!(html, "<td class=\"n\">{}<td class=\"n\">{worst}", some().count());
+        }
+        html.push_str("</tr>");
+    }
+    html.push_str("</table>");
+    if all.len() > REBALANCES {
+        let _ = write!(html, "<p class=\"dim\">{} more rebalances</p>", all.len() - REBALANCES);
     }
 }
 

@@ -162,6 +162,37 @@ impl Plot {
         );
     }
 
+    /// A thin bar at the bottom of a lane.
+    pub fn under(
+        &mut self,
+        lane: usize,
+        height: f64,
+        (from, to): (Micros, Micros),
+        class: &str,
+        title: &str,
+    ) {
+        let y = TOP + float(lane as u64 + 1) * height;
+        let (x, width) = (self.x(from), (self.x(to) - self.x(from)).max(1.0));
+        let _ = write!(
+            self.svg,
+            r#"<rect class="{class}" x="{x:.1}" y="{:.1}" width="{width:.1}" height="3"><title>{}</title></rect>"#,
+            y - 3.0,
+            escape(title)
+        );
+    }
+
+    /// A tick in a lane at a time.
+    pub fn tick(&mut self, lane: usize, height: f64, time: Micros, class: &str, title: &str) {
+        let (x, y) = (self.x(time), TOP + float(lane as u64) * height);
+        let _ = write!(
+            self.svg,
+            r#"<line class="{class}" x1="{x:.1}" x2="{x:.1}" y1="{:.1}" y2="{:.1}"><title>{}</title></line>"#,
+            y + 2.5,
+            y + height * 0.6,
+            escape(title)
+        );
+    }
+
     /// A short text in a lane at a time.
     pub fn note(&mut self, lane: usize, height: f64, time: Micros, text: &str) {
         let (x, y) = (self.x(time), TOP + float(lane as u64) * height);
@@ -186,6 +217,6 @@ impl Plot {
 
 /// The height of a plot of so many lanes.
 #[must_use]
-pub fn lanes(count: usize, height: f64) -> f64 {
+pub fn height_of_lanes(count: usize, height: f64) -> f64 {
     TOP + float(count as u64) * height + BOTTOM
 }
