@@ -14,6 +14,8 @@ use super::wire::{Place, perform};
 use super::{Trouble, write};
 use crate::nemesis::Nemesis;
 use crate::nemesis::draw::{Ground, NEAR_MS, draw};
+use crate::nemesis::schedule::{Schedule, Scheduled, Victim, What};
+use crate::report::{Latency, PauseFigures, Rebalance, pauses};
 use crate::rng::Rng;
 use crate::workloads::Kind;
 
@@ -40,6 +42,10 @@ pub(super) struct JudgeArgs {
     /// So many clusters at once.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     jobs: u8,
+    /// Measures how long partitions stand still in rebalances, instead of judging under all faults:
+    /// ten members a group come and go, and in every other run the coordinator is killed.
+    #[arg(long, conflicts_with_all = ["workload", "flaw"])]
+    pauses: bool,
     /// Where to write the table, as Markdown.
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
@@ -56,6 +62,8 @@ struct Tally {
     unknown: u64,
     /// By predicate: in how many runs it was judged and held.
     held: BTreeMap<String, u64>,
+    /// Rebalances: of each group, and whether brokers were killed.
+    rebalances: BTreeMap<(String, bool), Vec<Rebalance>>,
     /// By predicate: the seeds of the runs in which it did not hold.
     broken: BTreeMap<String, Vec<(u64, &'static str)>>,
 }
@@ -78,6 +86,7 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<u8, Trouble> {
             let known = Kind::WIRE.into_iter().find(|kind| kind.name() == name);
             vec![known.ok_or_else(|| Trouble::Use(format!("no workload `{name}` on the wire")))?]
         }
+        None if args.pauses => vec![Kind::Classic],
         None => Kind::WIRE.to_vec(),
     };
     let mut todo = Vec::new();
@@ -139,6 +148,14 @@ fn nemeses(place: &Place, seed: u64) -> Vec<Nemesis> {
     able.filter(|_| rng.percent(percent)).collect()
 }
 
+/// The coordinator dies every six seconds, and comes back two seconds later.
+fn kills_of_coordinators(seconds: u32) -> Schedule {
+    let what = What::Restart { who: Victim::Leader };
+    let at = (2..seconds).step_by(6).map(|at| u64::from(at) * 1_000_000);
+    let faults = at.map(|at_us| Scheduled { at_us, for_us: 2_000_000, what: what.clone() });
+    Schedule { faults: faults.collect() }
+}
+
 fn one(
     args: &JudgeArgs,
     place: &Place,
@@ -146,11 +163,14 @@ fn one(
     tallies: &Mutex<Vec<Tally>>,
 ) -> Result<bool, Trouble> {
     let (kind, seed) = (todo.kind, todo.seed);
-    let nemeses = nemeses(place, seed);
+    let kills = args.pauses && seed.is_multiple_of(2);
+    let nemeses = if args.pauses { Vec::new() } else { nemeses(place, seed) };
     // Few clients that ask often, or many that ask seldom: those still ask a leader that hangs.
     let mut rng = Rng::new(seed, "clients of a judge");
     let (many, rate) = if rng.percent(50) { (3, 40) } else { (1, 200) };
-    let clients = many * place.usual_clients();
+    // A third of the clients produce, the others are in two groups.
+    let (clients, rate) =
+        if args.pauses { (30, 2_000) } else { (many * place.usual_clients(), rate) };
     let ground = Ground {
         nodes: place.nodes(),
         slots: clients,
@@ -159,8 +179,12 @@ fn one(
         duplicate_ppm: 0,
         latency_max_ms: NEAR_MS,
     };
-    let schedule = draw(&nemeses, &ground, seed);
-    let setup = place.setup(kind, clients, (rate, 1), args.seconds, schedule, seed);
+    let mut schedule = draw(&nemeses, &ground, seed);
+    if kills {
+        schedule = kills_of_coordinators(args.seconds);
+    }
+    let mut setup = place.setup(kind, clients, (rate, 1), args.seconds, schedule, seed);
+    setup.calm = args.pauses;
     let folder =
         PathBuf::from("arena-out").join(format!("judge-{}-{}-{seed}", place.name(), kind.name()));
     let finished = perform(place, setup, &folder, &mut |_, _| {})?;
@@ -189,6 +213,12 @@ fn one(
             *tally.held.entry((*predicate).to_owned()).or_default() += 1;
         }
     }
+    if args.pauses {
+        for rebalance in pauses(&outcome.history) {
+            let of = (rebalance.group.clone(), kills);
+            tally.rebalances.entry(of).or_default().push(rebalance);
+        }
+    }
     let summary = finished.judgement.summary();
     complain!("{name} {} seed {seed}: {summary}", kind.name());
     if finished.judgement.exit_code() != 1 {
@@ -204,6 +234,29 @@ fn one(
     say!("{name} {} seed {seed}: {summary}\n  repeat with {repeat}", kind.name());
     say!("{}", finished.judgement);
     Ok(true)
+}
+
+/// How long partitions stood still, by broker and group.
+fn table_of_pauses(places: &[Place], tallies: &[Tally]) -> String {
+    let mut text = String::from(
+        "\n| broker | group | coordinator | rebalances | kept: p50 | p99 | worst | moved: p50 | p99 | \
+         worst |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for (place, tally) in places.iter().zip(tallies) {
+        for ((group, kills), rebalances) in &tally.rebalances {
+            let figures = PauseFigures::of(rebalances.iter());
+            let of = |latency: Latency| {
+                let ms = |us: u64| format!("{:.1} ms", us as f64 / 1e3);
+                format!("{} | {} | {}", ms(latency.p50), ms(latency.p99), ms(latency.max))
+            };
+            let (name, count) = (place.name(), rebalances.len());
+            let killed = if *kills { "killed at times" } else { "stays" };
+            let (kept, moved) = (of(figures.kept), of(figures.moved));
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "| {name} | {group} | {killed} | {count} | {kept} | {moved} |");
+        }
+    }
+    text
 }
 
 fn table(args: &JudgeArgs, places: &[Place], tallies: &[Tally]) -> String {
@@ -234,6 +287,9 @@ fn table(args: &JudgeArgs, places: &[Place], tallies: &[Tally]) -> String {
         };
         let cells: Vec<String> = tallies.iter().map(cell).collect();
         let _ = writeln!(text, "| `{predicate}` | {} |", cells.join(" | "));
+    }
+    if args.pauses {
+        text.push_str(&table_of_pauses(places, tallies));
     }
     let _ = writeln!(
         text,

@@ -138,6 +138,7 @@ impl Place {
             slots,
             rate,
             pipeline,
+            calm: false,
             faults_us: us(seconds),
             start_us: us(start),
             recover_us: us(recover),

@@ -143,6 +143,7 @@ impl Run {
             rate: setup.rate,
             pipeline: setup.pipeline.max(1),
             wire: false,
+            calm: false,
         };
         let workload = setup.workload.build(&plan, &mut rng);
         let mut start_us = vec![0; nodes];

@@ -64,7 +64,9 @@ pub struct Client {
     /// The node that it asks when it knows none better.
     home: usize,
     shared: Rc<Shared>,
-    connections: RefCell<BTreeMap<usize, Rc<Connection>>>,
+    /// By node, and whether it is for the coordinator: a broker answers the requests of a connection
+    /// in their order, and a join waits for its group.
+    connections: RefCell<BTreeMap<(usize, bool), Rc<Connection>>>,
     leaders: RefCell<BTreeMap<(String, i32), usize>>,
     coordinators: RefCell<BTreeMap<String, usize>>,
     controller: RefCell<Option<usize>>,
@@ -288,13 +290,14 @@ impl Client {
     }
 
     async fn ask(&self, node: usize, request: &Asked) -> Result<ResponseKind, Trouble> {
-        let connection = self.connection(node).await.map_err(|_| {
+        let to = (node, matches!(request.route, Route::Coordinator(_)));
+        let connection = self.connection(to).await.map_err(|_| {
             self.forget(&request.route);
             Trouble::NotSent("BROKER_NOT_AVAILABLE".to_owned())
         })?;
         let answer = connection.ask(request.key, request.version, &request.body).await;
         answer.map_err(|unanswered| {
-            self.connections.borrow_mut().remove(&node);
+            self.connections.borrow_mut().remove(&to);
             self.forget(&request.route);
             match unanswered {
                 Unanswered::Unwritable(why) => Trouble::NotSent(why),
@@ -303,14 +306,14 @@ impl Client {
         })
     }
 
-    async fn connection(&self, node: usize) -> std::io::Result<Rc<Connection>> {
-        let open = self.connections.borrow().get(&node).cloned();
+    async fn connection(&self, to: (usize, bool)) -> std::io::Result<Rc<Connection>> {
+        let open = self.connections.borrow().get(&to).cloned();
         if let Some(open) = open.filter(|open| !open.has_ended()) {
             return Ok(open);
         }
-        let address = self.shared.brokers.borrow().reached_at(node);
+        let address = self.shared.brokers.borrow().reached_at(to.0);
         let opened = Rc::new(Connection::open(address, &self.name).await?);
-        self.connections.borrow_mut().insert(node, Rc::clone(&opened));
+        self.connections.borrow_mut().insert(to, Rc::clone(&opened));
         Ok(opened)
     }
 }

@@ -59,6 +59,8 @@ pub struct Setup {
     pub start_us: Micros,
     /// Every node has to serve again so long after the end of all faults.
     pub recover_us: Micros,
+    /// Whether members come and go seldom, and never without a word.
+    pub calm: bool,
     /// How many copies of a topic there are; -1: as many as the broker likes.
     pub replicas: i16,
     /// Goes before the names of topics and groups.
@@ -208,6 +210,7 @@ impl<'a> Run<'a> {
             rate: setup.rate,
             pipeline: setup.pipeline.max(1),
             wire: true,
+            calm: setup.calm,
         };
         let workload = setup.workload.build(&plan, &mut rng);
         let shared = Rc::new(Shared {

@@ -7,7 +7,7 @@ use tokio::task::AbortHandle;
 
 use super::client::{Client, Done};
 use super::{Event, Run};
-use crate::history::{Micros, Outcome};
+use crate::history::Micros;
 use crate::wire::phases::Phase;
 use crate::workloads::{Cx, PATIENCE_US, Step};
 
@@ -161,8 +161,11 @@ impl Run<'_> {
             return;
         }
         slot.pending.remove(at);
+        // A client that got an answer goes on, whatever that leaves open.
+        let unanswered = done.answer.is_none();
         self.write_down(op, done);
-        if self.told(i, op) == Some(Outcome::Info) {
+        self.told(i, op);
+        if unanswered {
             self.renew(i);
         }
     }
@@ -177,8 +180,8 @@ impl Run<'_> {
         }
     }
 
-    fn told(&mut self, i: usize, op: u64) -> Option<Outcome> {
-        let op = self.recorder.op(op)?;
+    fn told(&mut self, i: usize, op: u64) {
+        let Some(op) = self.recorder.op(op) else { return };
         let slot = &mut self.slots[i];
         let mut cx = Cx {
             now_us: self.now_us,
@@ -189,7 +192,6 @@ impl Run<'_> {
         };
         self.workload.completed(i, op, &mut cx);
         slot.ask_us = Some(self.now_us);
-        Some(op.outcome)
     }
 
     /// The slot's client is gone, with all that it had under way; a new one takes its place.

@@ -21,6 +21,11 @@ use crate::workloads::{Cx, PATIENCE_US, Pace, Plan, Request, Step, Workload};
 /// Over Kafka's wire so many of a hundred commits of a member are made a second time under the
 /// generation before, as somebody would who has missed a rebalance.
 const ZOMBIES_PERCENT: u32 = 10;
+/// The session and rebalance time-outs of members that come and go seldom; they send a heartbeat
+/// four times a session.
+const CALM_MS: (u64, u64) = (6_000, 6_000);
+/// Records of a fetch beside a join or a sync.
+const READ_ON: u64 = 30;
 /// In the final phase a consumer fetches so often.
 const FINAL_FETCH_US: Micros = 30_000;
 /// A name that no coordinator knows: the leader has to assign.
@@ -65,6 +70,8 @@ struct Consumer {
     churn_us: Micros,
     rest_us: Micros,
     turn: usize,
+    /// A fetch is under way beside a join or a sync.
+    reads_on: bool,
     /// A commit under the generation before this one.
     zombie: Option<Value>,
     /// As the group's leader: how many partitions it has assigned.
@@ -82,12 +89,14 @@ pub struct Classic {
     rebalance_timeout_ms: u64,
     /// Whether clients speak Kafka's wire, where a leader always assigns.
     wire: bool,
+    /// See [`Plan::calm`].
+    calm: bool,
 }
 
 impl Consumer {
     fn lose_everything(&mut self) {
         (self.member_id, self.generation) = (String::new(), -1);
-        (self.assigned, self.zombie) = (None, None);
+        (self.assigned, self.zombie, self.reads_on) = (None, None, false);
         self.give_up_partitions();
     }
 
@@ -115,9 +124,16 @@ impl Consumer {
 }
 
 /// When a member comes or goes next. Over Kafka's wire runs are short, and sessions begin at once.
-fn churn_us(rng: &mut Rng, wire: bool, (least_us, most_us): (Micros, Micros)) -> Micros {
-    let faster = if wire { 3 } else { 1 };
-    rng.between(least_us / faster, most_us / faster)
+fn churn_us(
+    rng: &mut Rng,
+    (wire, calm): (bool, bool),
+    (least_us, most_us): (Micros, Micros),
+) -> Micros {
+    match (wire, calm) {
+        (_, true) => rng.between(2 * least_us, 2 * most_us),
+        (true, false) => rng.between(least_us / 3, most_us / 3),
+        (false, false) => rng.between(least_us, most_us),
+    }
 }
 
 fn slot_of(op: &Op) -> Option<Slot> {
@@ -146,23 +162,29 @@ impl Classic {
                 commits: BTreeMap::new(),
                 ends: BTreeMap::new(),
                 heartbeat_us: 0,
-                churn_us: churn_us(rng, plan.wire, (2_000_000, 12_000_000)),
+                churn_us: churn_us(rng, (plan.wire, plan.calm), (2_000_000, 12_000_000)),
                 rest_us: 0,
                 turn: slot,
+                reads_on: false,
                 zombie: None,
                 assigned: None,
             })
         });
         let consumers = consumers.collect();
-        Self {
+        let mut classic = Self {
             pace: Pace::new(plan.slots, plan.rate),
             wire: plan.wire,
+            calm: plan.calm,
             topics,
             groups,
             consumers,
             session_timeout_ms: rng.pick(&[1_000, 2_000, 3_000]).copied().unwrap_or(2_000),
             rebalance_timeout_ms: rng.pick(&[2_000, 4_000]).copied().unwrap_or(2_000),
+        };
+        if plan.calm {
+            (classic.session_timeout_ms, classic.rebalance_timeout_ms) = CALM_MS;
         }
+        classic
     }
 
     fn cooperative(&self, group: usize) -> bool {
@@ -235,10 +257,11 @@ impl Classic {
         if !due {
             return None;
         }
-        let leaves = cx.rng.percent(50);
+        let leaves = cx.rng.percent(50) || self.calm;
         let (permanent, fresh) = (cx.rng.percent(30), cx.rng.percent(50));
         let until_us = cx.now_us + cx.rng.between(100_000, session_us * 2);
-        let churn_us = cx.now_us + churn_us(cx.rng, self.wire, (3_000_000, 15_000_000));
+        let churn_us =
+            cx.now_us + churn_us(cx.rng, (self.wire, self.calm), (3_000_000, 15_000_000));
         let mut args = {
             let consumer = self.consumers[slot].as_ref()?;
             self.member_args(consumer, false, true)
@@ -297,6 +320,23 @@ impl Classic {
     fn has_grown(&self, consumer: &Consumer) -> bool {
         let there: u64 = self.topics.partitions().values().sum();
         consumer.assigned.is_some_and(|assigned| assigned < there)
+    }
+
+    /// Over Kafka's wire a cooperative member goes on reading what it keeps while it waits for its
+    /// group, as Kafka's own consumers do.
+    fn read_on(&mut self, slot: usize, cx: &Cx<'_>) -> Option<Step> {
+        let consumer = self.consumers.get_mut(slot)?.as_mut()?;
+        let waits = matches!(consumer.life, Life::Joining | Life::Syncing(_)) && cx.in_flight == 1;
+        let cooperative = self.groups[consumer.group].protocol == "cooperative-sticky";
+        if !(self.wire && cooperative && waits) || consumer.reads_on {
+            return None;
+        }
+        consumer.turn = consumer.turn.wrapping_add(1);
+        let at = consumer.turn % consumer.positions.len().max(1);
+        let ((topic, partition), next) = consumer.positions.iter().nth(at)?;
+        let request = fetch(topic, *partition, (*next)?, READ_ON);
+        consumer.reads_on = true;
+        Some(Step::Invoke(request))
     }
 
     fn joined(&mut self, slot: usize, result: &Value, cx: &mut Cx<'_>) {
@@ -387,6 +427,9 @@ impl Workload for Classic {
     }
 
     fn step(&mut self, slot: usize, cx: &mut Cx<'_>) -> Step {
+        if let Some(step) = self.read_on(slot, cx) {
+            return step;
+        }
         let settled = cx.draining && !self.topics.is_reading() && self.settled();
         let groups = self.groups.iter().map(|group| group.name.as_str());
         if let Some(step) = self.topics.before_all(slot, cx, settled, groups) {
@@ -451,11 +494,15 @@ impl Workload for Classic {
     }
 
     fn completed(&mut self, slot: usize, op: &Op, cx: &mut Cx<'_>) {
-        if self.topics.completed(slot, op, cx) || op.outcome == Outcome::Info {
+        let unanswered = op.outcome == Outcome::Info && !(self.wire && op.error.is_some());
+        if self.topics.completed(slot, op, cx) || unanswered {
             return;
         }
         let zombies = self.wire && !cx.draining && cx.rng.percent(ZOMBIES_PERCENT);
         let Some(consumer) = &mut self.consumers[slot] else { return };
+        if op.f == "fetch" {
+            consumer.reads_on = false;
+        }
         if op.f == "commit_offset" && op.args["generation"] != consumer.generation {
             // Whatever became of it: it was not meant.
             return;

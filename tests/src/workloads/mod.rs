@@ -92,6 +92,8 @@ pub struct Plan {
     pub pipeline: usize,
     /// Whether clients speak Kafka's wire, which knows fewer operations.
     pub wire: bool,
+    /// Whether members come and go seldom, and never without a word.
+    pub calm: bool,
 }
 
 /// What a slot may look at when it decides.
