@@ -10,6 +10,7 @@ use clap::Args;
 use raft_store::flaws::Flaw;
 
 use super::output::{complain, say, say_on};
+use super::run::Stage;
 use super::wire::{Place, perform};
 use super::{Trouble, write};
 use crate::nemesis::Nemesis;
@@ -33,6 +34,10 @@ pub(super) struct JudgeArgs {
     /// How long faults may happen in each run, in seconds.
     #[arg(long, default_value_t = 12)]
     seconds: u32,
+    /// What goes wrong in every run, a list with commas; by default each seed draws some of what
+    /// the cluster can stand.
+    #[arg(long, value_name = "LIST", conflicts_with = "pauses")]
+    nemesis: Option<String>,
     /// Only this workload.
     #[arg(long, value_name = "NAME")]
     workload: Option<String>,
@@ -58,6 +63,8 @@ struct Tally {
     valid: u64,
     operations: usize,
     faults: usize,
+    /// How often a node was killed.
+    kills: usize,
     /// Runs that could not be judged.
     unknown: u64,
     /// By predicate: in how many runs it was judged and held.
@@ -163,8 +170,14 @@ fn one(
     tallies: &Mutex<Vec<Tally>>,
 ) -> Result<bool, Trouble> {
     let (kind, seed) = (todo.kind, todo.seed);
-    let kills = args.pauses && seed.is_multiple_of(2);
-    let nemeses = if args.pauses { Vec::new() } else { nemeses(place, seed) };
+    let coordinator_dies = args.pauses && seed.is_multiple_of(2);
+    let nemeses = match &args.nemesis {
+        Some(list) => {
+            super::run::nemeses(list, &Stage { name: "wire", can: &|nemesis| place.can(nemesis) })?
+        }
+        None if args.pauses => Vec::new(),
+        None => nemeses(place, seed),
+    };
     // Few clients that ask often, or many that ask seldom: those still ask a leader that hangs.
     let mut rng = Rng::new(seed, "clients of a judge");
     let (many, rate) = if rng.percent(50) { (3, 40) } else { (1, 200) };
@@ -180,7 +193,7 @@ fn one(
         latency_max_ms: NEAR_MS,
     };
     let mut schedule = draw(&nemeses, &ground, seed);
-    if kills {
+    if coordinator_dies {
         schedule = kills_of_coordinators(args.seconds);
     }
     let mut setup = place.setup(kind, clients, (rate, 1), args.seconds, schedule, seed);
@@ -208,6 +221,8 @@ fn one(
     }
     tally.operations += outcome.history.ops.len();
     tally.faults += outcome.history.faults.len();
+    let kills = outcome.history.faults.iter().filter(|fault| fault.fault == "restart");
+    tally.kills += kills.count();
     for (predicate, verdict) in &finished.judgement.verdicts {
         if verdict.is_valid() {
             *tally.held.entry((*predicate).to_owned()).or_default() += 1;
@@ -215,7 +230,7 @@ fn one(
     }
     if args.pauses {
         for rebalance in pauses(&outcome.history) {
-            let of = (rebalance.group.clone(), kills);
+            let of = (rebalance.group.clone(), coordinator_dies);
             tally.rebalances.entry(of).or_default().push(rebalance);
         }
     }
@@ -260,13 +275,17 @@ fn table_of_pauses(places: &[Place], tallies: &[Tally]) -> String {
 }
 
 fn table(args: &JudgeArgs, places: &[Place], tallies: &[Tally]) -> String {
-    let mut text = String::from("| broker | nodes | runs | valid | operations | faults |\n");
-    text.push_str("| --- | --- | --- | --- | --- | --- |\n");
+    let mut text =
+        String::from("| broker | nodes | runs | valid | operations | faults | of them kills |\n");
+    text.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
     for (place, tally) in places.iter().zip(tallies) {
-        let Tally { runs, valid, operations, faults, .. } = tally;
+        let Tally { runs, valid, operations, faults, kills, .. } = tally;
         let (name, nodes) = (place.name(), place.nodes());
         // Writing to a string does not fail.
-        let _ = writeln!(text, "| {name} | {nodes} | {runs} | {valid} | {operations} | {faults} |");
+        let _ = writeln!(
+            text,
+            "| {name} | {nodes} | {runs} | {valid} | {operations} | {faults} | {kills} |"
+        );
     }
     let names: Vec<&str> = places.iter().map(Place::name).collect();
     let _ = writeln!(text, "\n| predicate | {} |", names.join(" | "));
