@@ -10,4 +10,5 @@ pub mod report;
 pub mod rng;
 pub mod run;
 pub mod targets;
+pub mod watch;
 pub mod workloads;

@@ -1,5 +1,5 @@
 //! The command line: `arena WORKLOAD`, `arena all`, `arena soak`, `arena kills`, `arena check`,
-//! `arena load`, `arena joins`; `scripts/bench` is here too.
+//! `arena watch`, `arena load`, `arena joins`; `scripts/bench` is here too.
 //!
 //! Owns arguments, exit status and what is printed: progress on standard error; figures, anomalies
 //! and, as the last line, the verdict on standard output. Decides nothing about runs or histories
@@ -13,6 +13,7 @@ mod kills;
 mod load;
 mod run;
 mod soak;
+mod watch;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -32,6 +33,7 @@ use crate::workloads::Kind;
 use kills::KillsArgs;
 use run::{RunArgs, run, run_all};
 use soak::SoakArgs;
+use watch::WatchArgs;
 
 /// Judges nodes that speak cohort's JSON protocol, under faults.
 ///
@@ -71,6 +73,9 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
     },
+    /// Passes on what an application and its brokers of Kafka's say to each other, writes it down
+    /// as a history, and judges it.
+    Watch(WatchArgs),
     /// Measures throughput and latency of every operation, at several sizes, with the floor beside
     /// it.
     Load(figures::Args),
@@ -118,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Soak(args) => soak::soak_cases(&args),
         Command::Kills(args) => kills::kill_processes(&args),
         Command::Check { file, report } => check::check(&file, report.as_deref()),
+        Command::Watch(args) => watch::watch_brokers(&args),
         Command::Load(args) => load::load(&args),
         Command::Joins(args) => load::join(&args),
         Command::Bench(args) => return load::compare(&args),

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::{LogId, Logs, NO_LOGS, Space};
 use crate::checkers::clock::at;
 use crate::checkers::lives;
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::History;
 
 /// A message out of nowhere.
@@ -24,6 +24,10 @@ fn began_empty(id: &LogId) -> bool {
 impl Checker for PhantomRecord {
     fn name(&self) -> &'static str {
         "phantom-record"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::EveryClient]
     }
 
     fn check(&self, history: &History) -> Verdict {
