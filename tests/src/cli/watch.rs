@@ -34,7 +34,7 @@ pub(super) struct WatchArgs {
     whole: bool,
     /// How many operations and fetched records are kept. Then the recording ends, and all is still
     /// passed on.
-    #[arg(long, value_name = "N", default_value_t = 2_000_000)]
+    #[arg(long, value_name = "N", default_value_t = 500_000)]
     most: usize,
 }
 

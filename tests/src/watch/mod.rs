@@ -163,7 +163,7 @@ fn leave_out(recorded: &mut Recorded, compacted: &compacted::Compacted) -> Optio
             }
             compacted::Compacted::Known(topics) => {
                 let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-                format!("compacted topics ({})", names.join(", "))
+                format!("topics that are compacted, or gone ({})", names.join(", "))
             }
         };
         format!("left out      {} fetches from {what}", before - recorded.ops.len())
@@ -182,7 +182,11 @@ fn remarks(recorded: &Recorded, counts: proxy::Counts) -> Vec<String> {
             remarks.push(format!("{count} {what}"));
         }
     };
-    say(recorded.not_understood, "answers not understood");
+    for (key, count) in &recorded.not_understood {
+        let name = wire::versions::find(*key).map_or("?", |api| api.name);
+        say(*count, &format!("answers not understood: {name}"));
+    }
+    say(recorded.untold, "partitions of other answers not understood");
     say(counts.not_rewritten, "answers passed on that may name brokers and could not be read");
     say(counts.opaque, "connections that were not Kafka's, or not to the end");
     say(counts.not_taken, "connections that the broker did not take");

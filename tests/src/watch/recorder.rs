@@ -105,8 +105,10 @@ pub(super) struct Recorded {
     pub(super) ops: Vec<Op>,
     /// Whether anybody used a transaction.
     pub(super) transactions: bool,
-    /// Answers, and partitions of them, that could not be understood.
-    pub(super) not_understood: u64,
+    /// Answers that could not be understood, or whose requests could not, by the key.
+    pub(super) not_understood: BTreeMap<i16, u64>,
+    /// Partitions in other answers that could not be understood.
+    pub(super) untold: u64,
     /// When the recording ended because there was too much; none if it did not.
     pub(super) full_since: Option<Micros>,
     /// How many requests there were of each kind that is not understood, by their key.
@@ -174,7 +176,7 @@ impl Recorder {
     /// The recording is over: nobody knows any more what becomes of requests that wait.
     pub(super) fn finish(mut self) -> Recorded {
         self.end();
-        self.recorded.not_understood += self.names.untold();
+        self.recorded.untold = self.names.untold();
         self.recorded
     }
 
@@ -186,8 +188,7 @@ impl Recorder {
 
     /// What the kind of a request tells, whoever understands its body.
     fn note(&mut self, frame: &Bytes) {
-        let Some(key) = frame.get(4..6).and_then(|key| key.first_chunk().copied()) else { return };
-        let key = i16::from_be_bytes(key);
+        let Some(key) = key(frame) else { return };
         if versions::find(key).is_some() {
             return;
         }
@@ -205,12 +206,14 @@ impl Recorder {
         let Some(waiting) = connection.waiting.remove(&number) else { return };
         let node = connection.node.clone();
         let Some((head, request)) = read(&waiting.frame) else {
-            self.recorded.not_understood += u64::from(is_known(&waiting.frame));
+            if let Some(key) = key(&waiting.frame).filter(|key| versions::find(*key).is_some()) {
+                *self.recorded.not_understood.entry(key).or_default() += 1;
+            }
             return;
         };
         let reply = frame::reply(head.key, head.version, frame.slice(4..));
         let Ok((_, reply)) = reply else {
-            self.recorded.not_understood += 1;
+            *self.recorded.not_understood.entry(head.key).or_default() += 1;
             let given_up = asked(&mut self.names, &request);
             self.record_all(id, &node, &head, waiting.at, Some(at), given_up);
             return;
@@ -221,7 +224,7 @@ impl Recorder {
                 match sessions.whole(&asked, told) {
                     Some(whole) => RequestKind::Fetch(whole),
                     None => {
-                        self.recorded.not_understood += 1;
+                        *self.recorded.not_understood.entry(head.key).or_default() += 1;
                         return;
                     }
                 }
@@ -296,10 +299,9 @@ impl Recorder {
     }
 }
 
-/// Whether a request is of a kind that is understood.
-fn is_known(frame: &Bytes) -> bool {
-    let key = frame.get(4..6).and_then(|key| key.first_chunk().copied()).map(i16::from_be_bytes);
-    key.is_some_and(|key| versions::find(key).is_some())
+/// The key of a request.
+fn key(frame: &Bytes) -> Option<i16> {
+    frame.get(4..6)?.first_chunk().copied().map(i16::from_be_bytes)
 }
 
 /// The header and the body of a request that is understood.

@@ -50,10 +50,8 @@ impl Checker for PhantomRecord {
                 let Some(complete) = read.op.complete_us else { continue };
                 for (offset, value) in &read.records {
                     judged += 1;
-                    let first = logs
-                        .sends_of(&space, *value)
-                        .map(|sent| sent.op)
-                        .min_by_key(|op| op.invoke_us);
+                    // Sends are in the order of their invocation.
+                    let first = logs.sends_of(&space, *value).map(|sent| sent.op).next();
                     let account = match first {
                         None => format!(
                             "{id}: message {} at offset {offset} was sent by nobody",
