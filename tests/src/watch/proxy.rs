@@ -267,7 +267,8 @@ impl Connection {
         let id = frame.get(4..8).and_then(|id| id.first_chunk().copied()).map(i32::from_be_bytes);
         let answered = {
             let mut waiting = self.waiting.borrow_mut();
-            waiting.pop_front_if(|waiting| Some(waiting.correlation_id) == id)
+            let is_next = waiting.front().is_some_and(|asked| Some(asked.correlation_id) == id);
+            if is_next { waiting.pop_front() } else { None }
         };
         let Some(asked) = answered else { return Ok(frame) };
         let number = asked.number;

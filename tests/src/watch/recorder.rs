@@ -15,7 +15,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use wire::frame;
 use wire::kafka_protocol::messages::{RequestKind, ResponseKind};
-use wire::versions;
+use wire::versions::{self, API_VERSIONS};
 
 use super::ends::TopicIds;
 use super::sessions::Sessions;
@@ -153,7 +153,10 @@ impl Recorder {
             }
             Event::Request { connection, number, at, frame } => {
                 self.note(&frame);
-                if let Some(connection) = self.connections.get_mut(&connection) {
+                // What a broker understands is no operation, and is asked in versions of any age.
+                let is_told = key(&frame) != Some(API_VERSIONS);
+                if let Some(connection) = self.connections.get_mut(&connection).filter(|_| is_told)
+                {
                     connection.waiting.insert(number, Waiting { at, frame });
                 }
             }
@@ -214,8 +217,7 @@ impl Recorder {
         let reply = frame::reply(head.key, head.version, frame.slice(4..));
         let Ok((_, reply)) = reply else {
             *self.recorded.not_understood.entry(head.key).or_default() += 1;
-            let given_up = asked(&mut self.names, &request);
-            self.record_all(id, &node, &head, waiting.at, Some(at), given_up);
+            self.unanswered(&Whose::new(id, node, &head, waiting.at), &request, Some(at));
             return;
         };
         let request = match (request, &reply) {
@@ -234,10 +236,12 @@ impl Recorder {
         self.identify(&reply, (waiting.at, at));
         let promises = promises(&request);
         self.recorded.transactions |= is_transactional(&request);
-        for told in understand(&mut self.names, &request, &reply, head.version) {
-            let mut op = op(id, &node, &head, waiting.at, told.f, told.args.clone());
-            op.complete_us = Some(at);
-            answer(&mut op, told, promises);
+        let whose = Whose::new(id, node, &head, waiting.at);
+        for Told { f, args, answer } in understand(&mut self.names, &request, &reply, head.version)
+        {
+            let is_kept = promises && args.get("transactional").is_none();
+            let mut op = whose.op(f, args, Some(at));
+            answered(&mut op, answer, is_kept);
             self.push(op);
         }
     }
@@ -257,24 +261,14 @@ impl Recorder {
         for waiting in connection.waiting.into_values() {
             let Some((head, request)) = read(&waiting.frame) else { continue };
             self.recorded.transactions |= is_transactional(&request);
-            let given_up = asked(&mut self.names, &request);
-            self.record_all(id, &connection.node, &head, waiting.at, at, given_up);
+            let whose = Whose::new(id, connection.node.clone(), &head, waiting.at);
+            self.unanswered(&whose, &request, at);
         }
     }
 
-    fn record_all(
-        &mut self,
-        id: u64,
-        node: &str,
-        head: &frame::Head,
-        invoked: Micros,
-        completed: Option<Micros>,
-        all: Vec<(&'static str, Value)>,
-    ) {
-        for (f, args) in all {
-            let mut op = op(id, node, head, invoked, f, args);
-            op.complete_us = completed;
-            self.push(op);
+    fn unanswered(&mut self, whose: &Whose, request: &RequestKind, at: Option<Micros>) {
+        for (f, args) in asked(&mut self.names, request) {
+            self.push(whose.op(f, args, at));
         }
     }
 
@@ -343,33 +337,39 @@ fn is_transactional(request: &RequestKind) -> bool {
     }
 }
 
-fn op(
-    connection: u64,
-    node: &str,
-    head: &frame::Head,
-    invoked: Micros,
-    f: &str,
-    args: Value,
-) -> Op {
-    let client = head.client_id.as_deref().filter(|id| !id.is_empty()).unwrap_or("client");
-    Op {
-        id: 0,
-        process: format!("{client}-{connection}"),
-        node: node.to_owned(),
-        f: f.to_owned(),
-        args,
-        invoke_us: invoked,
-        complete_us: None,
-        outcome: Outcome::Info,
-        result: None,
-        code: None,
-        error: None,
+/// Whose a request is, and when it came.
+struct Whose {
+    process: String,
+    node: String,
+    at: Micros,
+}
+
+impl Whose {
+    fn new(connection: u64, node: String, head: &frame::Head, at: Micros) -> Self {
+        let client = head.client_id.as_deref().filter(|id| !id.is_empty()).unwrap_or("client");
+        Self { process: format!("{client}-{connection}"), node, at }
+    }
+
+    /// An operation of it whose outcome is not known.
+    fn op(&self, f: &str, args: Value, completed: Option<Micros>) -> Op {
+        Op {
+            id: 0,
+            process: self.process.clone(),
+            node: self.node.clone(),
+            f: f.to_owned(),
+            args,
+            invoke_us: self.at,
+            complete_us: completed,
+            outcome: Outcome::Info,
+            result: None,
+            code: None,
+            error: None,
+        }
     }
 }
 
-fn answer(op: &mut Op, told: Told, promises: bool) {
-    let is_kept = promises && told.args.get("transactional").is_none();
-    match told.answer {
+fn answered(op: &mut Op, answer: Answer, is_kept: bool) {
+    match answer {
         Answer::Ok(result) if is_kept => {
             op.outcome = Outcome::Ok;
             op.result = Some(result);
@@ -395,5 +395,118 @@ fn shorten(value: &mut Value) {
     if text.len() > LONGEST {
         let digest = blake3::hash(text.as_bytes()).to_hex();
         *value = json!({ "blake3": &digest[..32], "bytes": text.len() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::batch::{Record, build};
+    use wire::kafka_protocol::messages::offset_commit_request::{
+        OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    };
+    use wire::kafka_protocol::messages::produce_request::{
+        PartitionProduceData, ProduceRequest, TopicProduceData,
+    };
+    use wire::kafka_protocol::messages::{OffsetCommitRequest, ProduceResponse};
+    use wire::kafka_protocol::protocol::StrBytes;
+    use wire::versions::{OFFSET_COMMIT, PRODUCE};
+
+    use super::*;
+
+    fn s(text: &str) -> StrBytes {
+        StrBytes::from_string(text.to_owned())
+    }
+
+    fn recorder() -> Recorder {
+        let mut recorder = Recorder::new(1_000);
+        recorder.take(Event::Opened { connection: 4, node: "b".to_owned() });
+        recorder
+    }
+
+    fn request(number: u64, frame: Bytes) -> Event {
+        Event::Request { connection: 4, number, at: 10 + number, frame }
+    }
+
+    fn of(key: i16, version: i16, body: &RequestKind) -> Bytes {
+        frame::request(key, version, 1, Some("me"), body).expect("a request")
+    }
+
+    fn commit() -> Bytes {
+        let topic = OffsetCommitRequestTopic::default()
+            .with_name(s("t").into())
+            .with_partitions(vec![OffsetCommitRequestPartition::default()]);
+        let body = OffsetCommitRequest::default()
+            .with_group_id(s("g").into())
+            .with_member_id(s("m"))
+            .with_generation_id_or_member_epoch(7)
+            .with_topics(vec![topic]);
+        of(OFFSET_COMMIT, 8, &RequestKind::OffsetCommit(body))
+    }
+
+    /// A request that nobody reads: with a compact header, and a body that begins with a name.
+    fn unread(key: i16, name: &str) -> Bytes {
+        let mut frame = vec![0, 0, 0, 0];
+        frame.extend(key.to_be_bytes());
+        frame.extend([0, 0, 0, 0, 0, 1, 0, 2, b'm', b'e', 0, name.len() as u8 + 1]);
+        frame.extend(name.as_bytes());
+        frame.into()
+    }
+
+    #[test]
+    fn members_of_newer_groups_commit_in_nobodys_name() {
+        for (key, named) in [(68, "other"), (68, "g"), (88, "g")] {
+            let mut recorder = recorder();
+            recorder.take(request(0, unread(key, named)));
+            recorder.take(request(1, commit()));
+            let recorded = recorder.finish();
+            let [op] = &recorded.ops[..] else { panic!("{:?}", recorded.ops) };
+            assert_eq!(op.args.get("member_id").is_some(), named == "other", "{op:?}");
+            assert_eq!(op.args.get("generation").is_some(), named == "other", "{op:?}");
+            assert_eq!((op.process.as_str(), op.outcome), ("me-4", Outcome::Info));
+            assert!(!recorded.transactions);
+            assert_eq!(recorded.unknown, BTreeMap::from([(key, 1)]));
+        }
+    }
+
+    #[test]
+    fn a_connection_that_breaks_leaves_its_requests_open() {
+        let mut recorder = recorder();
+        recorder.take(request(0, unread(28, "id")));
+        recorder.take(request(1, commit()));
+        recorder.take(Event::Closed { connection: 4, at: 90 });
+        let recorded = recorder.finish();
+        assert_eq!((recorded.ops[0].invoke_us, recorded.ops[0].complete_us), (11, Some(90)));
+        assert!(recorded.transactions);
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_leaves_its_request_open() {
+        let mut recorder = recorder();
+        recorder.take(request(0, commit()));
+        let frame = Bytes::from_static(&[0, 0, 0, 5, 0, 0, 0, 1, 9]);
+        recorder.take(Event::Answer { connection: 4, number: 0, at: 90, frame });
+        let recorded = recorder.finish();
+        assert_eq!(recorded.not_understood, BTreeMap::from([(OFFSET_COMMIT, 1)]));
+        assert_eq!((recorded.ops.len(), recorded.ops[0].outcome), (1, Outcome::Info));
+    }
+
+    #[test]
+    fn long_texts_are_kept_as_their_hash() {
+        let record = |text: String| Record { value: Some(text.into()), ..Record::default() };
+        let records = build(&[record("a".repeat(129))], 0, None);
+        let data = PartitionProduceData::default().with_records(Some(records));
+        let topic =
+            TopicProduceData::default().with_name(s("t").into()).with_partition_data(vec![data]);
+        let body = ProduceRequest::default().with_acks(-1).with_topic_data(vec![topic]);
+        let mut recorder = recorder();
+        recorder.take(request(0, of(PRODUCE, 9, &RequestKind::Produce(body))));
+        let reply = ResponseKind::Produce(ProduceResponse::default());
+        let frame = frame::encode(PRODUCE, 9, 1, &reply).expect("an answer");
+        recorder.take(Event::Answer { connection: 4, number: 0, at: 90, frame });
+        let recorded = recorder.finish();
+        let message = &recorded.ops[0].args["message"];
+        assert_eq!(message["bytes"], 129);
+        assert_eq!(message["blake3"].as_str().map(str::len), Some(32));
+        assert_eq!(recorded.ops[0].outcome, Outcome::Info, "the answer left it out");
     }
 }
