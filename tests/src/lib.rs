@@ -10,5 +10,6 @@ pub mod report;
 pub mod rng;
 pub mod run;
 pub mod targets;
+pub mod watch;
 pub mod wire;
 pub mod workloads;

@@ -268,6 +268,8 @@ fn clocks_files_and_sockets_are_the_runtimes() {
         "tests/src/targets/sim/",
         // Stops after so many minutes.
         "tests/src/run/soak.rs",
+        // Between other people's programs, in real time.
+        "tests/src/watch/",
     ];
     let others = without(sources(&[ARENA]), &own);
     holds(|source| uses(source, WORLD), &bad, &others, "a run repeats itself to the byte");

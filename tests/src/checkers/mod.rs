@@ -22,6 +22,7 @@ pub mod judge;
 pub mod linear;
 pub mod lives;
 pub mod logs;
+pub mod needs;
 pub mod node_fault;
 pub mod offsets;
 pub mod producers;
@@ -30,6 +31,7 @@ pub mod state;
 pub mod wire;
 
 pub use judge::{Judgement, judge};
+pub use needs::Need;
 
 use crate::history::History;
 
@@ -123,6 +125,10 @@ pub trait Checker: Sync {
     /// Judges a history in which every life of a topic and of a group has its own name
     /// ([`lives::split`]).
     fn check(&self, history: &History) -> Verdict;
+    /// What it needs of a history beyond its operations. It is not asked about one that lacks it.
+    fn needs(&self) -> &'static [Need] {
+        &[]
+    }
     /// Whether it judges the history as it is instead: which answers came counts, not what they
     /// say.
     fn is_of_all_lives(&self) -> bool {
@@ -160,5 +166,8 @@ pub fn check_one(checker: &dyn Checker, history: &History) -> Verdict {
 }
 
 fn check_split(checker: &dyn Checker, history: &History, lives: &History) -> Verdict {
+    if let Some(why) = checker.needs().iter().find_map(|need| need.lacking(history)) {
+        return Verdict::NotJudged(why.to_owned());
+    }
     checker.check(if checker.is_of_all_lives() { history } else { lives })
 }

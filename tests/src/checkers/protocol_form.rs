@@ -3,6 +3,7 @@
 //!
 //! Such breaches are operations of the process `door` in a history. This checker makes them count.
 
+use crate::checkers::wire::is_wire;
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::History;
 
@@ -27,7 +28,9 @@ impl Checker for ProtocolForm {
                 }
             })
             .collect();
-        if violations.is_empty() {
+        if is_wire(history) && violations.is_empty() {
+            Verdict::NotJudged("it is about lines of the JSON protocol".to_owned())
+        } else if violations.is_empty() {
             Verdict::Valid { judged: history.ops.len() }
         } else {
             Verdict::Violated(violations)

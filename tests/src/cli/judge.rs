@@ -18,6 +18,8 @@ use crate::nemesis::draw::{Ground, NEAR_MS, draw};
 use crate::nemesis::schedule::{Schedule, Scheduled, Victim, What};
 use crate::report::{Latency, PauseFigures, Rebalance, pauses};
 use crate::rng::Rng;
+use crate::run::case::Finished;
+use crate::wire::Setup;
 use crate::workloads::Kind;
 
 #[derive(Debug, Clone, Args)]
@@ -163,14 +165,9 @@ fn kills_of_coordinators(seconds: u32) -> Schedule {
     Schedule { faults: faults.collect() }
 }
 
-fn one(
-    args: &JudgeArgs,
-    place: &Place,
-    todo: &Todo,
-    tallies: &Mutex<Vec<Tally>>,
-) -> Result<bool, Trouble> {
+/// A run, and the line that repeats it.
+fn case(args: &JudgeArgs, place: &Place, todo: &Todo) -> Result<(Setup, String), Trouble> {
     let (kind, seed) = (todo.kind, todo.seed);
-    let coordinator_dies = args.pauses && seed.is_multiple_of(2);
     let nemeses = match &args.nemesis {
         Some(list) => {
             super::run::nemeses(list, &Stage { name: "wire", can: &|nemesis| place.can(nemesis) })?
@@ -192,63 +189,94 @@ fn one(
         duplicate_ppm: 0,
         latency_max_ms: NEAR_MS,
     };
-    let mut schedule = draw(&nemeses, &ground, seed);
-    if coordinator_dies {
-        schedule = kills_of_coordinators(args.seconds);
-    }
+    let schedule = if todo.coordinator_dies(args) {
+        kills_of_coordinators(args.seconds)
+    } else {
+        draw(&nemeses, &ground, seed)
+    };
     let mut setup = place.setup(kind, clients, (rate, 1), args.seconds, schedule, seed);
     setup.calm = args.pauses;
-    let folder =
-        PathBuf::from("arena-out").join(format!("judge-{}-{}-{seed}", place.name(), kind.name()));
-    let finished = perform(place, setup, &folder, &mut |_, _| {})?;
-    let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);
-    let tally = &mut tallies[todo.cluster];
-    tally.runs += 1;
     let names: Vec<&str> = nemeses.iter().map(|nemesis| nemesis.name()).collect();
     let faults = if names.is_empty() { "none".to_owned() } else { names.join(",") };
+    let flaw = args.flaw.map_or(String::new(), |flaw| format!(" --flaw {flaw}"));
     let repeat = format!(
-        "scripts/arena {} --stage wire {} --seconds {} --nemesis {faults} --seed {seed} --rate {rate} \
-         --pipeline 1 --clients {clients}",
+        "scripts/arena {} --stage wire {}{flaw} --seconds {} --nemesis {faults} --seed {seed} \
+         --rate {rate} --pipeline 1 --clients {clients}",
         kind.name(),
         place.flags(),
         args.seconds,
     );
-    let (name, outcome) = (place.name(), &finished.outcome);
-    if let Some(failure) = &outcome.failure {
-        tally.unknown += 1;
-        say!("{name} {} seed {seed}: unknown: {failure}\n  repeat with {repeat}", kind.name());
+    Ok((setup, repeat))
+}
+
+/// Makes one run. Whether it found an anomaly.
+fn one(
+    args: &JudgeArgs,
+    place: &Place,
+    todo: &Todo,
+    tallies: &Mutex<Vec<Tally>>,
+) -> Result<bool, Trouble> {
+    let (name, kind, seed) = (place.name(), todo.kind.name(), todo.seed);
+    let (setup, repeat) = case(args, place, todo)?;
+    let folder = PathBuf::from("arena-out").join(format!("judge-{name}-{kind}-{seed}"));
+    let finished = perform(place, setup, &folder, &mut |_, _| {})?;
+    let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);
+    let tally = &mut tallies[todo.cluster];
+    tally.add(&finished, todo);
+    if let Some(failure) = &finished.outcome.failure {
+        say!("{name} {kind} seed {seed}: unknown: {failure}\n  repeat with {repeat}");
         return Ok(false);
     }
-    tally.operations += outcome.history.ops.len();
-    tally.faults += outcome.history.faults.len();
-    let kills = outcome.history.faults.iter().filter(|fault| fault.fault == "restart");
-    tally.kills += kills.count();
-    for (predicate, verdict) in &finished.judgement.verdicts {
-        if verdict.is_valid() {
-            *tally.held.entry((*predicate).to_owned()).or_default() += 1;
-        }
-    }
     if args.pauses {
-        for rebalance in pauses(&outcome.history) {
-            let of = (rebalance.group.clone(), coordinator_dies);
+        for rebalance in pauses(&finished.outcome.history) {
+            let of = (rebalance.group.clone(), todo.coordinator_dies(args));
             tally.rebalances.entry(of).or_default().push(rebalance);
         }
     }
     let summary = finished.judgement.summary();
-    complain!("{name} {} seed {seed}: {summary}", kind.name());
+    complain!("{name} {kind} seed {seed}: {summary}");
     if finished.judgement.exit_code() != 1 {
-        tally.valid += 1;
         // Nobody reads the logs of a run that went well.
         let _gone = std::fs::remove_dir_all(&folder);
         return Ok(false);
     }
-    for (predicate, _) in finished.judgement.anomalies() {
-        tally.broken.entry(predicate.to_owned()).or_default().push((seed, kind.name()));
-    }
-    write(&folder.join("history.jsonl"), |file| outcome.history.write(file))?;
-    say!("{name} {} seed {seed}: {summary}\n  repeat with {repeat}", kind.name());
+    write(&folder.join("history.jsonl"), |file| finished.outcome.history.write(file))?;
+    say!("{name} {kind} seed {seed}: {summary}\n  repeat with {repeat}");
     say!("{}", finished.judgement);
     Ok(true)
+}
+
+impl Todo {
+    /// Whether the coordinator is killed in this run, of those that measure pauses.
+    fn coordinator_dies(&self, args: &JudgeArgs) -> bool {
+        args.pauses && self.seed.is_multiple_of(2)
+    }
+}
+
+impl Tally {
+    /// Adds a run.
+    fn add(&mut self, finished: &Finished, todo: &Todo) {
+        let outcome = &finished.outcome;
+        self.runs += 1;
+        if outcome.failure.is_some() {
+            self.unknown += 1;
+            return;
+        }
+        self.operations += outcome.history.ops.len();
+        self.faults += outcome.history.faults.len();
+        let kills = outcome.history.faults.iter().filter(|fault| fault.fault == "restart");
+        self.kills += kills.count();
+        for (predicate, verdict) in &finished.judgement.verdicts {
+            if verdict.is_valid() {
+                *self.held.entry((*predicate).to_owned()).or_default() += 1;
+            }
+        }
+        for (predicate, _) in finished.judgement.anomalies() {
+            let broken = self.broken.entry(predicate.to_owned()).or_default();
+            broken.push((todo.seed, todo.kind.name()));
+        }
+        self.valid += u64::from(finished.judgement.exit_code() != 1);
+    }
 }
 
 /// How long partitions stood still, by broker and group.

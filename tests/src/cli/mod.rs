@@ -1,5 +1,5 @@
 //! The command line: `arena WORKLOAD`, `arena all`, `arena soak`, `arena kills`, `arena check`,
-//! `arena load`, `arena joins`; `scripts/bench` is here too.
+//! `arena watch`, `arena load`, `arena joins`; `scripts/bench` is here too.
 //!
 //! Owns arguments, exit status and what is printed: progress on standard error; figures, anomalies
 //! and, as the last line, the verdict on standard output. Decides nothing about runs or histories
@@ -15,6 +15,7 @@ mod kills;
 mod load;
 mod run;
 mod soak;
+mod watch;
 mod wire;
 
 use std::fs::File;
@@ -36,6 +37,7 @@ use crate::workloads::Kind;
 use kills::KillsArgs;
 use run::{RunArgs, run, run_all};
 use soak::SoakArgs;
+use watch::WatchArgs;
 
 /// Judges nodes that speak cohort's JSON protocol, under faults.
 ///
@@ -81,6 +83,9 @@ enum Command {
     Judge(judge::JudgeArgs),
     /// A node of `cohort serve` with a planted bug, to see it found.
     Broker(broker::BrokerArgs),
+    /// Passes on what an application and its brokers of Kafka's say to each other, writes it down
+    /// as a history, and judges it.
+    Watch(WatchArgs),
     /// Measures throughput and latency of every operation, at several sizes, with the floor beside
     /// it.
     Load(figures::Args),
@@ -133,6 +138,7 @@ pub fn main() -> ExitCode {
         Command::Check { file, report } => check::check(&file, report.as_deref()),
         Command::Judge(args) => judge::judge(&args),
         Command::Broker(args) => broker::serve(&args),
+        Command::Watch(args) => watch::watch_brokers(&args),
         Command::Load(args) => load::load(&args),
         Command::Joins(args) => load::join(&args),
         Command::Bench(args) => return load::compare(&args),

@@ -20,7 +20,7 @@ use super::view::{Group, Groups};
 use crate::checkers::clock::{at, late_until, skewed, span};
 use crate::checkers::offsets::group as named;
 use crate::checkers::wire::stale_since;
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::{History, Micros, Op, Outcome};
 
 /// A live member thrown out.
@@ -30,6 +30,10 @@ pub struct EarlyEviction;
 impl Checker for EarlyEviction {
     fn name(&self) -> &'static str {
         "early-eviction"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::EveryClient]
     }
 
     fn check(&self, history: &History) -> Verdict {

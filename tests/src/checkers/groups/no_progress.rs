@@ -9,7 +9,7 @@
 use serde_json::Value;
 
 use crate::checkers::clock::{at, end, ms, slack, unknown};
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::{History, Micros, Op, Outcome};
 
 /// How long nothing may be answered: elections and deadlines several times over.
@@ -51,6 +51,10 @@ fn is_progress(op: &Op) -> bool {
 impl Checker for NoProgress {
     fn name(&self) -> &'static str {
         "no-progress"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::EveryFault]
     }
 
     fn is_of_all_lives(&self) -> bool {

@@ -9,7 +9,7 @@
 
 use crate::checkers::clock::{at, span};
 use crate::checkers::offsets::{Commits, KeyCommits, Possible, Register, Seen};
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::History;
 
 /// An overwritten offset that came back.
@@ -37,6 +37,10 @@ pub(super) fn impossible<'a, 'h>(
 impl Checker for OffsetGoesBack {
     fn name(&self) -> &'static str {
         "offset-goes-back"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::EveryClient, Need::NoTransactions]
     }
 
     fn check(&self, history: &History) -> Verdict {

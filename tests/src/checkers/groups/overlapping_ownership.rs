@@ -15,13 +15,14 @@
 //!
 //! On Kafka's wire heartbeats show nothing, since a coordinator that loads its groups accepts any.
 //! There a session runs from the join of that generation or a commit, and a static seat, which an
-//! administrator may empty, is not extended.
+//! administrator may empty, is not extended. Nor is any seat where others may have been at work
+//! beside a watch: they may throw members out.
 
 use std::collections::BTreeMap;
 
 use super::view::{Group, Groups, Partition, Telling, partition_text};
 use crate::checkers::clock::{at, late_until, skewed, unknown};
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::{History, Micros, Op, Outcome};
 
 /// One partition, one instant, two owners.
@@ -112,7 +113,7 @@ pub fn tenures<'h>(group: &Group<'h>, history: &History) -> BTreeMap<Partition, 
         .keys()
         .map(|member| (*member, Releases::of(group, history, member)))
         .collect();
-    let skewed = skewed(history);
+    let unsure = skewed(history) || Need::EveryClient.lacking(history).is_some();
     let mut tenures: BTreeMap<Partition, Vec<Tenure<'h>>> = BTreeMap::new();
     for ((partition, member, generation), run) in runs {
         let (Some(first), Some(last)) = (
@@ -121,7 +122,7 @@ pub fn tenures<'h>(group: &Group<'h>, history: &History) -> BTreeMap<Partition, 
         ) else {
             continue;
         };
-        let extension = if skewed { None } else { extension(group, &run, &releases[member]) };
+        let extension = if unsure { None } else { extension(group, &run, &releases[member]) };
         // Whoever evicted it, and rightly or not: from here on it knows.
         let told_out = told_out(group, member, generation, last.invoke);
         let extension = extension.map(|until| told_out.map_or(until, |out| out.min(until)));

@@ -7,7 +7,7 @@
 use super::offset_goes_back::{NO_OFFSETS, impossible};
 use crate::checkers::clock::span;
 use crate::checkers::offsets::{Commits, KeyCommits};
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::{History, Outcome};
 
 /// A committed offset out of nowhere, or lost.
@@ -17,6 +17,10 @@ pub struct SpuriousOffset;
 impl Checker for SpuriousOffset {
     fn name(&self) -> &'static str {
         "spurious-offset"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::EveryClient, Need::NoTransactions]
     }
 
     fn check(&self, history: &History) -> Verdict {

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::checkers::logs::{Logs, Space, ValueId};
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::History;
 
 /// A retry that was applied as a new request.
@@ -18,6 +18,10 @@ pub struct TwiceApplied;
 impl Checker for TwiceApplied {
     fn name(&self) -> &'static str {
         "twice-applied"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::EveryClient]
     }
 
     fn check(&self, history: &History) -> Verdict {

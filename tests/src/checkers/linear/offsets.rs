@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::{Effect, Operation, Subject, judge};
 use crate::checkers::clock::unknown;
 use crate::checkers::offsets::{Commits, KeyCommits, KeyRegister, Register};
-use crate::checkers::{Checker, Verdict};
+use crate::checkers::{Checker, Need, Verdict};
 use crate::history::{History, Op};
 
 /// The committed offsets of groups and of Maelstrom's keys.
@@ -20,6 +20,10 @@ pub struct LinearizableOffsets;
 impl Checker for LinearizableOffsets {
     fn name(&self) -> &'static str {
         "linearizable-offset"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::EveryClient, Need::NoTransactions]
     }
 
     fn check(&self, history: &History) -> Verdict {

@@ -5,7 +5,7 @@
 //! *certainly not*.
 
 use super::{Logs, NO_LOGS};
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::{History, Outcome};
 
 /// A refused message that was read.
@@ -15,6 +15,10 @@ pub struct AbortedRead;
 impl Checker for AbortedRead {
     fn name(&self) -> &'static str {
         "aborted-read"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::EveryClient]
     }
 
     fn check(&self, history: &History) -> Verdict {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::{LogId, Logs, NO_LOGS, Space};
 use crate::checkers::clock::at;
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::{History, Micros, Outcome};
 
 /// A hole in the offsets.
@@ -20,6 +20,10 @@ pub struct DenseOffsets;
 impl Checker for DenseOffsets {
     fn name(&self) -> &'static str {
         "dense-offsets"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::OwnPromise, Need::EveryClient]
     }
 
     fn check(&self, history: &History) -> Verdict {

@@ -5,7 +5,7 @@
 //! by their sequences (`idempotent-duplicate`).
 
 use super::{Logs, NO_LOGS, Sequence};
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::History;
 
 /// One send, several offsets of a log.
@@ -15,6 +15,10 @@ pub struct Duplicate;
 impl Checker for Duplicate {
     fn name(&self) -> &'static str {
         "duplicate"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::EveryClient]
     }
 
     fn check(&self, history: &History) -> Verdict {

@@ -6,7 +6,7 @@
 
 use super::{Logs, NO_LOGS};
 use crate::checkers::clock::at;
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::History;
 
 /// A client's read sees its later write.
@@ -16,6 +16,10 @@ pub struct LaterWrite;
 impl Checker for LaterWrite {
     fn name(&self) -> &'static str {
         "later-write"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::OwnPromise, Need::EveryClient]
     }
 
     fn check(&self, history: &History) -> Verdict {

@@ -28,6 +28,7 @@ pub mod positions;
 mod stale_poll;
 mod unseen;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
@@ -200,6 +201,8 @@ pub struct Logs<'h> {
     pub sends: Vec<Sent<'h>>,
     /// Positions in `sends` by key or topic and value.
     senders: HashMap<(Space, ValueId), Vec<usize>>,
+    /// Positions in `sends` by sequence and value.
+    sequences: HashMap<(Sequence, ValueId), usize>,
     texts: Vec<String>,
 }
 
@@ -353,8 +356,14 @@ impl<'h> Logs<'h> {
         // Kafka tells -1 where it does not know the offset of a sequence any more.
         let offset = offset.filter(|offset| *offset >= 0 || sequence.is_none());
         let senders = self.senders.entry((space, value)).or_default();
-        let same = |sent: &Sent<'_>| sequence.is_some() && sequence == Sequence::of(sent.op);
-        let first = senders.iter().copied().find(|position| same(&self.sends[*position]));
+        let next = self.sends.len();
+        let first = sequence.and_then(|sequence| match self.sequences.entry((sequence, value)) {
+            Entry::Occupied(known) => Some(*known.get()),
+            Entry::Vacant(new) => {
+                new.insert(next);
+                None
+            }
+        });
         if let (Some(offset), Some(id)) = (offset, &log) {
             let log = self.logs.entry(id.clone()).or_default();
             log.acks.push((offset, value, op));
@@ -448,7 +457,7 @@ impl<'h> Logs<'h> {
 }
 
 /// Names one record of an idempotent producer.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence {
     /// The topic.
     pub topic: String,

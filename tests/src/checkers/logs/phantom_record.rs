@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::{LogId, Logs, NO_LOGS, Space};
 use crate::checkers::clock::at;
 use crate::checkers::lives;
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::History;
 
 /// A message out of nowhere.
@@ -24,6 +24,10 @@ fn began_empty(id: &LogId) -> bool {
 impl Checker for PhantomRecord {
     fn name(&self) -> &'static str {
         "phantom-record"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::EveryClient]
     }
 
     fn check(&self, history: &History) -> Verdict {
@@ -46,10 +50,8 @@ impl Checker for PhantomRecord {
                 let Some(complete) = read.op.complete_us else { continue };
                 for (offset, value) in &read.records {
                     judged += 1;
-                    let first = logs
-                        .sends_of(&space, *value)
-                        .map(|sent| sent.op)
-                        .min_by_key(|op| op.invoke_us);
+                    // Sends are in the order of their invocation.
+                    let first = logs.sends_of(&space, *value).map(|sent| sent.op).next();
                     let account = match first {
                         None => format!(
                             "{id}: message {} at offset {offset} was sent by nobody",

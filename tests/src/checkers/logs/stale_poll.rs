@@ -9,7 +9,7 @@
 use super::positions::thin_reads;
 use super::{Logs, NO_LOGS, acked_before};
 use crate::checkers::clock::span;
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::History;
 
 /// A read of a past state of the log.
@@ -19,6 +19,10 @@ pub struct StalePoll;
 impl Checker for StalePoll {
     fn name(&self) -> &'static str {
         "stale-poll"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::OwnPromise]
     }
 
     fn check(&self, history: &History) -> Verdict {

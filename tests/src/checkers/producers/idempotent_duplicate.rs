@@ -9,7 +9,7 @@
 
 use super::{NO_SEQUENCES, Producers, named};
 use crate::checkers::logs::Logs;
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::History;
 
 /// One sequence, two offsets.
@@ -19,6 +19,10 @@ pub struct IdempotentDuplicate;
 impl Checker for IdempotentDuplicate {
     fn name(&self) -> &'static str {
         "idempotent-duplicate"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::EveryClient]
     }
 
     fn check(&self, history: &History) -> Verdict {

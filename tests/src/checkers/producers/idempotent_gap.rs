@@ -12,7 +12,7 @@
 use super::{NO_SEQUENCES, Numbered, Producers, Stream, named};
 use crate::checkers::clock::at;
 use crate::checkers::logs::{Covers, Logs};
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::History;
 
 /// A sequence that was left out.
@@ -22,6 +22,10 @@ pub struct IdempotentGap;
 impl Checker for IdempotentGap {
     fn name(&self) -> &'static str {
         "idempotent-gap"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::EveryClient]
     }
 
     fn check(&self, history: &History) -> Verdict {

@@ -6,7 +6,7 @@
 
 use super::{NO_SEQUENCES, Numbered, Producers, named};
 use crate::checkers::logs::Logs;
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::History;
 
 /// Sequences that overtook each other.
@@ -16,6 +16,10 @@ pub struct IdempotentReorder;
 impl Checker for IdempotentReorder {
     fn name(&self) -> &'static str {
         "idempotent-reorder"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::EveryClient]
     }
 
     fn check(&self, history: &History) -> Verdict {
