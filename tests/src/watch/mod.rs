@@ -69,6 +69,9 @@ pub enum WatchError {
     /// The operating system gives no runtime, thread or signal.
     #[error("cannot watch: {0}")]
     System(#[from] io::Error),
+    /// What was recorded cannot be read again.
+    #[error("the recording cannot be read: {0}")]
+    Lines(#[from] serde_json::Error),
     /// The recorder panicked.
     #[error("the recorder has failed")]
     Recorder,
@@ -135,7 +138,7 @@ pub fn watch(
     let (counts, mut brokers) = (proxy.counts(), proxy.brokers());
     // With its tasks and itself the way to the recorder ends.
     drop((tasks, proxy));
-    let mut recorded = recording.join().map_err(|_| WatchError::Recorder)?;
+    let mut recorded = recording.join().map_err(|_| WatchError::Recorder)??;
     let topics: BTreeSet<String> = recorded
         .ops
         .iter()
