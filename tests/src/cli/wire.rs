@@ -99,6 +99,15 @@ impl Place {
         }
     }
 
+    /// # Errors
+    /// Where the cluster file says that it does not serve the workload.
+    pub(super) fn must_serve(&self, kind: Kind) -> Result<(), Trouble> {
+        let (cluster, workload) = (self.name(), kind.name());
+        let problem =
+            || format!("the cluster `{cluster}` does not serve the workload `{workload}`");
+        if self.serves(kind) { Ok(()) } else { Err(Trouble::Use(problem())) }
+    }
+
     /// How many clients a run has, where nothing else is asked for.
     pub(super) fn usual_clients(&self) -> usize {
         Case::usual_clients(self.nodes()).max(LEAST_CLIENTS)
@@ -132,6 +141,10 @@ impl Place {
                 (file.start_seconds, file.recover_seconds, file.replicas, String::new())
             }
         };
+        let consumer_session_ms = match self {
+            Self::Running(_) => None,
+            Self::File { file, .. } => file.consumer_session_ms,
+        };
         let us = |seconds: u32| Micros::from(seconds) * 1_000_000;
         Setup {
             workload,
@@ -142,6 +155,7 @@ impl Place {
             start_us: us(start),
             recover_us: us(recover),
             replicas,
+            consumer_session_ms,
             prefix,
             schedule,
             seed,
@@ -175,6 +189,7 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         return Err(Trouble::Use(format!("the stage `wire` has {known}, and not `{name}`")));
     }
     let place = Place::of(args)?;
+    place.must_serve(kind)?;
     let seed = args.seed.unwrap_or_else(fresh_seed);
     let nodes = place.nodes();
     let clients = args.clients.map_or(place.usual_clients(), usize::from);
