@@ -30,7 +30,7 @@ pub(super) enum Place {
     /// They run already, at these addresses.
     Running(Vec<String>),
     /// They are started by a cluster file, which lies in a folder.
-    File { file: ClusterFile, path: PathBuf, here: PathBuf },
+    File { file: Box<ClusterFile>, path: PathBuf, here: PathBuf },
 }
 
 impl Place {
@@ -68,7 +68,7 @@ impl Place {
         let here = path.parent().filter(|here| !here.as_os_str().is_empty());
         let here = here.unwrap_or(Path::new(".")).canonicalize();
         let here = here.map_err(|source| Trouble::File { path: path.to_owned(), source })?;
-        Ok(Self::File { file, path: path.to_owned(), here })
+        Ok(Self::File { file: Box::new(file), path: path.to_owned(), here })
     }
 
     pub(super) fn nodes(&self) -> usize {

@@ -336,7 +336,7 @@ impl ConsumerGroups {
     /// The rebalance time-out is drawn.
     pub fn new(plan: &Plan, rng: &mut Rng) -> Self {
         let topics = Topics::new(rng, &GROUPS, plan.wire);
-        let is_consumer = |slot: usize| slot % 3 != 0 && slot < MOST_MEMBERS * 3 / 2;
+        let is_consumer = |slot: usize| !slot.is_multiple_of(3) && slot < MOST_MEMBERS * 3 / 2;
         let consumers =
             (0..plan.slots).map(|slot| is_consumer(slot).then(|| Consumer::new(slot, rng)));
         Self {
