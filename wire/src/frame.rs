@@ -5,7 +5,8 @@
 //! [`encode`]. The version of a header follows from the request's key and version alone.
 //!
 //! The module does not know which requests a node serves now, nor in which order replies go.
-//! [`request`] and [`reply`] are the client's side, for tests and tools.
+//! [`request`] and [`reply`] are the client's side, for tests and tools; it also knows
+//! [`versions::OF_CLIENTS`].
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
@@ -184,7 +185,10 @@ fn skip_tags(bytes: &[u8]) -> Result<usize, Malformed> {
 
 /// Whether this version of this request has tagged fields in its header.
 fn is_flexible(key: i16, version: i16) -> bool {
-    shapes::find(key).is_some_and(|body| version >= body.flexible_from)
+    match shapes::find(key) {
+        Some(body) => version >= body.flexible_from,
+        None => versions::of_clients(key).is_some(),
+    }
 }
 
 /// Decodes a body.
@@ -409,7 +413,10 @@ pub fn request(
 /// For replies of a broker that is trusted: their lengths are not checked before memory is asked
 /// for.
 pub fn reply(key: i16, version: i16, mut frame: Bytes) -> Result<(i32, ResponseKind), Malformed> {
-    let (_, api) = understood(key, version)?;
+    let api = match (versions::of_clients(key), ApiKey::try_from(key)) {
+        (Some(api), Ok(name)) if api.serves(version) => name,
+        _ => understood(key, version)?.1,
+    };
     let left = frame.len();
     let short = Malformed::Short { field: "correlation_id", needed: 4, left };
     let id = *frame.first_chunk::<4>().ok_or(short)?;

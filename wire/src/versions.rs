@@ -2,7 +2,8 @@
 //!
 //! One table: the newest versions of Kafka 3.9, the oldest of Kafka 4.x. Clients infer a release
 //! from what a broker advertises, so the table is one that a release could have. Everything in it
-//! decodes; which part of it a node advertises is the listener's decision.
+//! decodes; which part of it a node advertises is the listener's decision. A second, short table
+//! has what clients here may send to brokers that serve more ([`OF_CLIENTS`]).
 
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +92,8 @@ pub const LIST_PARTITION_REASSIGNMENTS: i16 = 46;
 pub const OFFSET_DELETE: i16 = 47;
 /// Brokers and cluster id.
 pub const DESCRIBE_CLUSTER: i16 = 60;
+/// Everything that a member of a consumer group of KIP-848 says.
+pub const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
 
 const fn api(key: i16, name: &'static str, min: i16, max: i16) -> Api {
     Api { key, name, min, max }
@@ -129,6 +132,15 @@ pub const ALL: &[Api] = &[
     api(DESCRIBE_CLUSTER, "DescribeCluster", 0, 1),
 ];
 
+/// Requests that a client here may send, and that a node does not understand: [`ALL`] has none of
+/// them. All are flexible in every version.
+pub const OF_CLIENTS: &[Api] = &[api(CONSUMER_GROUP_HEARTBEAT, "ConsumerGroupHeartbeat", 0, 1)];
+
+/// The request with this key, if only clients here know it.
+pub fn of_clients(key: i16) -> Option<&'static Api> {
+    OF_CLIENTS.iter().find(|api| api.key == key)
+}
+
 /// The request with this key, if it is understood.
 pub fn find(key: i16) -> Option<&'static Api> {
     ALL.binary_search_by_key(&key, |api| api.key).ok().map(|at| &ALL[at])
@@ -136,7 +148,7 @@ pub fn find(key: i16) -> Option<&'static Api> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL, PRODUCE, find};
+    use super::{ALL, OF_CLIENTS, PRODUCE, find, of_clients};
 
     #[test]
     fn keys_ascend_and_are_found() {
@@ -148,6 +160,14 @@ mod tests {
         for missing in [-1, 4, 17, 36, 61, 999, i16::MAX] {
             assert_eq!(find(missing), None);
         }
+    }
+
+    #[test]
+    fn what_only_clients_send_no_node_understands() {
+        for api in OF_CLIENTS {
+            assert_eq!((of_clients(api.key), find(api.key)), (Some(api), None));
+        }
+        assert_eq!(of_clients(PRODUCE), None);
     }
 
     #[test]

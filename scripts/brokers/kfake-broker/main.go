@@ -25,7 +25,11 @@ func main() {
 		kfake.Ports(port),
 		kfake.DataDir(os.Args[2]),
 		kfake.SyncWrites(),
-		kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "1"}),
+		kfake.BrokerConfigs(map[string]string{
+			"group.min.session.timeout.ms":         "1",
+			"group.consumer.session.timeout.ms":    "3000",
+			"group.consumer.heartbeat.interval.ms": "300",
+		}),
 	)
 	if err != nil {
 		log.Fatalf("kfake: %v", err)

@@ -58,7 +58,7 @@ fn is_open(op: &Op) -> bool {
     let errors: &[&str] = match op.f.as_str() {
         "send" => &OF_RECORDS,
         "join_group" | "sync_group" | "leave_group" | "commit_offset" | "delete_group"
-        | "delete_offsets" => &OF_GROUPS,
+        | "delete_offsets" | "consumer_heartbeat" => &OF_GROUPS,
         "create_topic" | "create_partitions" | "delete_topic" => &OF_TOPICS,
         _ => return false,
     };

@@ -93,7 +93,10 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<u8, Trouble> {
     let kinds: Vec<Kind> = match &args.workload {
         Some(name) => {
             let known = Kind::WIRE.into_iter().find(|kind| kind.name() == name);
-            vec![known.ok_or_else(|| Trouble::Use(format!("no workload `{name}` on the wire")))?]
+            let kind =
+                known.ok_or_else(|| Trouble::Use(format!("no workload `{name}` on the wire")))?;
+            places.iter().try_for_each(|place| place.must_serve(kind))?;
+            vec![kind]
         }
         None if args.pauses => vec![Kind::Classic],
         None => Kind::WIRE.to_vec(),

@@ -64,6 +64,8 @@ enum Command {
     Classic(RunArgs),
     /// Partition logs: plain and idempotent producers, and readers; only with `--stage wire`.
     Log(RunArgs),
+    /// Kafka's consumers of KIP-848, over Kafka's wire.
+    Consumer(RunArgs),
     /// All that the stage has, one after the other.
     All(RunArgs),
     /// Case after case, each with its own workload, size and mix of faults, drawn from its seed.
@@ -132,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Groups(args) => run(Kind::Groups, &args),
         Command::Classic(args) => run(Kind::Classic, &args),
         Command::Log(args) => run(Kind::Log, &args),
+        Command::Consumer(args) => run(Kind::Consumer, &args),
         Command::All(args) => return run_all(&args),
         Command::Soak(args) => soak::soak_cases(&args),
         Command::Kills(args) => kills::kill_processes(&args),

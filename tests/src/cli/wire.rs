@@ -30,7 +30,7 @@ pub(super) enum Place {
     /// They run already, at these addresses.
     Running(Vec<String>),
     /// They are started by a cluster file, which lies in a folder.
-    File { file: ClusterFile, path: PathBuf, here: PathBuf },
+    File { file: Box<ClusterFile>, path: PathBuf, here: PathBuf },
 }
 
 impl Place {
@@ -68,7 +68,7 @@ impl Place {
         let here = path.parent().filter(|here| !here.as_os_str().is_empty());
         let here = here.unwrap_or(Path::new(".")).canonicalize();
         let here = here.map_err(|source| Trouble::File { path: path.to_owned(), source })?;
-        Ok(Self::File { file, path: path.to_owned(), here })
+        Ok(Self::File { file: Box::new(file), path: path.to_owned(), here })
     }
 
     pub(super) fn nodes(&self) -> usize {
@@ -97,6 +97,15 @@ impl Place {
             Self::Running(_) => true,
             Self::File { file, .. } => !file.lacks.iter().any(|name| name == kind.name()),
         }
+    }
+
+    /// # Errors
+    /// Where the cluster file says that it does not serve the workload.
+    pub(super) fn must_serve(&self, kind: Kind) -> Result<(), Trouble> {
+        let (cluster, workload) = (self.name(), kind.name());
+        let problem =
+            || format!("the cluster `{cluster}` does not serve the workload `{workload}`");
+        if self.serves(kind) { Ok(()) } else { Err(Trouble::Use(problem())) }
     }
 
     /// How many clients a run has, where nothing else is asked for.
@@ -132,6 +141,10 @@ impl Place {
                 (file.start_seconds, file.recover_seconds, file.replicas, String::new())
             }
         };
+        let consumer_session_ms = match self {
+            Self::Running(_) => None,
+            Self::File { file, .. } => file.consumer_session_ms,
+        };
         let us = |seconds: u32| Micros::from(seconds) * 1_000_000;
         Setup {
             workload,
@@ -143,6 +156,7 @@ impl Place {
             start_us: us(start),
             recover_us: us(recover),
             replicas,
+            consumer_session_ms,
             prefix,
             schedule,
             seed,
@@ -176,6 +190,7 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         return Err(Trouble::Use(format!("the stage `wire` has {known}, and not `{name}`")));
     }
     let place = Place::of(args)?;
+    place.must_serve(kind)?;
     let seed = args.seed.unwrap_or_else(fresh_seed);
     let nodes = place.nodes();
     let clients = args.clients.map_or(place.usual_clients(), usize::from);

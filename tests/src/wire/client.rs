@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::wire::kafka_protocol::messages::{
-    FindCoordinatorRequest, MetadataRequest, MetadataResponse, ResponseKind,
+    ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest, MetadataResponse, ResponseKind,
 };
 use ::wire::kafka_protocol::protocol::StrBytes;
 use ::wire::versions;
@@ -34,6 +34,9 @@ const MOVED: [&str; 7] = [
     "COORDINATOR_NOT_AVAILABLE",
     "NOT_CONTROLLER",
 ];
+
+/// An id that is not known is looked up so often.
+const ID_LOOK_UPS: usize = 5;
 
 /// How an operation ended.
 #[derive(Debug)]
@@ -128,10 +131,13 @@ impl Client {
         let mut named = false;
         loop {
             let with_prefix = prefixed(args, &self.shared.prefix);
-            let request = ask::request(f, &with_prefix, now_ms()).map_err(Trouble::NotSent)?;
+            self.learn_names(&with_prefix).await?;
+            let request = ask::request(f, &with_prefix, now_ms(), &self.names.borrow());
+            let request = request.map_err(Trouble::NotSent)?;
             let node = self.in_charge(&request.route).await?;
             *asked_node = Some(node);
             let reply = self.ask(node, &request).await?;
+            self.learn_ids(&reply).await?;
             let told =
                 understand(&mut self.names.borrow_mut(), &request.body, &reply, request.version);
             let Some(told) = told.into_iter().find(|told| told.f == f) else {
@@ -158,6 +164,31 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Looks up the ids of topics that a member says it owns: it may be new to this connection.
+    async fn learn_names(&self, args: &Value) -> Result<(), Trouble> {
+        let mut owned = args["owned"].as_object().into_iter().flat_map(|topics| topics.keys());
+        if owned.any(|topic| !self.names.borrow().has_id(topic)) {
+            self.refresh().await?;
+        }
+        Ok(())
+    }
+
+    /// Looks up the names of the topics that an answer names by their ids. An answer that cannot be
+    /// read in full is none: its member would own less than the broker believes.
+    async fn learn_ids(&self, reply: &ResponseKind) -> Result<(), Trouble> {
+        let ResponseKind::ConsumerGroupHeartbeat(reply) = reply else { return Ok(()) };
+        let topics = || reply.assignment.iter().flat_map(|told| &told.topic_partitions);
+        let known = |id: [u8; 16]| self.names.borrow().knows(id);
+        let all_known = || topics().all(|topic| known(topic.topic_id.into_bytes()));
+        for _ in 0..ID_LOOK_UPS {
+            if all_known() {
+                return Ok(());
+            }
+            self.refresh().await.map_err(|_| Trouble::Unknown)?;
+        }
+        if all_known() { Ok(()) } else { Err(Trouble::Unknown) }
     }
 
     /// A partition for a record that names none: by its key, else any.
@@ -242,8 +273,11 @@ impl Client {
     async fn metadata(&self, node: usize) -> Result<MetadataResponse, Trouble> {
         let body = MetadataRequest::default().with_topics(None);
         let request =
-            Asked { route: Route::Any, key: versions::METADATA, version: 9, body: body.into() };
-        match self.ask(node, &request).await? {
+            Asked { route: Route::Any, key: versions::METADATA, version: 12, body: body.into() };
+        let reply = self.ask(node, &request).await?;
+        // From version 10 on it tells the ids of topics.
+        self.names.borrow_mut().learn(&reply);
+        match reply {
             ResponseKind::Metadata(metadata) => Ok(metadata),
             _ => Err(Trouble::Unknown),
         }
@@ -287,6 +321,20 @@ impl Client {
             last = ::wire::errors::name(reply.error_code).unwrap_or("UNKNOWN").to_owned();
         }
         Err(Trouble::NotSent(last))
+    }
+
+    /// The first of these requests, by key, that a node does not advertise.
+    pub async fn lacks(&self, node: usize, keys: &[i16]) -> Option<i16> {
+        let body = ApiVersionsRequest::default()
+            .with_client_software_name(StrBytes::from_static_str("arena"))
+            .with_client_software_version(StrBytes::from_static_str("1"));
+        let (key, version) = (versions::API_VERSIONS, 3);
+        let request = Asked { route: Route::Any, key, version, body: body.into() };
+        let Ok(ResponseKind::ApiVersions(reply)) = self.ask(node, &request).await else {
+            return keys.first().copied();
+        };
+        let serves = |key: &i16| reply.api_keys.iter().any(|api| api.api_key == *key);
+        keys.iter().copied().find(|key| !serves(key))
     }
 
     async fn ask(&self, node: usize, request: &Asked) -> Result<ResponseKind, Trouble> {
@@ -340,6 +388,10 @@ fn prefixed(args: &Value, prefix: &str) -> Value {
             *topics = named.map(|(topic, value)| (format!("{prefix}{topic}"), value)).collect();
         }
     };
+    for topic in args["topics"].as_array_mut().into_iter().flatten() {
+        *topic = json!(format!("{prefix}{}", topic.as_str().unwrap_or_default()));
+    }
+    rename(&mut args["owned"]);
     for protocol in args["protocols"].as_array_mut().into_iter().flatten() {
         for topic in protocol["topics"].as_array_mut().into_iter().flatten() {
             *topic = json!(format!("{prefix}{}", topic.as_str().unwrap_or_default()));

@@ -63,6 +63,8 @@ pub struct Setup {
     pub calm: bool,
     /// How many copies of a topic there are; -1: as many as the broker likes.
     pub replicas: i16,
+    /// The session of members of KIP-848, where it is known: the broker alone decides it.
+    pub consumer_session_ms: Option<u64>,
     /// Goes before the names of topics and groups.
     pub prefix: String,
     /// What goes wrong.
@@ -78,6 +80,8 @@ enum Event {
     Done { slot: usize, life: u64, op: u64, done: Done },
     /// A topic that the workload needs is there, or is not.
     Made { op: u64, done: Done },
+    /// All nodes said what they serve; which request one of them does not, if there is one.
+    Surveyed { lacking: Option<(usize, i16)> },
     /// A node answers, or does not.
     Probed { node: usize, served: bool },
 }
@@ -114,6 +118,8 @@ struct Run<'a> {
     /// What is still to be made before the workload begins.
     missing: Vec<(String, u64)>,
     making: bool,
+    /// Nodes are known to serve what the workload needs.
+    surveyed: bool,
     looked_us: Micros,
     heal_us: Option<Micros>,
     failure: Option<String>,
@@ -236,6 +242,7 @@ impl<'a> Run<'a> {
             phase: Phase::Start,
             phase_us: 0,
             making: false,
+            surveyed: false,
             looked_us: 0,
             heal_us: None,
             failure: None,
@@ -333,6 +340,7 @@ impl<'a> Run<'a> {
         match event {
             Event::Done { slot, life, op, done } => self.ended(slot, life, op, done),
             Event::Made { op, done } => self.made(op, done),
+            Event::Surveyed { lacking } => self.surveyed(lacking),
             Event::Probed { node, served } => self.probed(node, served),
         }
     }
@@ -348,6 +356,9 @@ impl<'a> Run<'a> {
         if let Value::Object(config) = &mut config {
             // Whoever leads a group assigns by the arena's own rule.
             config.insert("assignor".to_owned(), json!("arena"));
+            if let Some(session_ms) = self.setup.consumer_session_ms {
+                config.insert("consumer_session_timeout_ms".to_owned(), json!(session_ms));
+            }
         }
         let since = |at: Micros| at.saturating_sub(self.heal_us.unwrap_or(at));
         let recovered_us = (0..self.names.len())

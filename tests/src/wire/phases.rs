@@ -173,8 +173,40 @@ impl Run<'_> {
         }
     }
 
+    /// Asks all nodes whether they serve what the workload cannot do without.
+    fn survey(&mut self) {
+        let keys = self.workload.requests();
+        if keys.is_empty() || self.making {
+            self.surveyed |= keys.is_empty();
+            return;
+        }
+        self.making = true;
+        let (clients, events) = (self.prober.clone(), self.events.clone());
+        tokio::task::spawn_local(async move {
+            let mut lacking = None;
+            for (node, client) in clients.iter().enumerate() {
+                lacking = lacking.or(client.lacks(node, keys).await.map(|key| (node, key)));
+            }
+            // The run is over where nobody listens.
+            let _over = events.send(Event::Surveyed { lacking });
+        });
+    }
+
+    pub(super) fn surveyed(&mut self, lacking: Option<(usize, i16)>) {
+        (self.making, self.surveyed) = (false, true);
+        if let Some((node, key)) = lacking {
+            let (name, workload) = (&self.names[node], self.setup.workload.name());
+            self.failure.get_or_insert(format!(
+                "{name} does not advertise request {key}, which the workload `{workload}` needs"
+            ));
+        }
+    }
+
     /// Makes what the workload needs, one after the other.
     fn make(&mut self, elapsed_us: Micros) {
+        if !self.surveyed {
+            return self.survey();
+        }
         let Some((topic, partitions)) = self.missing.last().cloned() else {
             return self.enter(Phase::WarmUp);
         };

@@ -6,6 +6,7 @@
 //! history.
 
 pub mod classic;
+pub mod consumer;
 pub mod deletions;
 pub mod groups;
 pub mod kafka;
@@ -38,11 +39,13 @@ pub enum Kind {
     Classic,
     /// Partition logs over Kafka's wire.
     Log,
+    /// Kafka's consumers of KIP-848.
+    Consumer,
 }
 
 impl Kind {
     /// Those that speak Kafka's wire.
-    pub const WIRE: [Self; 3] = [Self::Log, Self::Classic, Self::Offsets];
+    pub const WIRE: [Self; 4] = [Self::Log, Self::Classic, Self::Offsets, Self::Consumer];
 
     /// Those that speak the JSON protocol.
     pub const ALL: [Self; 5] =
@@ -57,6 +60,7 @@ impl Kind {
             Self::Groups => "groups",
             Self::Classic => "classic",
             Self::Log => "log",
+            Self::Consumer => "consumer",
         }
     }
 
@@ -75,6 +79,7 @@ impl Kind {
             Self::Groups => Box::new(groups::Groups::new(plan, rng)),
             Self::Classic => Box::new(classic::Classic::new(plan, rng)),
             Self::Log => Box::new(log::Log::new(plan)),
+            Self::Consumer => Box::new(consumer::ConsumerGroups::new(plan, rng)),
         }
     }
 }
@@ -151,6 +156,12 @@ pub trait Workload: std::fmt::Debug {
     /// speak Kafka's wire.
     fn needs(&self) -> Vec<(String, u64)> {
         Vec::new()
+    }
+
+    /// Requests of Kafka's, by key, that not every broker of today serves, and that it cannot do
+    /// without.
+    fn requests(&self) -> &'static [i16] {
+        &[]
     }
 
     /// A slot may do something.

@@ -10,6 +10,7 @@
 //! assigned, not when somebody leaves or is thrown out. Whoever follows it before the next
 //! assignment takes the member for one again, lawfully.
 
+use super::epochs::NOT_OF_EPOCHS;
 use super::view::{Group, Groups};
 use crate::checkers::clock::{late_until, span};
 use crate::checkers::wire::is_wire;
@@ -30,10 +31,13 @@ impl Checker for AcceptedAfterRemoval {
     }
 
     fn check(&self, history: &History) -> Verdict {
+        let groups = Groups::of(history);
+        if groups.only_epochs() {
+            return Verdict::NotJudged(NOT_OF_EPOCHS.to_owned());
+        }
         if is_wire(history) {
             return Verdict::NotJudged(FORGETS.to_owned());
         }
-        let groups = Groups::of(history);
         let (mut judged, mut violations) = (0, Vec::new());
         for group in groups.groups.values() {
             for (member, requests) in &group.requests {

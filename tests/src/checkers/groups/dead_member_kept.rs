@@ -7,6 +7,7 @@
 //! holds a join and then a `sync_group` for that long without looking at the session; and members
 //! that the history has no request of may be somebody else's.
 
+use super::epochs::NOT_OF_EPOCHS;
 use super::settle::gone_by;
 use super::view::Groups;
 use crate::checkers::clock::{at, span};
@@ -63,5 +64,6 @@ impl Checker for DeadMemberKept {
             }
         }
         Verdict::of(judged, violations, "no group was described in the final phase")
+            .unless_empty(groups.only_epochs(), NOT_OF_EPOCHS)
     }
 }

@@ -9,11 +9,16 @@
 //! On Kafka's wire the leader assigns and the broker hands on what it was given. There it is judged
 //! where the leaders' assignments of that generation are in the history, and none of them gives the
 //! partition to both; descriptions, only where all use the arena's assignor.
+//!
+//! A member of KIP-848 has an epoch of its own. There it is judged by what each owned at one time
+//! (see `overlapping-ownership`), of members that were given the partition in the same epoch.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::epochs::EpochGroup;
+use super::overlapping_ownership::{Tenure, overlaps};
 use super::view::{Assignment, Group, Groups, Partition, assignment, partition_text};
 use crate::checkers::wire::{CLIENTS_ASSIGN, arena_assigns, is_wire};
 use crate::checkers::{Checker, Verdict, Violation};
@@ -37,10 +42,41 @@ impl Checker for DoubleOwnership {
                 judged += described(group, &mut violations);
             }
         }
+        for group in &groups.epochs {
+            judged += in_one_epoch(group, history, &mut violations);
+        }
         let nothing = if is_wire(history) { CLIENTS_ASSIGN } else { Groups::NONE };
         Verdict::of(judged, violations, nothing)
-            .unless_empty(groups.groups.is_empty(), Groups::NONE)
+            .unless_empty(groups.groups.is_empty() && groups.epochs.is_empty(), Groups::NONE)
     }
+}
+
+/// Two members that were given a partition in the same epoch, neither of which had let it go.
+fn in_one_epoch(
+    group: &EpochGroup<'_>,
+    history: &History,
+    violations: &mut Vec<Violation>,
+) -> usize {
+    let mut judged = 0;
+    for (partition, mut tenures) in group.tenures(history) {
+        judged += tenures.len();
+        let other =
+            |a: &Tenure<'_>, b: &Tenure<'_>| a.member == b.member || a.generation != b.generation;
+        overlaps(&mut tenures, other, |earlier, later| {
+            violations.push(Violation::new(
+                format!(
+                    "group {}: in epoch {}, {} was given to both {} and {}, and neither had let it go",
+                    group.name,
+                    earlier.generation,
+                    partition_text(&partition),
+                    earlier.member,
+                    later.member
+                ),
+                [earlier.first, earlier.last, later.first, later.last],
+            ));
+        });
+    }
+    judged
 }
 
 fn told(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {

@@ -15,9 +15,13 @@
 //! On Kafka's wire heartbeats show nothing, since a coordinator that loads its groups accepts any;
 //! and a late `sync_group` does not extend the session. There the session runs from the join or an
 //! accepted commit. A description that may be old shows nobody to be out.
+//!
+//! A member of KIP-848 lives as [`epochs`](super::epochs) says. Its next heartbeat shows it to be
+//! out, by being refused.
 
+use super::epochs::{EpochGroup, epoch, in_office};
 use super::view::{Group, Groups};
-use crate::checkers::clock::{at, late_until, skewed, span};
+use crate::checkers::clock::{at, late_until, skewed, span, unknown};
 use crate::checkers::offsets::group as named;
 use crate::checkers::wire::stale_since;
 use crate::checkers::{Checker, Need, Verdict, Violation};
@@ -84,12 +88,59 @@ impl Checker for EarlyEviction {
                 }
             }
         }
+        for group in &groups.epochs {
+            judged += of_epochs(group, history, &mut violations);
+        }
         Verdict::of(
             judged,
             violations,
             "no member was found out of its group after an accepted request",
         )
     }
+}
+
+/// Members of KIP-848 that were told that they are out.
+fn of_epochs(group: &EpochGroup<'_>, history: &History, violations: &mut Vec<Violation>) -> usize {
+    let mut judged = 0;
+    for (id, member) in &group.members {
+        let states = group.states(history, id);
+        for op in &member.beats {
+            if op.error.as_deref() != Some("UNKNOWN_MEMBER_ID") || !in_office(history, op) {
+                continue;
+            }
+            let before = states.partition_point(|state| state.since <= op.invoke_us);
+            let Some(state) = before.checked_sub(1).map(|last| &states[last]) else { continue };
+            let between = member.beats.iter().filter(|beat| beat.invoke_us > state.op.invoke_us);
+            let mut between = between.filter(|beat| beat.invoke_us < op.invoke_us);
+            let lost = member.beats.iter().any(|beat| {
+                unknown(beat)
+                    && Some(beat.invoke_us) <= op.complete_us
+                    && late_until(history, beat) >= state.op.invoke_us
+            });
+            let Some(lives_until) = state.lives_until.filter(|_| !lost && state.epoch > 0) else {
+                continue;
+            };
+            // A refused heartbeat of before, as one that left or joined, may have had its reasons.
+            if between.next().is_some() || epoch(op).is_none_or(|epoch| epoch <= 0) {
+                continue;
+            }
+            judged += 1;
+            if op.complete_us.is_some_and(|complete| complete < lives_until) {
+                violations.push(Violation::new(
+                    format!(
+                        "group {}: {id} was out in {} ({}), though its last accepted heartbeat was sent at {} and its time-outs run until {}",
+                        group.name,
+                        span(op),
+                        op.f,
+                        at(state.op.invoke_us),
+                        at(lives_until)
+                    ),
+                    [state.op.id, op.id],
+                ));
+            }
+        }
+    }
+    judged
 }
 
 /// Answers that show that a group had no member.

@@ -10,14 +10,21 @@
 //!
 //! On Kafka's wire a newer generation is known by an answered `sync_group` only
 //! ([`Group::lasts`]), and nobody is known to be out (see `accepted-after-removal`).
+//!
+//! A member of KIP-848 names its own epoch. Kafka refuses any other one, and from KIP-1251 on takes
+//! an older one for a partition that the member still holds. So there an older epoch is an anomaly
+//! only for a partition that the member had let go, with nothing left to give up; and any commit
+//! after its leaving. Such members are written down, each change at once, so the next coordinator
+//! knows of them.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::accepted_after_removal::Removals;
+use super::epochs::{EpochGroup, epoch};
 use super::view::{Group, Groups, Telling, partition_text};
-use crate::checkers::clock::{at, span};
+use crate::checkers::clock::{at, late_until, span, unknown};
 use crate::checkers::logs::topic;
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::{History, Micros, Op, Outcome};
@@ -64,8 +71,55 @@ impl Checker for FencedCommit {
                 }
             }
         }
+        for group in &groups.epochs {
+            judged += by_epoch(group, history, &mut violations);
+        }
         Verdict::of(judged, violations, "no member committed")
     }
+}
+
+/// Commits of members of KIP-848 that had left, or name an epoch that is over for a partition that
+/// they had let go. How many could be judged.
+fn by_epoch(group: &EpochGroup<'_>, history: &History, violations: &mut Vec<Violation>) -> usize {
+    let mut judged = 0;
+    for (id, member) in &group.members {
+        let states = group.states(history, id);
+        for op in member.commits.iter().filter(|op| op.outcome == Outcome::Ok) {
+            let before = states.partition_point(|state| state.since < op.invoke_us);
+            let Some(state) = before.checked_sub(1).map(|last| &states[last]) else { continue };
+            let is_later = |beat: &&&Op| beat.invoke_us > state.op.invoke_us;
+            let may_act = |beat: &Op| {
+                Some(beat.invoke_us) <= op.complete_us && late_until(history, beat) >= state.since
+            };
+            let certain = !member.beats.iter().filter(is_later).any(|beat| may_act(beat))
+                && !member.beats.iter().any(|beat| unknown(beat) && may_act(beat));
+            let (Some(named), true) = (epoch(op), certain) else { continue };
+            let number = op.args.get("partition").and_then(Value::as_i64).unwrap_or(-1);
+            let partition = (topic(&op.args).to_owned(), number);
+            let holds = state.told.as_ref().is_none_or(|told| told.contains(&partition));
+            let why = if state.epoch < 0 {
+                "it had left".to_owned()
+            } else if named < state.epoch && !holds && state.is_clean() {
+                let partition = partition_text(&partition);
+                format!("it had let go {partition}, and was told epoch {}", state.epoch)
+            } else {
+                judged += 1;
+                continue;
+            };
+            judged += 1;
+            violations.push(Violation::new(
+                format!(
+                    "group {}: commit {} by {id} was accepted in {}, though {why} by {}",
+                    group.name,
+                    op.args,
+                    span(op),
+                    at(state.since)
+                ),
+                [state.op.id, op.id],
+            ));
+        }
+    }
+    judged
 }
 
 /// The greatest generation known by a time: of the group, of a member, of a partition.

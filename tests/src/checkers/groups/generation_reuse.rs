@@ -11,11 +11,15 @@
 //! On Kafka's wire a generation that a coordinator took with it before its leader had assigned is
 //! given away again, with another leader. So only an answered `sync_group` shows that a generation
 //! was reached, leaders are not compared, and descriptions tell no generation.
+//!
+//! Of KIP-848 only this is judged: a member's heartbeat is not answered with a lower epoch than its
+//! own.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::epochs::{EpochGroup, epoch};
 use super::view::{Assignment, Description, Group, Groups, Partition, Telling};
 use crate::checkers::clock::span;
 use crate::checkers::logs::name;
@@ -39,6 +43,9 @@ impl Checker for GenerationReuse {
             judged += two_assignments(&groups, group, &mut violations);
             judged += two_descriptions(&groups, group, &mut violations);
             judged += two_leaders(group, &mut violations);
+        }
+        for group in &groups.epochs {
+            judged += epoch_falls(group, &mut violations);
         }
         Verdict::of(judged, violations, Groups::NONE)
     }
@@ -108,6 +115,24 @@ fn falls(group: &Group<'_>, violations: &mut Vec<Violation>) -> usize {
         .collect();
     falls_of("who described it", group, &mut described, |_| true, violations);
     judged + described.len()
+}
+
+/// Heartbeats of KIP-848 that were answered with a lower epoch than they name.
+fn epoch_falls(group: &EpochGroup<'_>, violations: &mut Vec<Violation>) -> usize {
+    let mut judged = 0;
+    for op in group.members.values().flat_map(|member| &member.beats) {
+        let told = op.result.as_ref().and_then(|told| told.get("member_epoch")?.as_i64());
+        let named = epoch(op).filter(|named| *named > 0);
+        let (Some(told), Some(named)) = (told, named) else { continue };
+        judged += 1;
+        if told < named {
+            let (name, when) = (group.name, span(op));
+            let account =
+                format!("group {name}: epoch {named} was answered by epoch {told} in {when}");
+            violations.push(Violation::new(account, [op.id]));
+        }
+    }
+    judged
 }
 
 /// What a telling says of topics that were certainly still there at a time: a deleted one is

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::epochs::NOT_OF_EPOCHS;
 use super::view::{Group, Groups};
 use crate::checkers::clock::span;
 use crate::checkers::logs::name;
@@ -37,6 +38,7 @@ impl Checker for LostMember {
             judged += seats(group, &mut violations);
         }
         Verdict::of(judged, violations, "no answer listed the members of a group")
+            .unless_empty(groups.only_epochs(), NOT_OF_EPOCHS)
     }
 }
 

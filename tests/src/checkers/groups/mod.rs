@@ -13,6 +13,7 @@ mod commit_reassign_gap;
 mod dead_member_kept;
 mod double_ownership;
 mod early_eviction;
+pub mod epochs;
 mod fenced_commit;
 mod generation_reuse;
 mod lost_member;

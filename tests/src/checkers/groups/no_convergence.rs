@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use super::epochs::NOT_OF_EPOCHS;
 use super::settle::{Settled, settled};
 use super::view::{Description, Group, Groups, Telling};
 use crate::checkers::clock::{at, slack, span};
@@ -79,7 +80,7 @@ impl Checker for NoConvergence {
         }
         let reason =
             reasons.first().map_or("no group was described in the final phase", String::as_str);
-        Verdict::of(judged, violations, reason)
+        Verdict::of(judged, violations, reason).unless_empty(groups.only_epochs(), NOT_OF_EPOCHS)
     }
 }
 

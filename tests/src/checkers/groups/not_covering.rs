@@ -14,6 +14,7 @@
 
 use std::collections::BTreeSet;
 
+use super::epochs::NOT_OF_EPOCHS;
 use super::view::{Description, Group, Groups, Partition, partition_text};
 use crate::checkers::logs::name;
 use crate::checkers::wire::{CLIENTS_ASSIGN, arena_assigns, is_wire};
@@ -105,5 +106,6 @@ impl Checker for NotCovering {
             }
         }
         Verdict::of(judged, violations, nothing(history))
+            .unless_empty(groups.only_epochs(), NOT_OF_EPOCHS)
     }
 }

@@ -6,6 +6,7 @@
 //! clients assign, so it is judged only where all use the arena's assignor, and of no static seat:
 //! one that is taken over keeps its assignment, whatever its new holder subscribes to.
 
+use super::epochs::NOT_OF_EPOCHS;
 use super::view::{Groups, partition_text};
 use crate::checkers::wire::{CLIENTS_ASSIGN, arena_assigns, is_wire};
 use crate::checkers::{Checker, Verdict, Violation};
@@ -77,5 +78,6 @@ impl Checker for OutsideSubscription {
             }
         }
         Verdict::of(judged, violations, "no member was told an assignment")
+            .unless_empty(groups.only_epochs(), NOT_OF_EPOCHS)
     }
 }

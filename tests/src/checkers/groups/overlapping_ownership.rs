@@ -13,10 +13,14 @@
 //! time-outs are not known, where clocks of nodes were skewed, and where an earlier request that
 //! nobody answered may still act.
 //!
-//! On Kafka's wire heartbeats show nothing, since a coordinator that loads its groups accepts any.
-//! There a session runs from the join of that generation or a commit, and a static seat, which an
-//! administrator may empty, is not extended. Nor is any seat where others may have been at work
-//! beside a watch: they may throw members out.
+//! Members of KIP-848 have epochs, and heartbeats that show what they own: see
+//! [`epochs`](super::epochs). There a static seat that is in use is given to nobody else, so two
+//! members in one are two.
+//!
+//! On Kafka's wire heartbeats of classic members show nothing, since a coordinator that loads its
+//! groups accepts any. There a session runs from the join of that generation or a commit, and a
+//! static seat, which an administrator may empty, is not extended. Nor is any seat where others may
+//! have been at work beside a watch: they may throw members out.
 
 use std::collections::BTreeMap;
 
@@ -40,8 +44,25 @@ impl Checker for OverlappingOwnership {
         for group in groups.groups.values() {
             for (partition, mut tenures) in tenures(group, history) {
                 judged += tenures.len();
-                tenures.sort_by_key(|tenure| (tenure.begins, tenure.first));
-                overlaps(group, &partition, &tenures, &mut violations);
+                let same = |a: &Tenure<'_>, b: &Tenure<'_>| group.same_seat(a.member, b.member);
+                overlaps(&mut tenures, same, |earlier, later| {
+                    violations.push(violation(
+                        group.name,
+                        "generation",
+                        &partition,
+                        earlier,
+                        later,
+                    ));
+                });
+            }
+        }
+        for group in &groups.epochs {
+            for (partition, mut tenures) in group.tenures(history) {
+                judged += tenures.len();
+                let same = |a: &Tenure<'_>, b: &Tenure<'_>| a.member == b.member;
+                overlaps(&mut tenures, same, |earlier, later| {
+                    violations.push(violation(group.name, "epoch", &partition, earlier, later));
+                });
             }
         }
         Verdict::of(judged, violations, Groups::NONE)
@@ -243,33 +264,43 @@ fn told_out(group: &Group<'_>, member: &str, generation: i64, time: Micros) -> O
         .min()
 }
 
-fn overlaps(
-    group: &Group<'_>,
-    partition: &Partition,
-    tenures: &[Tenure<'_>],
-    violations: &mut Vec<Violation>,
+/// Tells of any two times that overlap, if they are not of the same member.
+pub(super) fn overlaps<'a, 'h>(
+    tenures: &'a mut [Tenure<'h>],
+    same: impl Fn(&Tenure<'h>, &Tenure<'h>) -> bool,
+    mut tell: impl FnMut(&Tenure<'h>, &Tenure<'h>),
 ) {
-    let mut open: Vec<&Tenure<'_>> = Vec::new();
-    for tenure in tenures {
+    tenures.sort_by_key(|tenure| (tenure.begins, tenure.first));
+    let mut open: Vec<&'a Tenure<'h>> = Vec::new();
+    for tenure in &*tenures {
         open.retain(|earlier| earlier.ends > tenure.begins);
         for earlier in &open {
-            if tenure.ends > earlier.begins && !group.same_seat(earlier.member, tenure.member) {
-                violations.push(Violation::new(
-                    format!(
-                        "group {}: {} was owned by {} (generation {}) until {} at least, and by {} (generation {}) from {} on at the latest",
-                        group.name,
-                        partition_text(partition),
-                        earlier.member,
-                        earlier.generation,
-                        at(earlier.ends),
-                        tenure.member,
-                        tenure.generation,
-                        at(tenure.begins)
-                    ),
-                    [earlier.first, earlier.last, tenure.first, tenure.last],
-                ));
+            if tenure.ends > earlier.begins && !same(earlier, tenure) {
+                tell(earlier, tenure);
             }
         }
         open.push(tenure);
     }
+}
+
+fn violation(
+    group: &str,
+    noun: &str,
+    partition: &Partition,
+    earlier: &Tenure<'_>,
+    later: &Tenure<'_>,
+) -> Violation {
+    Violation::new(
+        format!(
+            "group {group}: {} was owned by {} ({noun} {}) until {} at least, and by {} ({noun} {}) from {} on at the latest",
+            partition_text(partition),
+            earlier.member,
+            earlier.generation,
+            at(earlier.ends),
+            later.member,
+            later.generation,
+            at(later.begins)
+        ),
+        [earlier.first, earlier.last, later.first, later.last],
+    )
 }

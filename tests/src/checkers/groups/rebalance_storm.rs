@@ -4,6 +4,7 @@
 //! Holds for all groups. Judged in the final phase, from when the group must have been at rest
 //! ([`settle`](super::settle)): nobody came or went since, and no fault changed the leader.
 
+use super::epochs::NOT_OF_EPOCHS;
 use super::settle::settled;
 use super::view::Groups;
 use crate::checkers::clock::at;
@@ -70,5 +71,6 @@ impl Checker for RebalanceStorm {
             }
         }
         Verdict::of(judged, violations, reasons.first().map_or(Groups::NONE, String::as_str))
+            .unless_empty(groups.only_epochs(), NOT_OF_EPOCHS)
     }
 }

@@ -15,6 +15,7 @@
 
 use std::collections::BTreeMap;
 
+use super::epochs::NOT_OF_EPOCHS;
 use super::view::{Assignment, Groups, Partition, assignment, partition_text};
 use crate::checkers::clock::span;
 use crate::checkers::logs::{name, topic};
@@ -56,6 +57,7 @@ impl Checker for ResetPosition {
             violations,
             "no classic member looked up a committed offset and read from there",
         )
+        .unless_empty(groups.only_epochs(), NOT_OF_EPOCHS)
     }
 }
 

@@ -6,6 +6,7 @@
 //! thin consumers also on what they were told: empty assignments of one generation for longer than
 //! the group's time-outs, without a fault.
 
+use super::epochs::NOT_OF_EPOCHS;
 use super::not_covering::{hands_out_all, nothing, partitions};
 use super::view::{Group, Groups, Telling};
 use crate::checkers::clock::{LIVENESS_SLACK, at};
@@ -33,6 +34,7 @@ impl Checker for StarvedMember {
             }
         }
         Verdict::of(judged, violations, nothing(history))
+            .unless_empty(groups.only_epochs(), NOT_OF_EPOCHS)
     }
 }
 

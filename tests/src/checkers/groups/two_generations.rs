@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use super::epochs::NOT_OF_EPOCHS;
 use super::view::{Group, Groups, Partition, Telling, partition_text};
 use crate::checkers::clock::span;
 use crate::checkers::{Checker, Verdict, Violation};
@@ -54,6 +55,7 @@ impl Checker for TwoGenerations {
             }
         }
         Verdict::of(judged, violations, Groups::NONE)
+            .unless_empty(groups.only_epochs(), NOT_OF_EPOCHS)
     }
 }
 

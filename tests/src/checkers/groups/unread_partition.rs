@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::epochs::NOT_OF_EPOCHS;
 use super::view::{Group, Groups, Partition, Telling, partition_text};
 use crate::checkers::clock::{at, end, slack, unknown};
 use crate::checkers::logs::topic;
@@ -71,6 +72,7 @@ impl Checker for UnreadPartition {
             }
         }
         Verdict::of(judged, violations, "no classic member fetched several partitions of its own")
+            .unless_empty(groups.only_epochs(), NOT_OF_EPOCHS)
     }
 }
 

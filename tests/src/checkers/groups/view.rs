@@ -1,9 +1,9 @@
 //! Groups as clients saw them: who asked, what each member was told, and what descriptions showed.
 //!
 //! This module owns the reading of a history as groups ([`Groups`]), which the checkers of groups
-//! share. It knows both ways to be a member: thin consumers, whose name is their member id and
-//! whose replies carry `{generation, state, assignment}`, and Kafka's classic members. It does not
-//! know what makes a group right.
+//! share. It knows two ways to be a member: thin consumers, whose name is their member id and
+//! whose replies carry `{generation, state, assignment}`, and Kafka's classic members. The third
+//! one, KIP-848, stands in [`epochs`](super::epochs). It does not know what makes a group right.
 //!
 //! A group or topic that was deleted and came again is another one here
 //! ([`lives`](crate::checkers::lives)).
@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::epochs::EpochGroup;
 use crate::checkers::clock::{late_until, ms, span, unknown};
 use crate::checkers::logs::{DEFAULT_TOPIC, name, topic};
 use crate::checkers::offsets::{consumer, group};
@@ -126,8 +127,10 @@ pub struct Group<'h> {
 pub struct Groups<'h> {
     /// The history.
     pub history: &'h History,
-    /// By name.
+    /// Those of thin and classic members, by name.
     pub groups: BTreeMap<&'h str, Group<'h>>,
+    /// Those of KIP-848. One that has members of both kinds is here.
+    pub epochs: Vec<EpochGroup<'h>>,
     /// How many partitions topics have.
     pub topics: Topics<'h>,
 }
@@ -152,11 +155,20 @@ impl<'h> Groups<'h> {
                 by_group.entry(group).or_default().push(op);
             }
         }
+        let epochs = by_group.iter().filter_map(|(name, ops)| EpochGroup::of(name, ops, history));
+        let epochs: Vec<EpochGroup<'h>> = epochs.collect();
+        by_group.retain(|name, _| epochs.iter().all(|group| group.name != *name));
         let groups = by_group.into_iter().filter_map(|(name, ops)| {
             let group = Group::of(name, &ops, history);
             (!group.requests.is_empty() || !group.nameless.is_empty()).then_some((name, group))
         });
-        Self { history, groups: groups.collect(), topics: Topics::of(history) }
+        Self { history, groups: groups.collect(), epochs, topics: Topics::of(history) }
+    }
+
+    /// Whether all of them follow KIP-848, of which some predicates say nothing.
+    #[must_use]
+    pub fn only_epochs(&self) -> bool {
+        self.groups.is_empty() && !self.epochs.is_empty()
     }
 
     /// Why a history without groups cannot be judged.

@@ -4,8 +4,10 @@
 
 use bytes::Bytes;
 use serde_json::Value;
+use uuid::Uuid;
 use wire::batch::{self, Producer, Record};
 use wire::consumer::{Assignment, Subscription, TopicPartitions};
+use wire::kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions as Owned;
 use wire::kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use wire::kafka_protocol::messages::create_topics_request::CreatableTopic;
 use wire::kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -17,17 +19,21 @@ use wire::kafka_protocol::messages::list_offsets_request::{
 use wire::kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use wire::kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
+use wire::kafka_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
 use wire::kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use wire::kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use wire::kafka_protocol::messages::{
-    BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DescribeGroupsRequest, FetchRequest,
-    GroupId, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
-    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
-    RequestKind, SyncGroupRequest, TopicName,
+    BrokerId, ConsumerGroupHeartbeatRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DescribeGroupsRequest, FetchRequest, GroupId, HeartbeatRequest, InitProducerIdRequest,
+    JoinGroupRequest, LeaveGroupRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetFetchRequest, ProduceRequest, RequestKind, SyncGroupRequest, TopicName,
 };
 use wire::kafka_protocol::protocol::StrBytes;
 use wire::versions;
+
+use super::understand::TopicNames;
 
 /// How long a broker may take for one request, in milliseconds.
 const TIMEOUT_MS: i32 = 4_000;
@@ -62,11 +68,12 @@ pub struct Asked {
     pub body: RequestKind,
 }
 
-/// The request of an operation. `now_ms` is the time that records get.
+/// The request of an operation. `now_ms` is the time that records get; `names` knows the ids of
+/// topics, for requests that name none otherwise.
 ///
 /// # Errors
 /// What is wrong, where Kafka has no such request or a field is missing.
-pub fn request(f: &str, args: &Value, now_ms: i64) -> Result<Asked, String> {
+pub fn request(f: &str, args: &Value, now_ms: i64, names: &TopicNames) -> Result<Asked, String> {
     let fields = Fields { f, args };
     match f {
         "send" => produce(&fields, now_ms),
@@ -83,6 +90,7 @@ pub fn request(f: &str, args: &Value, now_ms: i64) -> Result<Asked, String> {
         "join_group" => join(&fields),
         "sync_group" => sync(&fields),
         "heartbeat" => heartbeat(&fields),
+        "consumer_heartbeat" => consumer_heartbeat(&fields, names),
         "leave_group" => leave(&fields),
         "commit_offset" => commit(&fields),
         "fetch_offset" => fetch_offset(&fields),
@@ -320,6 +328,42 @@ fn heartbeat(fields: &Fields<'_>) -> Result<Asked, String> {
     Ok(asked(route, versions::HEARTBEAT, 4, body))
 }
 
+/// A heartbeat of KIP-848. Version 1 is the first to have expressions.
+fn consumer_heartbeat(fields: &Fields<'_>, names: &TopicNames) -> Result<Asked, String> {
+    let (route, group) = fields.coordinator()?;
+    let topics = fields.args["topics"].as_array().map(|topics| {
+        topics.iter().filter_map(|topic| topic.as_str().map(topic_name)).collect::<Vec<_>>()
+    });
+    let owned = match &fields.args["owned"] {
+        Value::Null => None,
+        owned => Some(owned_by_id(owned, names)?),
+    };
+    let regex = fields.optional("regex");
+    let version = i16::from(regex.is_some());
+    let body = ConsumerGroupHeartbeatRequest::default()
+        .with_group_id(group)
+        .with_member_id(fields.text_or_empty("member_id"))
+        .with_member_epoch(fields.number("member_epoch")?)
+        .with_instance_id(fields.optional("instance_id"))
+        .with_rebalance_timeout_ms(fields.number_or("rebalance_timeout_ms", -1)?)
+        .with_subscribed_topic_names(topics)
+        .with_subscribed_topic_regex(regex)
+        .with_server_assignor(fields.optional("assignor"))
+        .with_topic_partitions(owned);
+    Ok(asked(route, versions::CONSUMER_GROUP_HEARTBEAT, version, body))
+}
+
+fn owned_by_id(owned: &Value, names: &TopicNames) -> Result<Vec<Owned>, String> {
+    let by_id = topic_partitions(owned).into_iter().map(|of_topic| {
+        let id = names.id(&of_topic.topic);
+        let id = id.ok_or_else(|| format!("the id of topic `{}` is not known", of_topic.topic))?;
+        Ok(Owned::default()
+            .with_topic_id(Uuid::from_bytes(id))
+            .with_partitions(of_topic.partitions))
+    });
+    by_id.collect()
+}
+
 fn leave(fields: &Fields<'_>) -> Result<Asked, String> {
     let (route, group) = fields.coordinator()?;
     let member = MemberIdentity::default()
@@ -339,17 +383,34 @@ fn commit(fields: &Fields<'_>) -> Result<Asked, String> {
     let topic = OffsetCommitRequestTopic::default()
         .with_name(fields.topic()?)
         .with_partitions(vec![partition]);
+    // Whoever names an epoch is of a group of KIP-848, which version 9 is the first to serve.
+    let (epoch, version) = match &fields.args["member_epoch"] {
+        Value::Null => (fields.number_or("generation", -1)?, 8),
+        _ => (fields.number("member_epoch")?, 9),
+    };
     let body = OffsetCommitRequest::default()
         .with_group_id(group)
-        .with_generation_id_or_member_epoch(fields.number_or("generation", -1)?)
+        .with_generation_id_or_member_epoch(epoch)
         .with_member_id(fields.text_or_empty("member_id"))
         .with_group_instance_id(fields.optional("instance_id"))
         .with_topics(vec![topic]);
-    Ok(asked(route, versions::OFFSET_COMMIT, 8, body))
+    Ok(asked(route, versions::OFFSET_COMMIT, version, body))
 }
 
 fn fetch_offset(fields: &Fields<'_>) -> Result<Asked, String> {
     let (route, group) = fields.coordinator()?;
+    if !fields.args["member_epoch"].is_null() {
+        let topic = OffsetFetchRequestTopics::default()
+            .with_name(fields.topic()?)
+            .with_partition_indexes(vec![fields.number("partition")?]);
+        let of_group = OffsetFetchRequestGroup::default()
+            .with_group_id(group)
+            .with_member_id(fields.optional("member_id"))
+            .with_member_epoch(fields.number("member_epoch")?)
+            .with_topics(Some(vec![topic]));
+        let body = OffsetFetchRequest::default().with_groups(vec![of_group]);
+        return Ok(asked(route, versions::OFFSET_FETCH, 9, body));
+    }
     let topic = OffsetFetchRequestTopic::default()
         .with_name(fields.topic()?)
         .with_partition_indexes(vec![fields.number("partition")?]);

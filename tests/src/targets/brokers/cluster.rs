@@ -45,6 +45,9 @@ pub struct ClusterFile {
     /// How many copies of a topic there are; -1: as many as the broker likes.
     #[serde(default = "as_it_likes")]
     pub replicas: i16,
+    /// The session of members of KIP-848, as `start` sets it: these members do not choose it.
+    #[serde(default)]
+    pub consumer_session_ms: Option<u64>,
     /// Workloads that it does not serve.
     #[serde(default)]
     pub lacks: Vec<String>,

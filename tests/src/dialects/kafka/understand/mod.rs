@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `records` | Produce, Fetch, ListOffsets, InitProducerId |
 //! | `groups` | JoinGroup, SyncGroup, Heartbeat, LeaveGroup, DescribeGroups, DeleteGroups |
+//! | `members` | ConsumerGroupHeartbeat |
 //! | `offsets` | OffsetCommit, OffsetFetch, OffsetDelete |
 //! | `topics` | Metadata, CreateTopics, CreatePartitions, DeleteTopics |
 //! | `errors` | what an error says about whether the request took effect |
@@ -18,6 +19,7 @@
 
 mod errors;
 mod groups;
+mod members;
 mod names;
 mod offsets;
 mod records;
@@ -93,6 +95,9 @@ fn parts(names: &mut TopicNames, request: &RequestKind, reply: Reply<'_>) -> Vec
         RequestKind::JoinGroup(asked) => groups::join(asked, answer!(JoinGroup)),
         RequestKind::SyncGroup(asked) => groups::sync(asked, answer!(SyncGroup)),
         RequestKind::Heartbeat(asked) => groups::heartbeat(asked, answer!(Heartbeat)),
+        RequestKind::ConsumerGroupHeartbeat(asked) => {
+            members::heartbeat(names, asked, answer!(ConsumerGroupHeartbeat))
+        }
         RequestKind::LeaveGroup(asked) => groups::leave(asked, answer!(LeaveGroup)),
         RequestKind::DescribeGroups(asked) => groups::describe(asked, answer!(DescribeGroups)),
         RequestKind::DeleteGroups(asked) => groups::delete(asked, answer!(DeleteGroups)),

@@ -12,6 +12,8 @@ type Id = [u8; 16];
 #[derive(Debug, Default)]
 pub struct TopicNames {
     by_id: HashMap<Id, String>,
+    /// The id that was told last: a topic that is made anew has another one.
+    by_name: HashMap<String, Id>,
     untold: u64,
 }
 
@@ -45,12 +47,30 @@ impl TopicNames {
     fn name(&mut self, id: Id, name: &str) {
         if id != Id::default() && !name.is_empty() {
             self.by_id.insert(id, name.to_owned());
+            self.by_name.insert(name.to_owned(), id);
         }
     }
 
     /// The topic that a request names, or means by that id.
     pub(super) fn resolve(&self, name: &str, id: Id) -> Option<String> {
         if name.is_empty() { self.by_id.get(&id).cloned() } else { Some(name.to_owned()) }
+    }
+
+    /// The id of a topic, if an answer told it.
+    pub(in crate::dialects::kafka) fn id(&self, name: &str) -> Option<Id> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Whether the topic with that id has a name.
+    #[must_use]
+    pub fn knows(&self, id: [u8; 16]) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
+    /// Whether the id of a topic is known.
+    #[must_use]
+    pub fn has_id(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
     }
 
     /// So many could not be told.

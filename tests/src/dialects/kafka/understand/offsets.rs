@@ -52,6 +52,9 @@ type Committed<'a> = BTreeMap<(&'a str, i32), (i64, i16)>;
 /// One group of an OffsetFetch: what is asked of it, and what is told.
 struct OfGroup<'a> {
     group: &'a str,
+    /// The member that asks and its epoch, if it says so.
+    member: Value,
+    epoch: Value,
     /// None asks for all.
     asked: Option<Vec<(&'a str, i32)>>,
     /// None is no answer.
@@ -68,6 +71,8 @@ impl OfGroup<'_> {
         let part = |(topic, partition): (&str, i32)| {
             let args = fields([
                 ("group", self.group.into()),
+                ("member_id", self.member.clone()),
+                ("member_epoch", self.epoch.clone()),
                 ("topic", topic.into()),
                 ("partition", partition.into()),
             ]);
@@ -119,6 +124,8 @@ pub(super) fn fetch(asked: &OffsetFetchRequest, reply: Option<&OffsetFetchRespon
     if asked.groups.is_empty() {
         let of_group = OfGroup {
             group: &asked.group_id,
+            member: Value::Null,
+            epoch: Value::Null,
             asked: asked.topics.as_ref().map(|topics| pairs!(topics).collect()),
             told: reply.map(|reply| told!(reply.topics)),
             refused: reply.and_then(|reply| refusal(reply.error_code)),
@@ -130,6 +137,8 @@ pub(super) fn fetch(asked: &OffsetFetchRequest, reply: Option<&OffsetFetchRespon
             .and_then(|reply| reply.groups.iter().find(|told| told.group_id == group.group_id));
         let of_group = OfGroup {
             group: &group.group_id,
+            member: group.member_id.as_ref().map_or(Value::Null, |id| name(id)),
+            epoch: number(group.member_epoch),
             asked: group.topics.as_ref().map(|topics| pairs!(topics).collect()),
             told: told.map(|told| told!(told.topics)),
             refused: told.and_then(|told| refusal(told.error_code)),

@@ -2,6 +2,7 @@
 //! they tell.
 
 mod groups;
+mod members;
 mod offsets;
 mod records;
 mod topics;
