@@ -426,3 +426,30 @@ fn stale_thin_poll() {
     catches("stale-poll", &empty("Stable"), &["t-0", "end at 1", "offset 2"]);
     lawful(&empty("PreparingRebalance"));
 }
+
+#[test]
+fn only_a_broker_that_promises_it_has_to_tell_the_newest_end() {
+    let seen = |stage: &str, linearizable: bool| {
+        history_of("log")
+            .stage(stage)
+            .config(json!({ "linearizable": linearizable }))
+            .ok(
+                "c1",
+                "send",
+                json!({ "topic": "t", "partition": 0, "message": "a" }),
+                (0, 10),
+                json!({ "partition": 0, "offset": 0 }),
+            )
+            .ok(
+                "c2",
+                "fetch",
+                json!({ "topic": "t", "partition": 0, "offset": 0, "max_messages": 10 }),
+                (20, 30),
+                json!({ "records": [], "high_watermark": 0 }),
+            )
+            .end()
+    };
+    catches("stale-poll", &seen("wire", true), &["t-0"]);
+    catches("stale-poll", &seen("sim", false), &["t-0"]);
+    leaves_open("stale-poll", &seen("wire", false), "need not promise");
+}

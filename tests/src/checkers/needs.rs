@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::wire::is_watched;
+use super::wire::{is_watched, is_wire};
 use crate::history::History;
 
 /// Something that a property rests on.
@@ -20,7 +20,8 @@ pub enum Need {
     NoTransactions,
     /// All faults. Nobody tells a watch when a broker is stopped.
     EveryFault,
-    /// A promise that cohort makes and Kafka does not.
+    /// A promise that cohort makes and Kafka does not. The header's `linearizable` says that a
+    /// broker of the stage `wire` makes it.
     OwnPromise,
 }
 
@@ -37,9 +38,8 @@ impl Need {
             Self::EveryFault => {
                 is_watched(history).then_some("a watch does not know when brokers were stopped")
             }
-            Self::OwnPromise => {
-                is_watched(history).then_some("a watched broker need not promise that")
-            }
+            Self::OwnPromise => (is_wire(history) && !says("linearizable"))
+                .then_some("the broker need not promise that (`linearizable`)"),
         }
     }
 }

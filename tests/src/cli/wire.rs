@@ -152,6 +152,7 @@ impl Place {
             rate,
             pipeline,
             calm: false,
+            linearizable: matches!(self, Self::File { file, .. } if file.linearizable),
             faults_us: us(seconds),
             start_us: us(start),
             recover_us: us(recover),

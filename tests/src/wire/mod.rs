@@ -61,6 +61,8 @@ pub struct Setup {
     pub recover_us: Micros,
     /// Whether members come and go seldom, and never without a word.
     pub calm: bool,
+    /// Whether the broker promises that a read tells all that was acknowledged before it.
+    pub linearizable: bool,
     /// How many copies of a topic there are; -1: as many as the broker likes.
     pub replicas: i16,
     /// The session of members of KIP-848, where it is known: the broker alone decides it.
@@ -356,6 +358,7 @@ impl<'a> Run<'a> {
         if let Value::Object(config) = &mut config {
             // Whoever leads a group assigns by the arena's own rule.
             config.insert("assignor".to_owned(), json!("arena"));
+            config.insert("linearizable".to_owned(), json!(self.setup.linearizable));
             if let Some(session_ms) = self.setup.consumer_session_ms {
                 config.insert("consumer_session_timeout_ms".to_owned(), json!(session_ms));
             }

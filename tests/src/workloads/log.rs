@@ -75,6 +75,10 @@ pub struct Log {
     pipeline: usize,
     roles: Vec<Role>,
     next_value: u64,
+    /// Behind the last record of each partition that was acknowledged.
+    acknowledged: [u64; PARTITIONS as usize],
+    /// In the final phase: when a slot reads next, as records are still missing.
+    rest_us: Vec<Micros>,
     /// In the final phase: what a slot still reads.
     last_reads: Vec<Vec<Request>>,
 }
@@ -95,6 +99,8 @@ impl Log {
             pipeline: plan.pipeline,
             roles: (0..plan.slots).map(role).collect(),
             next_value: 0,
+            acknowledged: [0; PARTITIONS as usize],
+            rest_us: vec![0; plan.slots],
             last_reads: vec![Vec::new(); plan.slots],
         }
     }
@@ -128,6 +134,36 @@ impl Log {
         producer.sent += 1;
         producer.open = Some((if gap { Purpose::Gap } else { Purpose::Next }, args.clone()));
         Step::Invoke(Request::new("send", args))
+    }
+
+    fn acknowledge(&mut self, op: &Op) {
+        let offset = op.result.as_ref().and_then(|result| result["offset"].as_u64());
+        let partition =
+            op.args["partition"].as_u64().and_then(|number| usize::try_from(number).ok());
+        let end = partition.and_then(|partition| self.acknowledged.get_mut(partition));
+        if let (Some(offset), Some(end)) = (offset, end) {
+            *end = (*end).max(offset + 1);
+        }
+    }
+
+    /// A final read has ended: what is read next. A broker may tell an old end for a while after its
+    /// leader has changed, so a log that ends too early is read again.
+    fn read(&mut self, slot: usize, op: &Op, last: Option<Option<u64>>, cx: &Cx<'_>) {
+        let (Some(from), Some(partition)) =
+            (op.args["offset"].as_u64(), op.args["partition"].as_u64())
+        else {
+            return;
+        };
+        let next = last.flatten().map_or(from, |last| last + 1);
+        let told = op.result.as_ref().and_then(|result| result["high_watermark"].as_u64());
+        let at = usize::try_from(partition).unwrap_or(0);
+        let end = self.acknowledged.get(at).copied().unwrap_or(0).max(told.unwrap_or(u64::MAX));
+        if next < end {
+            if last.flatten().is_none() {
+                self.rest_us[slot] = cx.now_us + REST_US;
+            }
+            self.last_reads[slot].push(fetch(TOPIC, partition, next, PAGE));
+        }
     }
 
     fn produced(producer: &mut Producer, op: &Op, cx: &Cx<'_>) {
@@ -169,6 +205,9 @@ impl Workload for Log {
             if cx.in_flight > 0 {
                 return Step::Await;
             }
+            if self.rest_us[slot] > cx.now_us {
+                return Step::Until(self.rest_us[slot]);
+            }
             return self.last_reads[slot].pop().map_or(Step::Await, Step::Invoke);
         }
         match &mut self.roles[slot] {
@@ -208,19 +247,11 @@ impl Workload for Log {
             let last = result["records"].as_array()?.last();
             Some(last.and_then(|last| last["offset"].as_u64()))
         });
+        if op.f == "send" {
+            self.acknowledge(op);
+        }
         if cx.draining && op.f == "fetch" && op.args["max_messages"] == json!(PAGE) {
-            let from = match (last, op.args["offset"].as_u64()) {
-                // Nobody answered, or nobody is in charge: once more.
-                (None, Some(from)) => Some(from),
-                (Some(Some(last)), _) => Some(last + 1),
-                _ => None,
-            };
-            let end = result.and_then(|result| result["high_watermark"].as_u64());
-            let more = from.filter(|from| end.is_none_or(|end| *from < end));
-            if let (Some(from), Some(partition)) = (more, op.args["partition"].as_u64()) {
-                self.last_reads[slot].push(fetch(TOPIC, partition, from, PAGE));
-            }
-            return;
+            return self.read(slot, op, last, cx);
         }
         match &mut self.roles[slot] {
             Role::Idempotent(producer) if op.f == "send" => Self::produced(producer, op, cx),

@@ -48,6 +48,10 @@ pub struct ClusterFile {
     /// The session of members of KIP-848, as `start` sets it: these members do not choose it.
     #[serde(default)]
     pub consumer_session_ms: Option<u64>,
+    /// Whether a read tells all that was acknowledged before it, whoever leads. Kafka does not
+    /// promise that: the high watermark of a new leader may be old for a while.
+    #[serde(default)]
+    pub linearizable: bool,
     /// Workloads that it does not serve.
     #[serde(default)]
     pub lacks: Vec<String>,
