@@ -202,6 +202,12 @@ fn case(args: &JudgeArgs, place: &Place, todo: &Todo) -> Result<(Setup, String),
     let names: Vec<&str> = nemeses.iter().map(|nemesis| nemesis.name()).collect();
     let faults = if names.is_empty() { "none".to_owned() } else { names.join(",") };
     let flaw = args.flaw.map_or(String::new(), |flaw| format!(" --flaw {flaw}"));
+    if args.pauses {
+        let (flags, seconds) = (place.flags(), args.seconds);
+        let repeat =
+            format!("scripts/judge --pauses {flags} --seeds 1 --from {seed} --seconds {seconds}");
+        return Ok((setup, repeat));
+    }
     let repeat = format!(
         "scripts/arena {} --stage wire {}{flaw} --seconds {} --nemesis {faults} --seed {seed} \
          --rate {rate} --pipeline 1 --clients {clients}",
@@ -278,7 +284,11 @@ impl Tally {
             let broken = self.broken.entry(predicate.to_owned()).or_default();
             broken.push((todo.seed, todo.kind.name()));
         }
-        self.valid += u64::from(finished.judgement.exit_code() != 1);
+        match finished.judgement.exit_code() {
+            0 => self.valid += 1,
+            1 => {}
+            _ => self.unknown += 1,
+        }
     }
 }
 
@@ -292,6 +302,10 @@ fn table_of_pauses(places: &[Place], tallies: &[Tally]) -> String {
         for ((group, kills), rebalances) in &tally.rebalances {
             let figures = PauseFigures::of(rebalances.iter());
             let of = |latency: Latency| {
+                // Nothing measured is not no pause.
+                if latency.count == 0 {
+                    return "- | - | -".to_owned();
+                }
                 let ms = |us: u64| format!("{:.1} ms", us as f64 / 1e3);
                 format!("{} | {} | {}", ms(latency.p50), ms(latency.p99), ms(latency.max))
             };
