@@ -69,6 +69,8 @@ impl Watching {
             lasts: None,
             whole: true,
             most: 100_000,
+            spool: std::env::temp_dir(),
+            spool_bytes: 1 << 30,
         };
         change(&mut settings);
         let ((end, ended), (ready, is_ready)) = (oneshot::channel(), mpsc::channel());

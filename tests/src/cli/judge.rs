@@ -53,6 +53,9 @@ pub(super) struct JudgeArgs {
     /// ten members a group come and go, and in every other run the coordinator is killed.
     #[arg(long, conflicts_with_all = ["workload", "flaw"])]
     pauses: bool,
+    /// Keeps the history and the logs of every run in arena-out/, not only of those with anomalies.
+    #[arg(long)]
+    keep: bool,
     /// Where to write the table, as Markdown.
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
@@ -244,12 +247,16 @@ fn one(
     }
     let summary = finished.judgement.summary();
     complain!("{name} {kind} seed {seed}: {summary}");
-    if finished.judgement.exit_code() != 1 {
+    let anomaly = finished.judgement.exit_code() == 1;
+    if anomaly || args.keep {
+        write(&folder.join("history.jsonl"), |file| finished.outcome.history.write(file))?;
+    } else {
         // Nobody reads the logs of a run that went well.
         let _gone = std::fs::remove_dir_all(&folder);
+    }
+    if !anomaly {
         return Ok(false);
     }
-    write(&folder.join("history.jsonl"), |file| finished.outcome.history.write(file))?;
     say!("{name} {kind} seed {seed}: {summary}\n  repeat with {repeat}");
     say!("{}", finished.judgement);
     Ok(true)

@@ -32,10 +32,15 @@ pub(super) struct WatchArgs {
     /// Every client of these brokers comes through here, and none came before: more is judged.
     #[arg(long)]
     whole: bool,
-    /// How many operations and fetched records are kept. Then the recording ends, and all is still
-    /// passed on.
+    /// How many operations and fetched records are judged, from the beginning.
     #[arg(long, value_name = "N", default_value_t = 500_000)]
     most: usize,
+    /// The folder in which traffic is kept until the end; by default that of temporary files.
+    #[arg(long, value_name = "DIR")]
+    spool: Option<PathBuf>,
+    /// How much traffic is kept. Then the recording ends, and all is still passed on.
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    spool_mib: u32,
 }
 
 /// Ctrl-C or SIGTERM, and why they cannot be heard.
@@ -59,6 +64,8 @@ pub(super) fn watch_brokers(args: &WatchArgs) -> Result<u8, Trouble> {
         lasts,
         whole: args.whole,
         most: args.most,
+        spool: args.spool.clone().unwrap_or_else(std::env::temp_dir),
+        spool_bytes: u64::from(args.spool_mib) << 20,
     };
     let ready = |address: &str| {
         complain!("arena: {} is watched at {address}; Ctrl-C judges", args.kafka);

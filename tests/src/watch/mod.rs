@@ -5,6 +5,7 @@
 //! | `proxy` | listeners and connections; passes everything on |
 //! | `frames` | frames off a connection |
 //! | `rewrite` | addresses and versions in answers |
+//! | `spool` | keeps frames and their times until the watch is over |
 //! | `recorder` | from frames and their times to operations |
 //! | `sessions` | what a request of a fetch session means |
 //! | `ends` | groups and topics that ended unseen |
@@ -21,10 +22,12 @@ mod proxy;
 mod recorder;
 mod rewrite;
 mod sessions;
+mod spool;
 
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -36,6 +39,7 @@ use crate::history::{Header, History};
 use proxy::{Proxy, Tell};
 use recorder::{Recorded, Recorder};
 use rewrite::Address;
+use spool::Spool;
 
 /// What is watched, and how.
 #[derive(Debug, Clone)]
@@ -48,8 +52,12 @@ pub struct Settings {
     pub lasts: Option<Duration>,
     /// Whether all clients of the brokers are watched, from the first one on.
     pub whole: bool,
-    /// How many operations and fetched records are kept.
+    /// How many operations and fetched records are judged.
     pub most: usize,
+    /// The folder in which traffic is kept until the end.
+    pub spool: PathBuf,
+    /// How many bytes of traffic are kept.
+    pub spool_bytes: u64,
 }
 
 /// Why there is no watch.
@@ -69,9 +77,17 @@ pub enum WatchError {
     /// The operating system gives no runtime, thread or signal.
     #[error("cannot watch: {0}")]
     System(#[from] io::Error),
-    /// What was recorded cannot be read again.
+    /// There is no file to keep the traffic in.
+    #[error("cannot keep traffic in {folder}: {source}")]
+    Spool {
+        /// The folder.
+        folder: String,
+        /// The operating system's words.
+        source: io::Error,
+    },
+    /// What was kept cannot be read again.
     #[error("the recording cannot be read: {0}")]
-    Lines(#[from] serde_json::Error),
+    Recording(io::Error),
     /// The recorder panicked.
     #[error("the recorder has failed")]
     Recorder,
@@ -108,14 +124,15 @@ pub fn watch(
     let kafka = broker(&settings.kafka)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (tell, mut events, room) = Tell::new();
-    let mut recorder = Recorder::new(settings.most);
+    let mut spool = Spool::create(&settings.spool, settings.spool_bytes).map_err(|source| {
+        WatchError::Spool { folder: settings.spool.display().to_string(), source }
+    })?;
     let recording = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
         while let Some(event) = events.blocking_recv() {
-            let size = event.size().min(proxy::WAITING);
-            recorder.take(event);
-            room.add_permits(size);
+            spool.take(&event);
+            room.add_permits(event.size().min(proxy::WAITING));
         }
-        recorder.finish()
+        spool
     })?;
     let tasks = LocalSet::new();
     let proxy = tasks.block_on(&runtime, async {
@@ -138,7 +155,8 @@ pub fn watch(
     let (counts, mut brokers) = (proxy.counts(), proxy.brokers());
     // With its tasks and itself the way to the recorder ends.
     drop((tasks, proxy));
-    let mut recorded = recording.join().map_err(|_| WatchError::Recorder)??;
+    let spool = recording.join().map_err(|_| WatchError::Recorder)?;
+    let mut recorded = understood(spool, settings.most).map_err(WatchError::Recording)?;
     let topics: BTreeSet<String> = recorded
         .ops
         .iter()
@@ -153,6 +171,15 @@ pub fn watch(
     let mut remarks = remarks(&recorded, counts);
     remarks.extend(left_out);
     Ok(Watched { history: history(settings, recorded, brokers), remarks })
+}
+
+/// What the traffic means that was kept.
+fn understood(spool: Spool, most: usize) -> io::Result<Recorded> {
+    let mut recorder = Recorder::new(most);
+    let full = spool.replay(|event| recorder.take(event))?;
+    let mut recorded = recorder.finish();
+    recorded.full = recorded.full.or(full);
+    Ok(recorded)
 }
 
 /// Leaves out what was read of topics that do not keep all records.
@@ -198,11 +225,9 @@ fn remarks(recorded: &Recorded, counts: proxy::Counts) -> Vec<String> {
             recorded.unknown.iter().map(|(key, count)| format!("{key} ({count})")).collect();
         remarks.push(format!("passed on unread: requests with the keys {}", kinds.join(", ")));
     }
-    if let Some(since) = recorded.full_since {
-        remarks.push(format!(
-            "the recording ended at {}: it has as many operations as it may have (--most)",
-            crate::checkers::clock::at(since)
-        ));
+    if let Some(full) = &recorded.full {
+        let at = crate::checkers::clock::at(full.at);
+        remarks.push(format!("the recording ended at {at}: {}", full.why));
     }
     remarks
 }

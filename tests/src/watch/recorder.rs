@@ -19,6 +19,7 @@ use wire::versions::{self, API_VERSIONS};
 
 use super::ends::TopicIds;
 use super::sessions::Sessions;
+use super::spool::Full;
 use crate::dialects::Answer;
 use crate::dialects::json::definite;
 use crate::dialects::kafka::Told;
@@ -80,7 +81,16 @@ impl Event {
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Request { frame, .. } | Self::Answer { frame, .. } => frame.len(),
-            Self::Opened { .. } | Self::Closed { .. } => 0,
+            Self::Opened { node, .. } => node.len(),
+            Self::Closed { .. } => 0,
+        }
+    }
+
+    /// When it was; a connection that opens says nothing of it.
+    pub(super) fn at(&self) -> Micros {
+        match self {
+            Self::Request { at, .. } | Self::Answer { at, .. } | Self::Closed { at, .. } => *at,
+            Self::Opened { .. } => 0,
         }
     }
 }
@@ -109,8 +119,8 @@ pub(super) struct Recorded {
     pub(super) not_understood: BTreeMap<i16, u64>,
     /// Partitions in other answers that could not be understood.
     pub(super) untold: u64,
-    /// When the recording ended because there was too much; none if it did not.
-    pub(super) full_since: Option<Micros>,
+    /// When and why the recording ended before the watch; none if it did not.
+    pub(super) full: Option<Full>,
     /// How many requests there were of each kind that is not understood, by their key.
     pub(super) unknown: BTreeMap<i16, u64>,
 }
@@ -119,8 +129,6 @@ pub(super) struct Recorded {
 #[derive(Debug)]
 pub(super) struct Recorder {
     recorded: Recorded,
-    /// The operations as JSON, one after another: a tenth of what they take otherwise.
-    lines: Vec<u8>,
     /// When the last one was completed.
     last: Micros,
     connections: HashMap<u64, Connection>,
@@ -137,7 +145,6 @@ impl Recorder {
     pub(super) fn new(room: usize) -> Self {
         Self {
             recorded: Recorded::default(),
-            lines: Vec::new(),
             last: 0,
             connections: HashMap::new(),
             sessions: HashMap::new(),
@@ -148,11 +155,8 @@ impl Recorder {
         }
     }
 
-    /// Takes what happened next.
-    pub(super) fn take(&mut self, event: Event) {
-        if self.recorded.full_since.is_some() {
-            return;
-        }
+    /// Takes what happened next, and says whether there is room for more.
+    pub(super) fn take(&mut self, event: Event) -> bool {
         match event {
             Event::Opened { connection, node } => {
                 self.connections.insert(connection, Connection { node, waiting: BTreeMap::new() });
@@ -175,28 +179,20 @@ impl Recorder {
                 }
             }
         }
-        if self.room == 0 {
-            self.end();
-            self.recorded.full_since = Some(self.last);
-        }
+        self.room > 0
     }
 
     /// The recording is over: nobody knows any more what becomes of requests that wait.
-    ///
-    /// # Errors
-    /// Where the lines cannot be read that it wrote itself.
-    pub(super) fn finish(mut self) -> Result<Recorded, serde_json::Error> {
-        self.end();
-        let lines = serde_json::Deserializer::from_slice(&self.lines).into_iter::<Op>();
-        self.recorded.ops = lines.collect::<Result<_, _>>()?;
-        self.recorded.untold = self.names.untold();
-        Ok(self.recorded)
-    }
-
-    fn end(&mut self) {
+    pub(super) fn finish(mut self) -> Recorded {
+        if self.room == 0 {
+            let why = "it has as many operations as it may have (--most)".to_owned();
+            self.recorded.full = Some(Full { at: self.last, why });
+        }
         for (connection, open) in std::mem::take(&mut self.connections) {
             self.given_up(connection, open, None);
         }
+        self.recorded.untold = self.names.untold();
+        self.recorded
     }
 
     /// What the kind of a request tells, whoever understands its body.
@@ -300,8 +296,7 @@ impl Recorder {
             record.get_mut("message").map(shorten);
         }
         self.last = op.complete_us.unwrap_or(self.last);
-        // A vector takes everything, and an operation is plain JSON.
-        serde_json::to_writer(&mut self.lines, &op).expect("operations are JSON");
+        self.recorded.ops.push(op);
     }
 }
 
@@ -470,7 +465,7 @@ mod tests {
             let mut recorder = recorder();
             recorder.take(request(0, unread(key, named)));
             recorder.take(request(1, commit()));
-            let recorded = recorder.finish().expect("its own lines");
+            let recorded = recorder.finish();
             let [op] = &recorded.ops[..] else { panic!("{:?}", recorded.ops) };
             assert_eq!(op.args.get("member_id").is_some(), named == "other", "{op:?}");
             assert_eq!(op.args.get("generation").is_some(), named == "other", "{op:?}");
@@ -486,7 +481,7 @@ mod tests {
         recorder.take(request(0, unread(28, "id")));
         recorder.take(request(1, commit()));
         recorder.take(Event::Closed { connection: 4, at: 90 });
-        let recorded = recorder.finish().expect("its own lines");
+        let recorded = recorder.finish();
         assert_eq!((recorded.ops[0].invoke_us, recorded.ops[0].complete_us), (11, Some(90)));
         assert!(recorded.transactions);
     }
@@ -497,7 +492,7 @@ mod tests {
         recorder.take(request(0, commit()));
         let frame = Bytes::from_static(&[0, 0, 0, 5, 0, 0, 0, 1, 9]);
         recorder.take(Event::Answer { connection: 4, number: 0, at: 90, frame });
-        let recorded = recorder.finish().expect("its own lines");
+        let recorded = recorder.finish();
         assert_eq!(recorded.not_understood, BTreeMap::from([(OFFSET_COMMIT, 1)]));
         assert_eq!((recorded.ops.len(), recorded.ops[0].outcome), (1, Outcome::Info));
     }
@@ -515,7 +510,7 @@ mod tests {
         let reply = ResponseKind::Produce(ProduceResponse::default());
         let frame = frame::encode(PRODUCE, 9, 1, &reply).expect("an answer");
         recorder.take(Event::Answer { connection: 4, number: 0, at: 90, frame });
-        let recorded = recorder.finish().expect("its own lines");
+        let recorded = recorder.finish();
         let message = &recorded.ops[0].args["message"];
         assert_eq!(message["bytes"], 129);
         assert_eq!(message["blake3"].as_str().map(str::len), Some(32));

@@ -119,6 +119,14 @@ impl Client {
         }
     }
 
+    /// Takes new connections, and asks who is in charge once more: somebody has hung too long.
+    pub fn look_again(&self) {
+        self.connections.borrow_mut().clear();
+        self.leaders.borrow_mut().clear();
+        self.coordinators.borrow_mut().clear();
+        *self.controller.borrow_mut() = None;
+    }
+
     async fn try_to(
         &self,
         f: &str,

@@ -82,11 +82,29 @@ impl Run<'_> {
 
     /// Gives up what nobody answered in time.
     pub(super) fn time_out(&mut self) {
+        let now_us = self.now_us;
         for i in 0..self.slots.len() {
-            let late = |pending: &Pending| pending.deadline_us <= self.now_us;
-            if self.slots[i].pending.iter().any(late) {
-                self.renew(i);
+            let late = |pending: &Pending| pending.deadline_us <= now_us;
+            if !self.slots[i].pending.iter().any(late) {
+                continue;
             }
+            if !self.setup.calm {
+                self.renew(i);
+                continue;
+            }
+            let pending = std::mem::take(&mut self.slots[i].pending);
+            let (given_up, still) = pending.into_iter().partition(late);
+            self.slots[i].pending = still;
+            self.slots[i].client.look_again();
+            self.give_up(i, given_up);
+        }
+    }
+
+    fn give_up(&mut self, i: usize, all: Vec<Pending>) {
+        for pending in all {
+            pending.task.abort();
+            self.recorder.given_up(self.now_us, pending.op);
+            self.told(i, pending.op);
         }
     }
 
@@ -161,8 +179,9 @@ impl Run<'_> {
             return;
         }
         slot.pending.remove(at);
-        // A client that got an answer goes on, whatever that leaves open.
-        let unanswered = done.answer.is_none();
+        // A client that got an answer goes on, whatever that leaves open. So do members that are
+        // there to stay, as Kafka's own clients do.
+        let unanswered = done.answer.is_none() && !self.setup.calm;
         self.write_down(op, done);
         self.told(i, op);
         if unanswered {
@@ -196,11 +215,8 @@ impl Run<'_> {
 
     /// The slot's client is gone, with all that it had under way; a new one takes its place.
     pub(super) fn renew(&mut self, i: usize) {
-        for pending in std::mem::take(&mut self.slots[i].pending) {
-            pending.task.abort();
-            self.recorder.given_up(self.now_us, pending.op);
-            self.told(i, pending.op);
-        }
+        let pending = std::mem::take(&mut self.slots[i].pending);
+        self.give_up(i, pending);
         let (node, silent_until_us) = (self.slots[i].node, self.slots[i].silent_until_us);
         let node = if self.nodes.alive(node) {
             node

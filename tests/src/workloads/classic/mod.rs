@@ -8,10 +8,13 @@
 //! was and join anew, REBALANCE_IN_PROGRESS makes it join again under its id, FENCED_INSTANCE_ID
 //! and the like are fatal; then a new consumer takes its place after a while.
 
+mod member;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use self::member::{Consumer, Life, REST_US, slot_of};
 use crate::history::{Micros, Op, Outcome};
 use crate::rng::Rng;
 use crate::workloads::spread::{Joined, spread};
@@ -31,51 +34,10 @@ const FINAL_FETCH_US: Micros = 30_000;
 /// A name that no coordinator knows: the leader has to assign.
 const OWN_PROTOCOL: &str = "arena-spread";
 
-type Slot = (String, u64);
-
 #[derive(Debug)]
 struct Group {
     name: String,
     protocol: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Life {
-    /// Not a member, until that time.
-    Away(Micros),
-    Joining,
-    /// Has joined as the leader, and looks up how many partitions there are before it assigns: what
-    /// it knew may be older than the rebalance.
-    Surveying(Vec<Joined>),
-    /// Has joined; the leader with what it assigns.
-    Syncing(Option<Value>),
-    /// A member with its assignment.
-    Member,
-}
-
-#[derive(Debug)]
-struct Consumer {
-    group: usize,
-    instance: Option<String>,
-    life: Life,
-    member_id: String,
-    generation: i64,
-    owned: BTreeSet<Slot>,
-    /// Where to fetch next; `None` until the committed offset is known.
-    positions: BTreeMap<Slot, Option<u64>>,
-    commits: BTreeMap<Slot, u64>,
-    /// The high watermark that a fetch told last.
-    ends: BTreeMap<Slot, u64>,
-    heartbeat_us: Micros,
-    churn_us: Micros,
-    rest_us: Micros,
-    turn: usize,
-    /// A fetch is under way beside a join or a sync.
-    reads_on: bool,
-    /// A commit under the generation before this one.
-    zombie: Option<Value>,
-    /// As the group's leader: how many partitions it has assigned.
-    assigned: Option<u64>,
 }
 
 /// The workload.
@@ -93,36 +55,6 @@ pub struct Classic {
     calm: bool,
 }
 
-impl Consumer {
-    fn lose_everything(&mut self) {
-        (self.member_id, self.generation) = (String::new(), -1);
-        (self.assigned, self.zombie, self.reads_on) = (None, None, false);
-        self.give_up_partitions();
-    }
-
-    fn give_up_partitions(&mut self) {
-        self.owned.clear();
-        self.positions.clear();
-        self.commits.clear();
-        self.ends.clear();
-    }
-
-    fn retain_owned(&mut self) {
-        let owned = &self.owned;
-        self.positions.retain(|slot, _| owned.contains(slot));
-        self.commits.retain(|slot, _| owned.contains(slot));
-        self.ends.retain(|slot, _| owned.contains(slot));
-    }
-
-    fn caught_up(&self) -> bool {
-        let read = |slot: &Slot| match (self.positions.get(slot), self.ends.get(slot)) {
-            (Some(Some(next)), Some(end)) => next >= end,
-            _ => false,
-        };
-        self.life == Life::Member && self.commits.is_empty() && self.owned.iter().all(read)
-    }
-}
-
 /// When a member comes or goes next. Over Kafka's wire runs are short, and sessions begin at once.
 fn churn_us(
     rng: &mut Rng,
@@ -134,10 +66,6 @@ fn churn_us(
         (true, false) => rng.between(least_us / 3, most_us / 3),
         (false, false) => rng.between(least_us, most_us),
     }
-}
-
-fn slot_of(op: &Op) -> Option<Slot> {
-    Some((op.args["topic"].as_str()?.to_owned(), op.args["partition"].as_u64()?))
 }
 
 impl Classic {
@@ -257,6 +185,11 @@ impl Classic {
         if !due {
             return None;
         }
+        // Members that say that they go do so when they have nothing else to say.
+        let busy = |c: &Consumer| self.calm && c.life != Life::Member;
+        if self.consumers[slot].as_ref().is_some_and(busy) {
+            return None;
+        }
         let leaves = cx.rng.percent(50) || self.calm;
         let (permanent, fresh) = (cx.rng.percent(30), cx.rng.percent(50));
         let until_us = cx.now_us + cx.rng.between(100_000, session_us * 2);
@@ -279,6 +212,14 @@ impl Classic {
         Some(Step::Crash)
     }
 
+    /// Asks where to begin in a partition of which the consumer does not know it.
+    fn look_up(&self, consumer: &Consumer) -> Step {
+        let Some((topic, partition)) = consumer.unplaced() else { return Step::Await };
+        let group = &self.groups[consumer.group].name;
+        let args = json!({ "group": group, "topic": topic, "partition": partition });
+        Step::Invoke(Request::new("fetch_offset", args))
+    }
+
     /// What a member with an assignment does next.
     fn work(&mut self, slot: usize, cx: &mut Cx<'_>) -> Step {
         let session_us = self.session_timeout_ms * 1_000;
@@ -293,10 +234,8 @@ impl Classic {
                 (json!(at.0), json!(at.1), json!(offset));
             return Step::Invoke(Request::new("commit_offset", args));
         }
-        if let Some((at, _)) = consumer.positions.iter().find(|(_, position)| position.is_none()) {
-            let group = &self.groups[consumer.group].name;
-            let args = json!({ "group": group, "topic": at.0, "partition": at.1 });
-            return Step::Invoke(Request::new("fetch_offset", args));
+        if consumer.unplaced().is_some() {
+            return self.look_up(consumer);
         }
         let heartbeat = self.member_args(consumer, true, true);
         let Some(consumer) = &mut self.consumers[slot] else { return Step::Await };
@@ -331,10 +270,12 @@ impl Classic {
         if !(self.wire && cooperative && waits) || consumer.reads_on {
             return None;
         }
+        // Where to begin is the coordinator's to say, whose connection waits for the group too.
+        let placed = consumer.positions.iter().filter_map(|(at, next)| Some((at, (*next)?)));
+        let placed: Vec<_> = placed.collect();
         consumer.turn = consumer.turn.wrapping_add(1);
-        let at = consumer.turn % consumer.positions.len().max(1);
-        let ((topic, partition), next) = consumer.positions.iter().nth(at)?;
-        let request = fetch(topic, *partition, (*next)?, READ_ON);
+        let ((topic, partition), next) = placed.get(consumer.turn % placed.len().max(1))?;
+        let request = fetch(topic, *partition, *next, READ_ON);
         consumer.reads_on = true;
         Some(Step::Invoke(request))
     }
@@ -392,7 +333,7 @@ impl Classic {
     }
 
     fn refused(consumer: &mut Consumer, op: &Op, cx: &mut Cx<'_>) {
-        consumer.rest_us = cx.now_us + 50_000;
+        consumer.rest_us = cx.now_us + REST_US;
         match op.error.as_deref() {
             Some("UNKNOWN_MEMBER_ID" | "ILLEGAL_GENERATION") => {
                 consumer.lose_everything();
@@ -469,10 +410,17 @@ impl Workload for Classic {
             return step;
         }
         let Some(consumer) = &self.consumers[slot] else { return Step::Await };
-        if self.wire && consumer.life == Life::Member && self.has_grown(consumer) {
-            return self.join(slot);
+        let mut life = consumer.life.clone();
+        if self.wire && life == Life::Member && self.has_grown(consumer) {
+            life = Life::Joining;
         }
-        match consumer.life.clone() {
+        if let Some(consumer) = &mut self.consumers[slot] {
+            consumer.life = life.clone();
+        }
+        let Some(consumer) = &self.consumers[slot] else { return Step::Await };
+        match life {
+            // Who measures pauses does not want to measure those that a client makes for itself.
+            Life::Joining if self.calm && consumer.unplaced().is_some() => self.look_up(consumer),
             Life::Joining => self.join(slot),
             Life::Surveying(_) => Step::Invoke(Request::new("list_topics", json!({}))),
             Life::Syncing(assignments) => {
@@ -495,7 +443,13 @@ impl Workload for Classic {
 
     fn completed(&mut self, slot: usize, op: &Op, cx: &mut Cx<'_>) {
         let unanswered = op.outcome == Outcome::Info && !(self.wire && op.error.is_some());
-        if self.topics.completed(slot, op, cx) || unanswered {
+        if self.topics.completed(slot, op, cx) {
+            return;
+        }
+        if unanswered {
+            if let Some(consumer) = &mut self.consumers[slot] {
+                consumer.unanswered(op, cx.now_us);
+            }
             return;
         }
         let zombies = self.wire && !cx.draining && cx.rng.percent(ZOMBIES_PERCENT);
