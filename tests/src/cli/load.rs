@@ -1,10 +1,11 @@
 //! `arena load`, and what `scripts/bench` runs.
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use super::output::{complain, say, say_on};
 use super::{Trouble, beside, program};
-use crate::load::{bench, figures, joins};
+use crate::load::{bench, durable, figures, joins};
 
 pub(super) fn load(args: &figures::Args) -> Result<u8, Trouble> {
     let cohort = program(args.bin.as_ref())?;
@@ -29,7 +30,15 @@ pub(super) fn join(args: &joins::Args) -> Result<u8, Trouble> {
 }
 
 pub(super) fn compare(args: &bench::Args) -> ExitCode {
-    match bench::measure(args, &tell) {
+    compared(bench::measure(args, &tell))
+}
+
+pub(super) fn compare_durable(args: &durable::Args) -> ExitCode {
+    compared(durable::measure(args, &tell))
+}
+
+fn compared(measured: Result<String, Box<dyn Error>>) -> ExitCode {
+    match measured {
         Ok(table) => {
             say_on!("{table}");
             ExitCode::SUCCESS

@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::checkers::Judgement;
 use crate::history::{self, History};
-use crate::load::{bench, figures, joins};
+use crate::load::{bench, durable, figures, joins};
 use crate::report;
 use crate::run::case::Case;
 use crate::targets::Target;
@@ -98,6 +98,9 @@ enum Command {
     /// What `scripts/bench` runs.
     #[command(hide = true)]
     Bench(bench::Args),
+    /// What `scripts/bench --durable` runs.
+    #[command(hide = true)]
+    Durable(durable::Args),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -145,6 +148,7 @@ pub fn main() -> ExitCode {
         Command::Load(args) => load::load(&args),
         Command::Joins(args) => load::join(&args),
         Command::Bench(args) => return load::compare(&args),
+        Command::Durable(args) => return load::compare_durable(&args),
     };
     finish(code)
 }

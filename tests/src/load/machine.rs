@@ -23,6 +23,14 @@ pub fn cpu_seconds(pid: u32) -> io::Result<f64> {
     Ok(ticks.iter().sum::<f64>() / TICKS)
 }
 
+/// What a process has had written to disks so far, in bytes: pages count when they become dirty.
+pub fn written_bytes(pid: u32) -> io::Result<u64> {
+    let path = format!("/proc/{pid}/io");
+    let text = std::fs::read_to_string(&path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes:"));
+    line.and_then(|bytes| bytes.trim().parse().ok()).ok_or_else(|| odd(path))
+}
+
 /// The most memory that a process ever held, in MiB.
 pub fn peak_mib(pid: u32) -> io::Result<f64> {
     memory_mib(pid, "VmHWM:")
@@ -62,6 +70,7 @@ mod tests {
         let us = std::process::id();
         assert!(cpu_seconds(us).is_ok_and(|seconds| seconds >= 0.0));
         assert!(peak_mib(us).is_ok_and(|mib| mib > 1.0));
+        assert!(written_bytes(us).is_ok());
         assert!(resident_mib(us).is_ok_and(|mib| mib > 1.0));
         assert!(load_average().is_ok_and(|load| load.parse::<f64>().is_ok()));
     }
