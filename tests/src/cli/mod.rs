@@ -66,6 +66,8 @@ enum Command {
     Log(RunArgs),
     /// Kafka's consumers of KIP-848, over Kafka's wire.
     Consumer(RunArgs),
+    /// Applications that somebody else wrote, as a group; only with `--stage wire` and `--app`.
+    Apps(RunArgs),
     /// All that the stage has, one after the other.
     All(RunArgs),
     /// Case after case, each with its own workload, size and mix of faults, drawn from its seed.
@@ -135,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Classic(args) => run(Kind::Classic, &args),
         Command::Log(args) => run(Kind::Log, &args),
         Command::Consumer(args) => run(Kind::Consumer, &args),
+        Command::Apps(args) => run(Kind::Apps, &args),
         Command::All(args) => return run_all(&args),
         Command::Soak(args) => soak::soak_cases(&args),
         Command::Kills(args) => kills::kill_processes(&args),
