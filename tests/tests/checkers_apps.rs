@@ -133,6 +133,13 @@ fn read_skips_where_it_begins() {
         let elsewhere = hands_over(json!(5), begins);
         catches("read-skips", &elsewhere, &["app2 began to read t-0", "was told 5"]);
     }
+    // It asked beyond the end of the log, and began anew.
+    let mut beyond = begun().holds("app1", "revoked", 60).holds("app2", "assigned", 75);
+    beyond = beyond.told("app2", json!(99), 80);
+    let args = json!({ "topic": "t", "partition": 0, "offset": 99 });
+    let out = "OFFSET_OUT_OF_RANGE";
+    beyond.play = beyond.play.fail("app2-4", "fetch", args, (82, 85), 20, out);
+    passes("read-skips", &beyond.reads("app2", [0], 90).end());
     // What it was told was wrong. That is another's fault.
     passes("read-skips", &hands_over(Value::Null, 0));
     catches("spurious-offset", &hands_over(Value::Null, 0), &[]);

@@ -15,6 +15,7 @@ mod kills;
 mod load;
 mod run;
 mod soak;
+mod toy;
 mod watch;
 mod wire;
 
@@ -90,6 +91,9 @@ enum Command {
     /// Passes on what an application and its brokers of Kafka's say to each other, writes it down
     /// as a history, and judges it.
     Watch(WatchArgs),
+    /// An application for the workload `apps`, which needs no client library.
+    #[command(hide = true)]
+    ToyApp(toy::ToyArgs),
     /// Measures throughput and latency of every operation, at several sizes, with the floor beside
     /// it.
     Load(figures::Args),
@@ -143,6 +147,7 @@ pub fn main() -> ExitCode {
         Command::Kills(args) => kills::kill_processes(&args),
         Command::Check { file, report } => check::check(&file, report.as_deref()),
         Command::Judge(args) => judge::judge(&args),
+        Command::ToyApp(args) => toy::read(&args),
         Command::Broker(args) => broker::serve(&args),
         Command::Watch(args) => watch::watch_brokers(&args),
         Command::Load(args) => load::load(&args),

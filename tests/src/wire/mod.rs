@@ -11,6 +11,7 @@ pub mod connection;
 mod members;
 mod phases;
 mod slots;
+pub mod toy;
 
 use std::cell::RefCell;
 use std::rc::Rc;

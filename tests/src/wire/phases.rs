@@ -297,12 +297,17 @@ impl Run<'_> {
 
     fn drain(&mut self, elapsed_us: Micros) -> Result<(), TargetError> {
         let done = self.workload.drained() && self.idle();
-        let long_us = if self.apps.is_some() { APPS_DRAIN_US } else { DRAIN_US };
+        let long_us = match &self.apps {
+            None => DRAIN_US,
+            // Nobody reads any more.
+            Some(apps) if apps.are_gone() => 0,
+            Some(_) => APPS_DRAIN_US,
+        };
         if !done && elapsed_us < long_us {
             return Ok(());
         }
         if !done {
-            let mut account = format!("not done after {} s", long_us / 1_000_000);
+            let mut account = format!("not done after {} s", elapsed_us / 1_000_000);
             if let Some(what) = self.workload.unfinished() {
                 account = format!("{account}: {what}");
             }

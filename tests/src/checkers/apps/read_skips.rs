@@ -5,9 +5,11 @@
 //! Sound for an application that never seeks and never pauses, and begins at the earliest record
 //! where nothing was committed. Offsets need not be dense: only a record that was acknowledged
 //! counts as passed over. Where it had to begin is what it was told by an OffsetFetch since it last
-//! held the partition; any of the answers will do, and without one its beginning is not judged.
+//! held the partition; any of the answers will do, and without one its beginning is not judged. A
+//! client that asks beyond the end of the log begins anew where its settings say: what an instance
+//! reads of a partition of which it was refused OFFSET_OUT_OF_RANGE is not judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Acknowledged, Holding, NONE, Place, Stories, deleted, name, offset, place};
 use crate::checkers::{Checker, Verdict, Violation};
@@ -34,8 +36,13 @@ impl Checker for ReadSkips {
                 told.entry((app, place)).or_default().push(op);
             }
         }
+        let beyond = |op: &&Op| op.error.as_deref() == Some("OFFSET_OUT_OF_RANGE");
+        let reset = history.ops.iter().filter(beyond);
+        let reset = reset.filter_map(|op| Some((stories.app_of(op)?, place(&op.args)?)));
+        let reset: BTreeSet<(&str, Place<'_>)> = reset.collect();
         let (mut judged, mut violations) = (0, Vec::new());
-        for holding in &stories.holdings {
+        let sure = |holding: &&Holding<'_>| !reset.contains(&(holding.app, holding.place));
+        for holding in stories.holdings.iter().filter(sure) {
             judged += holding.reads.len();
             violations.extend(out_of_order(holding, &acknowledged));
             let told = told.get(&(holding.app, holding.place)).map_or(&[][..], Vec::as_slice);

@@ -18,6 +18,7 @@ pub mod plan;
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -364,6 +365,11 @@ impl Apps {
         Ok(Some(status))
     }
 
+    /// Whether nobody is left to read.
+    pub fn are_gone(&self) -> bool {
+        self.running().is_empty()
+    }
+
     /// Who still runs, or has said things that were not read yet.
     pub fn present(&self) -> Vec<&str> {
         let present = self.apps.iter().filter(|app| app.child.is_some() || !app.silent);
@@ -482,9 +488,10 @@ impl Apps {
     }
 }
 
+/// Whether the arena's signal ended it. SIGTERM does where it comes before the program has begun.
 fn was_killed(status: ExitStatus) -> bool {
-    use std::os::unix::process::ExitStatusExt;
-    status.signal() == Some(Signal::KILL.as_raw())
+    let fatal = [Signal::KILL.as_raw(), Signal::TERM.as_raw()];
+    status.signal().is_some_and(|signal| fatal.contains(&signal))
 }
 
 fn end(app: &mut App) {
