@@ -87,7 +87,7 @@ struct Stories<'h> {
 impl<'h> Stories<'h> {
     fn of(history: &'h History) -> Self {
         let mut all = Self::default();
-        for op in history.ops.iter().filter(|op| op.f.starts_with("app_")) {
+        for op in history.ops.iter().filter(|op| op.is_said()) {
             all.lines.entry(op.process.as_str()).or_default().push(op);
         }
         for lines in all.lines.values_mut() {
