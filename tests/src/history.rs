@@ -77,6 +77,12 @@ pub struct Op {
 }
 
 impl Op {
+    /// Whether no node was asked: it is what an application says, or what was done to it.
+    #[must_use]
+    pub fn is_said(&self) -> bool {
+        self.f.starts_with("app_")
+    }
+
     /// Whether somebody decided: it was done, or refused for what the state says (no such key,
     /// another value). A node can refuse what it does not understand by itself.
     #[must_use]

@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 
 use arena::checkers::{Judgement, Verdict, judge};
 use arena::history::{History, Op, Outcome};
-use arena::watch::{Settings, WatchError, Watched, watch};
+use arena::watch::{Bounds, Settings, WatchError, Watched, watch};
 use client::{Client, fetch, produce};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -68,9 +68,7 @@ impl Watching {
             kafka: kafka.to_owned(),
             lasts: None,
             whole: true,
-            most: 100_000,
-            spool: std::env::temp_dir(),
-            spool_bytes: 1 << 30,
+            bounds: Bounds::of(100_000),
         };
         change(&mut settings);
         let ((end, ended), (ready, is_ready)) = (oneshot::channel(), mpsc::channel());
@@ -296,7 +294,7 @@ fn what_is_not_kafkas_passes() {
 #[test]
 fn a_recording_that_is_full_ends_and_traffic_goes_on() {
     let broker = Broker::start(&[]);
-    let watching = Watching::start(&broker.addresses[0], |settings| settings.most = 3);
+    let watching = Watching::start(&broker.addresses[0], |settings| settings.bounds.most = 3);
     let client = &mut watching.client();
     client.create("t", 1);
     for at in 0..10 {

@@ -3,9 +3,9 @@
 //! This module owns what a checker is and the list of all of them. The checkers are grouped by what
 //! they look at: [`logs`] (records and their offsets), [`linear`] (registers), [`groups`] (members,
 //! generations, ownership, committed offsets), [`producers`] (the sequences of idempotent ones),
-//! and [`state`] (what only a simulator can see). A checker reads a finished history and knows
-//! nothing of workloads or the nodes' code. Of stages it knows whether a history is of Kafka's wire
-//! ([`wire`]), where some answers prove less.
+//! [`apps`] (what applications say themselves), and [`state`] (what only a simulator can see). A
+//! checker reads a finished history and knows nothing of workloads or the nodes' code. Of stages it
+//! knows whether a history is of Kafka's wire ([`wire`]), where some answers prove less.
 //!
 //! Two rules hold for every one of them. It is **sound**: what it reports cannot have happened in
 //! any lawful run, whatever became of requests without an answer; where the history leaves room for
@@ -15,6 +15,7 @@
 //!
 //! `docs/checkers.md` has the table of all checkers with their sources and limits.
 
+pub mod apps;
 pub mod canonical;
 pub mod clock;
 pub mod groups;
@@ -137,7 +138,7 @@ pub trait Checker: Sync {
 }
 
 /// Every checker of histories, in the order in which verdicts are told: answers, logs, producers,
-/// registers, groups.
+/// registers, groups, applications.
 #[must_use]
 pub fn all() -> Vec<&'static dyn Checker> {
     let mut all: Vec<&'static dyn Checker> = vec![&node_fault::NodeFault];
@@ -145,6 +146,7 @@ pub fn all() -> Vec<&'static dyn Checker> {
     all.extend(producers::all());
     all.extend(linear::all());
     all.extend(groups::all());
+    all.extend(apps::all());
     all
 }
 

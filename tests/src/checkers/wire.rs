@@ -23,7 +23,7 @@ pub fn is_wire(history: &History) -> bool {
 /// Whether the clients of a history are somebody else's, and only their traffic was seen.
 #[must_use]
 pub fn is_watched(history: &History) -> bool {
-    history.header.stage == "watch"
+    history.header.stage == "watch" || history.header.workload == "apps"
 }
 
 /// Whether all members assign with the arena's own assignor, which covers everything and gives

@@ -15,6 +15,7 @@ mod kills;
 mod load;
 mod run;
 mod soak;
+mod toy;
 mod watch;
 mod wire;
 
@@ -66,6 +67,8 @@ enum Command {
     Log(RunArgs),
     /// Kafka's consumers of KIP-848, over Kafka's wire.
     Consumer(RunArgs),
+    /// Applications that somebody else wrote, as a group; only with `--stage wire` and `--app`.
+    Apps(RunArgs),
     /// All that the stage has, one after the other.
     All(RunArgs),
     /// Case after case, each with its own workload, size and mix of faults, drawn from its seed.
@@ -88,6 +91,9 @@ enum Command {
     /// Passes on what an application and its brokers of Kafka's say to each other, writes it down
     /// as a history, and judges it.
     Watch(WatchArgs),
+    /// An application for the workload `apps`, which needs no client library.
+    #[command(hide = true)]
+    ToyApp(toy::ToyArgs),
     /// Measures throughput and latency of every operation, at several sizes, with the floor beside
     /// it.
     Load(figures::Args),
@@ -138,11 +144,13 @@ pub fn main() -> ExitCode {
         Command::Classic(args) => run(Kind::Classic, &args),
         Command::Log(args) => run(Kind::Log, &args),
         Command::Consumer(args) => run(Kind::Consumer, &args),
+        Command::Apps(args) => run(Kind::Apps, &args),
         Command::All(args) => return run_all(&args),
         Command::Soak(args) => soak::soak_cases(&args),
         Command::Kills(args) => kills::kill_processes(&args),
         Command::Check { file, report } => check::check(&file, report.as_deref()),
         Command::Judge(args) => judge::judge(&args),
+        Command::ToyApp(args) => toy::read(&args),
         Command::Broker(args) => broker::serve(&args),
         Command::Watch(args) => watch::watch_brokers(&args),
         Command::Load(args) => load::load(&args),

@@ -95,7 +95,12 @@ pub(super) struct RunArgs {
     /// With `--stage wire`: how to start the brokers, as TOML; see scripts/brokers.
     #[arg(long, value_name = "FILE")]
     pub(super) cluster: Option<PathBuf>,
-    /// Arguments for the program to test.
+    /// With `--stage wire`, for the workload `apps`: how to start the application, as TOML; see
+    /// scripts/apps.
+    #[arg(long, value_name = "FILE")]
+    pub(super) app: Option<PathBuf>,
+    /// Arguments for the program to test; for the workload `apps`: for each instance of the
+    /// application.
     #[arg(last = true)]
     pub(super) args: Vec<String>,
 }

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::output::{complain, say};
 use super::{Trouble, write, write_report};
 use crate::run::case::judged;
-use crate::watch::{Settings, WatchError, watch};
+use crate::watch::{Bounds, Settings, WatchError, watch};
 
 #[derive(Debug, Args)]
 pub(super) struct WatchArgs {
@@ -63,9 +63,11 @@ pub(super) fn watch_brokers(args: &WatchArgs) -> Result<u8, Trouble> {
         kafka: args.kafka.clone(),
         lasts,
         whole: args.whole,
-        most: args.most,
-        spool: args.spool.clone().unwrap_or_else(std::env::temp_dir),
-        spool_bytes: u64::from(args.spool_mib) << 20,
+        bounds: Bounds {
+            most: args.most,
+            spool: args.spool.clone().unwrap_or_else(std::env::temp_dir),
+            spool_bytes: u64::from(args.spool_mib) << 20,
+        },
     };
     let ready = |address: &str| {
         complain!("arena: {} is watched at {address}; Ctrl-C judges", args.kafka);

@@ -14,6 +14,8 @@ use crate::nemesis::schedule::Schedule;
 use crate::run::case::{Case, Finished, judged};
 use crate::targets::brokers::Brokers;
 use crate::targets::brokers::cluster::ClusterFile;
+use crate::wire::apps::file::AppFile;
+use crate::wire::apps::{Apps, AppsSetup};
 use crate::wire::{self, Setup};
 use crate::workloads::Kind;
 
@@ -65,9 +67,7 @@ impl Place {
             let flawed = ["{arena}", "broker", "--flaw", flaw.name(), "--"].map(str::to_owned);
             file.start.splice(..2, flawed);
         }
-        let here = path.parent().filter(|here| !here.as_os_str().is_empty());
-        let here = here.unwrap_or(Path::new(".")).canonicalize();
-        let here = here.map_err(|source| Trouble::File { path: path.to_owned(), source })?;
+        let here = folder_of(path)?;
         Ok(Self::File { file: Box::new(file), path: path.to_owned(), here })
     }
 
@@ -159,6 +159,7 @@ impl Place {
             replicas,
             consumer_session_ms,
             prefix,
+            apps: None,
             schedule,
             seed,
         }
@@ -185,7 +186,7 @@ pub(super) fn perform(
 }
 
 pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
-    if !Kind::WIRE.contains(&kind) {
+    if !Kind::WIRE.contains(&kind) && kind != Kind::Apps {
         let known: Vec<&str> = Kind::WIRE.iter().map(|kind| kind.name()).collect();
         let (name, known) = (kind.name(), known.join(", "));
         return Err(Trouble::Use(format!("the stage `wire` has {known}, and not `{name}`")));
@@ -213,6 +214,7 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
     };
     let folder =
         PathBuf::from("arena-out").join(format!("{}-{}-{seed}", kind.name(), place.name()));
+    let apps = applications(kind, args, &folder)?;
     write(&folder.join("schedule.json"), |file| Ok(serde_json::to_writer(file, &schedule)?))?;
     complain!(
         "{} on {nodes} nodes of {} with {clients} clients, seed {seed}",
@@ -220,7 +222,8 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         place.name()
     );
     let pace = (args.rate, usize::from(args.pipeline));
-    let setup = place.setup(kind, clients, pace, args.seconds, schedule, seed);
+    let mut setup = place.setup(kind, clients, pace, args.seconds, schedule, seed);
+    setup.apps = apps;
     let mut tell = |at_us, text: &str| complain!("{:9.3} s  {text}", at_us as f64 / 1e6);
     let Finished { outcome, judgement, .. } = perform(&place, setup, &folder, &mut tell)?;
     let history_file = args.history.clone().unwrap_or_else(|| folder.join("history.jsonl"));
@@ -240,15 +243,50 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
     Ok(judgement.exit_code())
 }
 
+/// The applications of the workload `apps`, with all that they need.
+fn applications(kind: Kind, args: &RunArgs, logs: &Path) -> Result<Option<AppsSetup>, Trouble> {
+    let path = match (&args.app, kind) {
+        (None, Kind::Apps) => {
+            return Err(Trouble::Use("`apps` needs --app FILE (see scripts/apps)".to_owned()));
+        }
+        (Some(_), kind) if kind != Kind::Apps => {
+            let kind = kind.name();
+            return Err(Trouble::Use(format!("--app is for the workload `apps`, not `{kind}`")));
+        }
+        (None, _) => return Ok(None),
+        (Some(path), _) => path,
+    };
+    let file = AppFile::read(path).map_err(|problem| Trouble::Use(problem.to_string()))?;
+    let setup = AppsSetup {
+        file,
+        here: folder_of(path)?,
+        args: args.args.clone(),
+        logs: logs.to_owned(),
+        rough: args.nemesis != "none",
+    };
+    Apps::prepare(&setup)?;
+    Ok(Some(setup))
+}
+
+/// The folder of a file, from the root on.
+fn folder_of(path: &Path) -> Result<PathBuf, Trouble> {
+    let here = path.parent().filter(|here| !here.as_os_str().is_empty());
+    let here = here.unwrap_or(Path::new(".")).canonicalize();
+    here.map_err(|source| Trouble::File { path: path.to_owned(), source })
+}
+
 fn repeat(kind: Kind, args: &RunArgs, place: &Place, seed: u64, clients: usize) -> String {
     let flaw = args.flaw.map_or(String::new(), |flaw| format!(" --flaw {flaw}"));
+    let app = args.app.as_ref().map_or(String::new(), |path| format!(" --app {}", path.display()));
     let faults = match &args.schedule {
         Some(path) => format!("--schedule {}", path.display()),
         None => format!("--nemesis {}", args.nemesis),
     };
+    let extra =
+        if args.args.is_empty() { String::new() } else { format!(" -- {}", args.args.join(" ")) };
     format!(
-        "scripts/arena {} --stage wire {}{flaw} --seconds {} {faults} --seed {seed} --rate {} \
-         --pipeline {} --clients {clients}",
+        "scripts/arena {} --stage wire {}{app}{flaw} --seconds {} {faults} --seed {seed} --rate {} \
+         --pipeline {} --clients {clients}{extra}",
         kind.name(),
         place.flags(),
         args.seconds,

@@ -20,7 +20,29 @@ const SHOWN: usize = 400;
 #[must_use]
 pub fn meaning(checker: &str) -> Option<&'static str> {
     let name = checker.strip_prefix("state/").unwrap_or(checker);
-    log_meaning(name).or_else(|| group_meaning(name)).or_else(|| inner_meaning(name))
+    log_meaning(name)
+        .or_else(|| group_meaning(name))
+        .or_else(|| app_meaning(name))
+        .or_else(|| inner_meaning(name))
+}
+
+fn app_meaning(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "readers-overlap" => {
+            "Two instances of the application held a partition at one time, each by its own words."
+        }
+        "read-unowned" => {
+            "The application was given a record of a partition that had been taken from it."
+        }
+        "read-skips" => {
+            "The application was given records out of order, or not all, or began elsewhere than at the committed offset."
+        }
+        "commit-unread" => "The application committed past a record that it had not read.",
+        "committed-past" => {
+            "The group committed past a record that no instance of the application ever read."
+        }
+        _ => return None,
+    })
 }
 
 fn log_meaning(name: &str) -> Option<&'static str> {

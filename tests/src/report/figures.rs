@@ -1,5 +1,6 @@
 //! The numbers of a run.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -99,6 +100,8 @@ pub struct Figures {
 /// Counts and measures a history.
 #[must_use]
 pub fn figures(history: &History) -> Figures {
+    let asked = asked(history);
+    let history = asked.as_ref();
     let of = |outcome: Outcome| history.ops.iter().filter(|op| op.outcome == outcome).count();
     let duration_us = end(history);
     let (mut all, mut by_request) = (Vec::new(), BTreeMap::<String, Vec<Micros>>::new());
@@ -132,6 +135,16 @@ pub fn figures(history: &History) -> Figures {
             .collect(),
         pauses,
     }
+}
+
+/// The history without what applications say: nobody was asked for that.
+fn asked(history: &History) -> Cow<'_, History> {
+    if !history.ops.iter().any(Op::is_said) {
+        return Cow::Borrowed(history);
+    }
+    let ops = history.ops.iter().filter(|op| !op.is_said()).cloned().collect();
+    let (header, faults) = (history.header.clone(), history.faults.clone());
+    Cow::Owned(History { header, ops, faults })
 }
 
 /// Whether an operation was answered: done, or refused, and not for want of a node that could tell.

@@ -17,7 +17,7 @@ exit 0"#;
 
 /// See the [module](self).
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     shell: Child,
     input: Option<ChildStdin>,
     pids: BTreeSet<u32>,
@@ -28,7 +28,7 @@ impl Guard {
     ///
     /// # Errors
     /// Where no `sh` can be started.
-    pub(super) fn start() -> std::io::Result<Self> {
+    pub(crate) fn start() -> std::io::Result<Self> {
         let mut shell = Command::new("sh");
         let quiet = shell.args(["-c", SCRIPT]).stdout(Stdio::null()).stderr(Stdio::null());
         let mut shell = quiet.stdin(Stdio::piped()).spawn()?;
@@ -40,7 +40,7 @@ impl Guard {
     ///
     /// # Errors
     /// Where the shell is gone.
-    pub(super) fn started(&mut self, pid: u32) -> std::io::Result<()> {
+    pub(crate) fn started(&mut self, pid: u32) -> std::io::Result<()> {
         self.pids.insert(pid);
         self.tell()
     }
@@ -49,7 +49,7 @@ impl Guard {
     ///
     /// # Errors
     /// Where the shell is gone.
-    pub(super) fn ended(&mut self, pid: u32) -> std::io::Result<()> {
+    pub(crate) fn ended(&mut self, pid: u32) -> std::io::Result<()> {
         if self.pids.remove(&pid) { self.tell() } else { Ok(()) }
     }
 

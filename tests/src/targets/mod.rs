@@ -6,7 +6,7 @@
 //! workloads, faults or histories, so that the same run runs on real processes and in a simulation.
 
 pub mod brokers;
-mod guard;
+pub(crate) mod guard;
 pub mod process;
 pub mod sim;
 

@@ -3,6 +3,7 @@
 //! | module | owns |
 //! | --- | --- |
 //! | `proxy` | listeners and connections; passes everything on |
+//! | `recording` | a recording's beginning and end |
 //! | `frames` | frames off a connection |
 //! | `rewrite` | addresses and versions in answers |
 //! | `spool` | keeps frames and their times until the watch is over |
@@ -20,11 +21,12 @@ mod ends;
 mod frames;
 mod proxy;
 mod recorder;
+mod recording;
 mod rewrite;
 mod sessions;
 mod spool;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -35,11 +37,10 @@ use tokio::net::{TcpListener, lookup_host};
 use tokio::task::LocalSet;
 
 use crate::checkers::logs::topic;
-use crate::history::{Header, History};
-use proxy::{Proxy, Tell};
-use recorder::{Recorded, Recorder};
+use crate::history::{Header, History, Op};
+pub(crate) use recorder::Recorded;
+pub(crate) use recording::Recording;
 use rewrite::Address;
-use spool::Spool;
 
 /// What is watched, and how.
 #[derive(Debug, Clone)]
@@ -52,12 +53,28 @@ pub struct Settings {
     pub lasts: Option<Duration>,
     /// Whether all clients of the brokers are watched, from the first one on.
     pub whole: bool,
+    /// What is kept.
+    pub bounds: Bounds,
+}
+
+/// What is kept of a recording, and where.
+#[derive(Debug, Clone)]
+pub struct Bounds {
     /// How many operations and fetched records are judged.
     pub most: usize,
     /// The folder in which traffic is kept until the end.
     pub spool: PathBuf,
     /// How many bytes of traffic are kept.
     pub spool_bytes: u64,
+}
+
+impl Bounds {
+    /// So many operations and fetched records, and 2 GiB of traffic in the folder of temporary
+    /// files.
+    #[must_use]
+    pub fn of(most: usize) -> Self {
+        Self { most, spool: std::env::temp_dir(), spool_bytes: 2 << 30 }
+    }
 }
 
 /// Why there is no watch.
@@ -123,40 +140,28 @@ pub fn watch(
 ) -> Result<Watched, WatchError> {
     let kafka = broker(&settings.kafka)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (tell, mut events, room) = Tell::new();
-    let mut spool = Spool::create(&settings.spool, settings.spool_bytes).map_err(|source| {
-        WatchError::Spool { folder: settings.spool.display().to_string(), source }
-    })?;
-    let recording = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
-        while let Some(event) = events.blocking_recv() {
-            spool.take(&event);
-            room.add_permits(event.size().min(proxy::WAITING));
-        }
-        spool
-    })?;
     let tasks = LocalSet::new();
-    let proxy = tasks.block_on(&runtime, async {
+    let recording = tasks.block_on(&runtime, async {
         let failed = |source| WatchError::Listen { address: settings.listen.clone(), source };
         let mut addresses = lookup_host(&settings.listen).await.map_err(failed)?;
         let none = || failed(io::Error::from(io::ErrorKind::AddrNotAvailable));
         let address = addresses.next().ok_or_else(none)?;
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let proxy = Proxy::new(Instant::now(), address.ip(), tell);
-        tokio::task::spawn_local(proxy.clone().serve(listener, kafka.clone()));
+        let routes = HashMap::new();
+        let recording = Recording::start(Instant::now(), address.ip(), routes, &settings.bounds)?;
+        recording.serve(listener, kafka.clone());
         ready(&address.to_string());
         match settings.lasts {
             None => end.await,
             // The end of its time is what it was asked for.
             Some(lasts) => drop(tokio::time::timeout(lasts, end).await),
         }
-        Ok::<_, WatchError>(proxy)
+        Ok::<_, WatchError>(recording)
     })?;
-    let (counts, mut brokers) = (proxy.counts(), proxy.brokers());
-    // With its tasks and itself the way to the recorder ends.
-    drop((tasks, proxy));
-    let spool = recording.join().map_err(|_| WatchError::Recorder)?;
-    let mut recorded = understood(spool, settings.most).map_err(WatchError::Recording)?;
+    let (counts, mut brokers) = (recording.counts(), recording.brokers());
+    drop(tasks);
+    let mut recorded = recording.finish()?;
     let topics: BTreeSet<String> = recorded
         .ops
         .iter()
@@ -171,15 +176,6 @@ pub fn watch(
     let mut remarks = remarks(&recorded, counts);
     remarks.extend(left_out);
     Ok(Watched { history: history(settings, recorded, brokers), remarks })
-}
-
-/// What the traffic means that was kept.
-fn understood(spool: Spool, most: usize) -> io::Result<Recorded> {
-    let mut recorder = Recorder::new(most);
-    let full = spool.replay(|event| recorder.take(event))?;
-    let mut recorded = recorder.finish();
-    recorded.full = recorded.full.or(full);
-    Ok(recorded)
 }
 
 /// Leaves out what was read of topics that do not keep all records.
@@ -232,13 +228,18 @@ fn remarks(recorded: &Recorded, counts: proxy::Counts) -> Vec<String> {
     remarks
 }
 
-fn history(settings: &Settings, recorded: Recorded, nodes: Vec<String>) -> History {
-    let mut ops = recorded.ops;
-    ops.extend(ends::of_groups(&ops, settings.whole));
+/// The operations as a history has them, with the ends of groups that nobody asked for.
+pub(crate) fn in_order(mut ops: Vec<Op>, whole: bool) -> Vec<Op> {
+    ops.extend(ends::of_groups(&ops, whole));
     ops.sort_by_key(|op| (op.invoke_us, op.complete_us));
     for (id, op) in (0..).zip(&mut ops) {
         op.id = id;
     }
+    ops
+}
+
+fn history(settings: &Settings, recorded: Recorded, nodes: Vec<String>) -> History {
+    let ops = in_order(recorded.ops, settings.whole);
     let header = Header {
         arena: 1,
         workload: "watch".to_owned(),

@@ -87,6 +87,8 @@ pub(super) struct Proxy {
     began: Instant,
     /// Where its listeners are bound.
     host: IpAddr,
+    /// Where a broker is reached, if that is not the address that it tells.
+    routes: HashMap<Address, SocketAddr>,
     tell: Tell,
     /// The port of the listener for each broker.
     listeners: RefCell<HashMap<Address, u16>>,
@@ -116,9 +118,19 @@ struct Connection {
 
 impl Proxy {
     /// A proxy whose listeners are bound to this address.
-    pub(super) fn new(began: Instant, host: IpAddr, tell: Tell) -> Rc<Self> {
+    pub(super) fn new(
+        began: Instant,
+        host: IpAddr,
+        routes: HashMap<Address, SocketAddr>,
+        tell: Tell,
+    ) -> Rc<Self> {
         let (listeners, counts) = <_>::default();
-        Rc::new(Self { began, host, tell, listeners, counts })
+        Rc::new(Self { began, host, routes, tell, listeners, counts })
+    }
+
+    /// Where its listeners are bound.
+    pub(super) fn host(&self) -> IpAddr {
+        self.host
     }
 
     /// What was seen so far.
@@ -153,7 +165,10 @@ impl Proxy {
     }
 
     async fn connect(self: Rc<Self>, id: u64, client: TcpStream, broker: Address) {
-        let server = TcpStream::connect((broker.host.as_str(), broker.port)).await;
+        let server = match self.routes.get(&broker) {
+            Some(reached) => TcpStream::connect(reached).await,
+            None => TcpStream::connect((broker.host.as_str(), broker.port)).await,
+        };
         let (Ok(server), Ok(reached)) = (server, client.local_addr()) else {
             self.counts.borrow_mut().not_taken += 1;
             return;
@@ -171,7 +186,7 @@ impl Proxy {
     }
 
     /// The port at which a broker can be reached through the watch.
-    async fn port_for(self: &Rc<Self>, broker: Address) -> io::Result<u16> {
+    pub(super) async fn port_for(self: &Rc<Self>, broker: Address) -> io::Result<u16> {
         if let Some(port) = self.listeners.borrow().get(&broker) {
             return Ok(*port);
         }

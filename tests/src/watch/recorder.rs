@@ -110,19 +110,19 @@ struct Connection {
 
 /// What was recorded.
 #[derive(Debug, Default)]
-pub(super) struct Recorded {
+pub(crate) struct Recorded {
     /// The operations, in no order.
-    pub(super) ops: Vec<Op>,
+    pub(crate) ops: Vec<Op>,
     /// Whether anybody used a transaction.
-    pub(super) transactions: bool,
+    pub(crate) transactions: bool,
     /// Answers that could not be understood, or whose requests could not, by the key.
-    pub(super) not_understood: BTreeMap<i16, u64>,
+    pub(crate) not_understood: BTreeMap<i16, u64>,
     /// Partitions in other answers that could not be understood.
-    pub(super) untold: u64,
+    pub(crate) untold: u64,
     /// When and why the recording ended before the watch; none if it did not.
-    pub(super) full: Option<Full>,
+    pub(crate) full: Option<Full>,
     /// How many requests there were of each kind that is not understood, by their key.
-    pub(super) unknown: BTreeMap<i16, u64>,
+    pub(crate) unknown: BTreeMap<i16, u64>,
 }
 
 /// Records what happens.

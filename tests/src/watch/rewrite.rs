@@ -22,7 +22,7 @@ const NAME_BROKERS: [i16; 2] = [78, 79];
 
 /// Where a broker is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Address {
+pub(crate) struct Address {
     pub(super) host: String,
     pub(super) port: u16,
 }

@@ -24,11 +24,11 @@ const FRONT: u64 = 1 + 3 * 8 + 4;
 
 /// Why and when a spool took no more.
 #[derive(Debug)]
-pub(super) struct Full {
+pub(crate) struct Full {
     /// When the first event came that is not kept.
-    pub(super) at: Micros,
+    pub(crate) at: Micros,
     /// Why, for people.
-    pub(super) why: String,
+    pub(crate) why: String,
 }
 
 /// Events, one after another, in a file.

@@ -415,7 +415,7 @@ fn prefixed(args: &Value, prefix: &str) -> Value {
 }
 
 /// The same taken back, wherever a name stands. No message of the arena begins with the prefix.
-fn without_prefix(value: Value, prefix: &str) -> Value {
+pub(super) fn without_prefix(value: Value, prefix: &str) -> Value {
     let bare = |text: String| match text.strip_prefix(prefix) {
         Some(bare) => bare.to_owned(),
         None => text,

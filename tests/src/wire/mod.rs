@@ -5,10 +5,13 @@
 //! phases and leaves the same history. It does not know how brokers are started
 //! ([`crate::targets::brokers`]) nor whether the history is good.
 
+pub mod apps;
 pub mod client;
 pub mod connection;
+mod members;
 mod phases;
 mod slots;
+pub mod toy;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -32,6 +35,7 @@ use crate::run::recorder::Recorder;
 use crate::targets::brokers::Brokers;
 use crate::targets::{Action, TargetError};
 use crate::workloads::{Kind, Plan, Workload};
+use apps::{Apps, AppsSetup, Said};
 use client::{Client, Done, Shared};
 use connection::Connection;
 use phases::Phase;
@@ -69,6 +73,8 @@ pub struct Setup {
     pub consumer_session_ms: Option<u64>,
     /// Goes before the names of topics and groups.
     pub prefix: String,
+    /// The applications that read, if there are any.
+    pub apps: Option<AppsSetup>,
     /// What goes wrong.
     pub schedule: Schedule,
     /// Draws operations.
@@ -84,6 +90,8 @@ enum Event {
     Made { op: u64, done: Done },
     /// All nodes said what they serve; which request one of them does not, if there is one.
     Surveyed { lacking: Option<(usize, i16)> },
+    /// An application has said something.
+    Said(Said),
     /// A node answers, or does not.
     Probed { node: usize, served: bool },
 }
@@ -114,6 +122,7 @@ struct Run<'a> {
     runner: ScheduleRunner,
     recorder: Recorder,
     slots: Vec<Slot>,
+    apps: Option<Apps>,
     next_client: u64,
     phase: Phase,
     phase_us: Micros,
@@ -183,9 +192,22 @@ where
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|source| TargetError::System { what: "start a runtime".to_owned(), source })?;
-    tokio::task::LocalSet::new().block_on(&runtime, async {
+    let tasks = tokio::task::LocalSet::new();
+    let (prefix, begun) = (setup.prefix.clone(), Instant::now());
+    let (mut outcome, recorded) = tasks.block_on(&runtime, async {
         let (sender, mut receiver) = mpsc::unbounded_channel();
-        let mut run = Run::new(setup, brokers().await?, sender, tell);
+        let brokers = brokers().await?;
+        let told: Vec<String> =
+            (0..brokers.count()).map(|node| brokers.told_at(node).to_owned()).collect();
+        let (recorded, apps) = match &setup.apps {
+            Some(apps) => {
+                let prepared = members::prepare(apps, &setup, &brokers, begun.into_std()).await?;
+                (Some((prepared.0, told)), Some(prepared.1))
+            }
+            None => (None, None),
+        };
+        let mut run = Run::new((setup, begun), brokers, sender, tell);
+        run.apps = apps;
         while run.phase != Phase::Over {
             run.now_us = run.now();
             run.advance()?;
@@ -199,13 +221,19 @@ where
                 run.happened(event);
             }
         }
-        Ok(run.into_outcome())
-    })
+        Ok::<_, TargetError>((run.into_outcome(), recorded))
+    })?;
+    // A recording ends with its connections.
+    drop(tasks);
+    if let Some((recording, nodes)) = recorded {
+        members::merge(&mut outcome.history, recording, &nodes, &prefix)?;
+    }
+    Ok(outcome)
 }
 
 impl<'a> Run<'a> {
     fn new(
-        setup: Setup,
+        (setup, begun): (Setup, Instant),
         brokers: Brokers,
         events: mpsc::UnboundedSender<Event>,
         tell: &'a mut dyn FnMut(Micros, &str),
@@ -240,6 +268,7 @@ impl<'a> Run<'a> {
             runner: ScheduleRunner::new(&setup.schedule),
             recorder: Recorder::default(),
             slots: Vec::new(),
+            apps: None,
             next_client: 0,
             phase: Phase::Start,
             phase_us: 0,
@@ -248,7 +277,7 @@ impl<'a> Run<'a> {
             looked_us: 0,
             heal_us: None,
             failure: None,
-            begun: Instant::now(),
+            begun,
             now_us: 0,
             rng,
             shared,
@@ -269,7 +298,8 @@ impl<'a> Run<'a> {
 
     fn next_due(&self) -> Micros {
         let faults = self.runner.next_due();
-        let due = [Some(self.looked_us + LOOK_US), faults, self.next_slot_due()];
+        let apps = self.apps.as_ref().and_then(Apps::next_due);
+        let due = [Some(self.looked_us + LOOK_US), faults, apps, self.next_slot_due()];
         due.into_iter().flatten().min().unwrap_or(self.now_us)
     }
 
@@ -280,6 +310,7 @@ impl<'a> Run<'a> {
         self.carry_out(actions)?;
         self.effects(effects);
         self.look_after_nodes()?;
+        self.step_apps()?;
         self.time_out();
         self.step_phase()?;
         self.step_slots();
@@ -343,6 +374,7 @@ impl<'a> Run<'a> {
             Event::Done { slot, life, op, done } => self.ended(slot, life, op, done),
             Event::Made { op, done } => self.made(op, done),
             Event::Surveyed { lacking } => self.surveyed(lacking),
+            Event::Said(said) => self.said(said),
             Event::Probed { node, served } => self.probed(node, served),
         }
     }
@@ -356,8 +388,11 @@ impl<'a> Run<'a> {
     fn into_outcome(self) -> Outcome {
         let mut config = self.workload.config();
         if let Value::Object(config) = &mut config {
-            // Whoever leads a group assigns by the arena's own rule.
-            config.insert("assignor".to_owned(), json!("arena"));
+            match self.apps.as_ref().map(Apps::config) {
+                Some(Value::Object(apps)) => config.extend(apps),
+                // Whoever leads a group assigns by the arena's own rule.
+                _ => drop(config.insert("assignor".to_owned(), json!("arena"))),
+            }
             config.insert("linearizable".to_owned(), json!(self.setup.linearizable));
             if let Some(session_ms) = self.setup.consumer_session_ms {
                 config.insert("consumer_session_timeout_ms".to_owned(), json!(session_ms));
@@ -368,6 +403,13 @@ impl<'a> Run<'a> {
             .filter(|node| self.nodes.alive(*node))
             .map(|node| (self.names[node].clone(), self.seen[node].recovered_us.map(since)))
             .collect();
+        let (mut ops, mut faults) = (self.recorder.into_ops(), self.runner.faults().to_vec());
+        if let Some(apps) = self.apps {
+            let (said, done) = apps.into_parts();
+            ops.extend(said);
+            faults.extend(done);
+            faults.sort_by_key(|fault| fault.from_us);
+        }
         let history = History {
             header: Header {
                 arena: 1,
@@ -378,8 +420,8 @@ impl<'a> Run<'a> {
                 heal_us: self.heal_us,
                 config,
             },
-            ops: self.recorder.into_ops(),
-            faults: self.runner.faults().to_vec(),
+            ops,
+            faults,
         };
         Outcome { history, traffic: self.net.traffic(), recovered_us, failure: self.failure }
     }

@@ -18,6 +18,8 @@ const WARM_UP_US: Micros = 2_000_000;
 const CALM_US: Micros = 1_000_000;
 /// The final reads may take so long.
 const DRAIN_US: Micros = 40_000_000;
+/// The same where applications read: they may first have to learn that members were thrown out.
+const APPS_DRAIN_US: Micros = 90_000_000;
 /// Between two probes of a node.
 const PROBE_US: Micros = 100_000;
 /// A probe may take so long.
@@ -38,6 +40,8 @@ pub(super) enum Phase {
     Recover,
     /// The final reads.
     Drain,
+    /// Applications were told to leave.
+    Leave,
     /// Nothing more happens.
     Over,
 }
@@ -147,15 +151,21 @@ impl Run<'_> {
         let elapsed_us = self.now_us - self.phase_us;
         match self.phase {
             Phase::Start => self.starting(elapsed_us),
-            Phase::Make => self.make(elapsed_us),
+            Phase::Make => self.make(elapsed_us)?,
             Phase::WarmUp if elapsed_us >= WARM_UP_US => {
                 self.say("faults begin");
                 self.runner.begin(self.now_us);
+                self.trouble_apps();
                 self.enter(Phase::Faults);
             }
             Phase::Faults if elapsed_us >= self.setup.faults_us => self.heal()?,
             Phase::Recover => self.recover(elapsed_us),
-            Phase::Drain => self.drain(elapsed_us),
+            Phase::Drain => self.drain(elapsed_us)?,
+            Phase::Leave => {
+                if self.apps_are_gone(elapsed_us) {
+                    self.enter(Phase::Over);
+                }
+            }
             Phase::WarmUp | Phase::Faults | Phase::Over => {}
         }
         Ok(())
@@ -203,18 +213,20 @@ impl Run<'_> {
     }
 
     /// Makes what the workload needs, one after the other.
-    fn make(&mut self, elapsed_us: Micros) {
+    fn make(&mut self, elapsed_us: Micros) -> Result<(), TargetError> {
         if !self.surveyed {
-            return self.survey();
+            self.survey();
+            return Ok(());
         }
         let Some((topic, partitions)) = self.missing.last().cloned() else {
-            return self.enter(Phase::WarmUp);
+            self.enter(Phase::WarmUp);
+            return self.begin_apps();
         };
         if elapsed_us > self.setup.start_us {
             self.failure = Some(format!("the topic {topic} could not be made"));
         }
         if self.making || self.failure.is_some() {
-            return;
+            return Ok(());
         }
         self.making = true;
         let args = json!({
@@ -227,6 +239,7 @@ impl Run<'_> {
             // The run is over where nobody listens.
             let _over = events.send(Event::Made { op, done });
         });
+        Ok(())
     }
 
     pub(super) fn made(&mut self, op: u64, done: Done) {
@@ -248,6 +261,7 @@ impl Run<'_> {
             self.with_world(&mut actions, |runner, now_us, world| runner.heal(now_us, world));
         self.carry_out(actions)?;
         self.effects(effects);
+        self.heal_apps()?;
         self.heal_us = Some(self.now_us);
         self.say("all faults have ended");
         self.rouse();
@@ -281,16 +295,27 @@ impl Run<'_> {
         self.rouse();
     }
 
-    fn drain(&mut self, elapsed_us: Micros) {
+    fn drain(&mut self, elapsed_us: Micros) -> Result<(), TargetError> {
         let done = self.workload.drained() && self.idle();
-        if !done && elapsed_us < DRAIN_US {
-            return;
+        let long_us = match &self.apps {
+            None => DRAIN_US,
+            // Nobody reads any more.
+            Some(apps) if apps.are_gone() => 0,
+            Some(_) => APPS_DRAIN_US,
+        };
+        if !done && elapsed_us < long_us {
+            return Ok(());
         }
         if !done {
-            let seconds = DRAIN_US / 1_000_000;
-            self.breach(0, "drain-unfinished", &format!("not done after {seconds} s"));
+            let mut account = format!("not done after {} s", elapsed_us / 1_000_000);
+            if let Some(what) = self.workload.unfinished() {
+                account = format!("{account}: {what}");
+            }
+            self.breach(0, "drain-unfinished", &account);
         }
         self.say("the final reads are done");
-        self.enter(Phase::Over);
+        self.dismiss_apps()?;
+        self.enter(Phase::Leave);
+        Ok(())
     }
 }

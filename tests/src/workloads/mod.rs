@@ -5,6 +5,7 @@
 //! no node beyond the one that a slot talks to, and it judges nothing: checkers do, from the
 //! history.
 
+pub mod apps;
 pub mod classic;
 pub mod consumer;
 pub mod deletions;
@@ -41,6 +42,8 @@ pub enum Kind {
     Log,
     /// Kafka's consumers of KIP-848.
     Consumer,
+    /// Records for applications that somebody else wrote. Not among the others: it needs one.
+    Apps,
 }
 
 impl Kind {
@@ -61,6 +64,7 @@ impl Kind {
             Self::Classic => "classic",
             Self::Log => "log",
             Self::Consumer => "consumer",
+            Self::Apps => "apps",
         }
     }
 
@@ -80,6 +84,7 @@ impl Kind {
             Self::Classic => Box::new(classic::Classic::new(plan, rng)),
             Self::Log => Box::new(log::Log::new(plan)),
             Self::Consumer => Box::new(consumer::ConsumerGroups::new(plan, rng)),
+            Self::Apps => Box::new(apps::Apps::new(plan)),
         }
     }
 }
@@ -179,6 +184,11 @@ pub trait Workload: std::fmt::Debug {
 
     /// In the final phase: whether all has been read that is to be read.
     fn drained(&self) -> bool;
+
+    /// In the final phase: what is still to be waited for, for people.
+    fn unfinished(&self) -> Option<String> {
+        None
+    }
 
     /// A read that changes nothing, to find out whether a node serves.
     fn probe(&self) -> Request;

@@ -30,17 +30,18 @@ pub(super) fn is_silence(op: &Op) -> bool {
 
 /// Whether an operation needs a leader, and does not wait for others by design.
 fn needs_leader(op: &Op) -> bool {
-    !matches!(
-        op.f.as_str(),
-        "init"
-            | "echo"
-            | "topology"
-            | "cluster_status"
-            | "calculate_session_timeout"
-            | "estimate_consumer_throughput"
-            | "join_group"
-            | "sync_group"
-    )
+    !op.is_said()
+        && !matches!(
+            op.f.as_str(),
+            "init"
+                | "echo"
+                | "topology"
+                | "cluster_status"
+                | "calculate_session_timeout"
+                | "estimate_consumer_throughput"
+                | "join_group"
+                | "sync_group"
+        )
 }
 
 /// Whether an answer shows that there was a leader.

@@ -145,6 +145,11 @@ impl Brokers {
         self.brokers.len()
     }
 
+    /// What a node tells clients to connect to.
+    pub fn told_at(&self, node: usize) -> &str {
+        &self.brokers[node].address
+    }
+
     /// How clients reach a node.
     pub fn reached_at(&self, node: usize) -> SocketAddr {
         self.brokers[node].proxy.address()
@@ -318,7 +323,7 @@ async fn clients_proxy(target: &str, node: usize, seed: u64) -> Result<Proxy, Ta
 }
 
 /// The arena itself, and `cohort` beside it.
-fn set_programs(places: &mut Places) {
+pub(crate) fn set_programs(places: &mut Places) {
     let Ok(arena) = std::env::current_exe() else { return };
     if let Some(cohort) = arena.parent().map(|folder| folder.join("cohort")) {
         places.set("cohort", cohort.display().to_string());
