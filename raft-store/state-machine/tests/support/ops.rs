@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use state_machine::State;
 use state_machine::command::{Acknowledged, Command, Lane, RequestId, Write};
-use state_machine::groups::classic::command::{ClassicCommand, JoinInfo, Protocol};
+use state_machine::groups::classic::command::{Agreed, ClassicCommand, JoinInfo, Protocol};
 use state_machine::groups::command::{Deadline, Expiring, GroupCommand};
 use state_machine::groups::group::Membership;
 use state_machine::groups::polling::command::{PollingCommand, Subscription};
@@ -299,6 +299,18 @@ fn join_info(instance_id: Option<InstanceId>, protocols: Vec<Protocol>) -> JoinI
     }
 }
 
+fn sync(member: &MemberId, generation: Generation) -> Command {
+    ClassicCommand::Sync {
+        group: group(),
+        member: member.clone(),
+        instance_id: None,
+        generation,
+        agreed: Agreed::default(),
+        assignments: None,
+    }
+    .into()
+}
+
 fn trim(topic: usize, partition: u32, before: u64) -> Command {
     TopicCommand::Trim { topic: TOPICS[topic].into(), partition, before }.into()
 }
@@ -430,14 +442,9 @@ impl Op {
                 let info = join_info(seat.map(instance), offers(&topics(mask), which, Vec::new()));
                 ClassicCommand::Join { group: group(), member: id, info }.into()
             }
-            Op::Sync { member: i, behind } => ClassicCommand::Sync {
-                group: group(),
-                member: member(state, i),
-                instance_id: None,
-                generation: Generation(generation() - behind),
-                assignments: None,
+            Op::Sync { member: i, behind } => {
+                sync(&member(state, i), Generation(generation() - behind))
             }
-            .into(),
             Op::Leave { member: i, permanent } => ClassicCommand::Leave {
                 group: group(),
                 member: member(state, i),
@@ -534,19 +541,12 @@ pub fn faithful(state: &State, silent: impl Fn(&MemberId) -> bool) -> Vec<Comman
             present.map(|(id, _)| poll(id).into()).collect()
         }
         Membership::Classic(classic) => {
-            let sync = |id: &MemberId| ClassicCommand::Sync {
-                group: group(),
-                member: id.clone(),
-                instance_id: None,
-                generation: found.generation,
-                assignments: None,
-            };
             let ids =
                 classic.members.keys().filter(|id| !classic.away.contains(*id) && !silent(id));
             let preparing = found.state().name() == "PreparingRebalance";
             ids.filter_map(|id| {
                 if classic.pending_sync.contains(id) {
-                    Some(sync(id).into())
+                    Some(sync(id, found.generation))
                 } else if preparing && !classic.joining.contains(id) {
                     rejoin(state, id)
                 } else {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use state_machine::groups::classic::command::{
-    Assignments, ClassicCommand, Client, JoinInfo, Protocol,
+    Agreed, Assignments, ClassicCommand, Client, JoinInfo, Protocol,
 };
 use state_machine::groups::classic::reply::ClassicReply;
 use state_machine::groups::command::GroupQuery;
@@ -163,6 +163,10 @@ pub(super) async fn sync(cx: &Context, asked: SyncGroupRequest) -> SyncGroupResp
         member: MemberId::from(asked.member_id.as_str()),
         instance_id: instance(asked.group_instance_id.as_ref()),
         generation: Generation(asked.generation_id),
+        agreed: Agreed {
+            protocol_type: asked.protocol_type.as_deref().map(Into::into),
+            protocol: asked.protocol_name.as_deref().map(Into::into),
+        },
         assignments: Some(Assignments::Opaque(assignments)),
     };
     let says_nothing = asked.protocol_type.is_none() || asked.protocol_name.is_none();

@@ -1,6 +1,8 @@
 //! Requests about groups, and `poll`, which also serves Maelstrom's logs.
 
-use state_machine::groups::classic::command::{Assignments, ClassicCommand, JoinInfo, Protocol};
+use state_machine::groups::classic::command::{
+    Agreed, Assignments, ClassicCommand, JoinInfo, Protocol,
+};
 use state_machine::groups::command::{GroupCommand, GroupQuery};
 use state_machine::groups::polling::command::{PollingCommand, Subscription};
 use state_machine::ids::MemberId;
@@ -86,6 +88,7 @@ pub(super) fn sync_group(body: &Body<'_>) -> Result<Decoded> {
         member: body.member()?,
         instance_id: body.instance()?,
         generation: body.required_generation()?,
+        agreed: Agreed::default(),
         assignments: body.optional("assignments", assignments)?.map(Assignments::Partitions),
     };
     command("sync_group_ok", sync)

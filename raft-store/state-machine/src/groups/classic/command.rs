@@ -29,6 +29,8 @@ pub enum ClassicCommand {
         instance_id: Option<InstanceId>,
         /// The generation it joined.
         generation: Generation,
+        /// What it believes that the members agreed on.
+        agreed: Agreed,
         /// From the group's leader.
         assignments: Option<Assignments>,
     },
@@ -41,6 +43,15 @@ pub enum ClassicCommand {
         /// A static member gives up its seat.
         permanent: bool,
     },
+}
+
+/// What a member believes that its group agreed on (KIP-559). What it does not say is not compared.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Agreed {
+    /// What kind of members they are.
+    pub protocol_type: Option<Arc<str>>,
+    /// The elected protocol.
+    pub protocol: Option<ProtocolName>,
 }
 
 /// What a group's leader brings for its members.

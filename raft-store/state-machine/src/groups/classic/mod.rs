@@ -50,8 +50,9 @@ pub(super) fn decide(tx: &mut Transition<'_>, command: &ClassicCommand) -> Decid
         ClassicCommand::Join { group, member, info } => {
             join::join(tx, group, member.as_ref(), info.clone())
         }
-        ClassicCommand::Sync { group, member, instance_id, generation, assignments } => {
-            sync::sync(tx, group, member, instance_id.as_ref(), *generation, assignments.as_ref())
+        ClassicCommand::Sync { group, member, instance_id, generation, agreed, assignments } => {
+            let (instance_id, assignments) = (instance_id.as_ref(), assignments.as_ref());
+            sync::sync(tx, group, member, instance_id, *generation, agreed, assignments)
         }
         ClassicCommand::Leave { group, member, instance_id, permanent } => {
             Ok(leave::leave(tx, group, member, instance_id.as_ref(), *permanent)?.into())
