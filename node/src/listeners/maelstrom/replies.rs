@@ -316,7 +316,8 @@ fn polling_reply(reply: &PollingReply, out: &mut String) -> Written {
 
 fn classic_reply(reply: &ClassicReply, out: &mut String) {
     match reply {
-        ClassicReply::Joined { generation, protocol, leader, member_id, members } => {
+        // The contract has no word for a leader that has nothing to share.
+        ClassicReply::Joined { generation, protocol, leader, member_id, members, replaced: _ } => {
             field("generation", out);
             number(generation.0, out);
             field("protocol", out);

@@ -350,7 +350,10 @@ fn group_reply(reply: &GroupReply) -> String {
             leader,
             member_id,
             members,
+            replaced,
         }) => {
+            // Only a leader of Kafka's own protocol is told of it.
+            let is_told_bytes = members.iter().any(|m| !m.metadata.is_empty());
             let members = members.iter().map(|m| {
                 let instance = m.instance_id.as_ref().map(|i| format!("[{i}]")).unwrap_or_default();
                 let metadata = plain(&m.metadata);
@@ -358,8 +361,10 @@ fn group_reply(reply: &GroupReply) -> String {
                 format!("{}{instance}({}){metadata}", m.member_id, list(&m.topics))
             });
             let members = list(members);
+            let replaced = replaced.as_ref().filter(|_| is_told_bytes);
+            let replaced = replaced.map(|id| format!(" replaced={id}")).unwrap_or_default();
             format!(
-                "joined {member_id} generation={generation} {protocol} leader={leader} members={members}"
+                "joined {member_id} generation={generation} {protocol} leader={leader} members={members}{replaced}"
             )
         }
         GroupReply::Classic(ClassicReply::Synced { assignment, given }) => {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use state_machine::groups::classic::command::{
     Agreed, Assignments, ClassicCommand, Client, JoinInfo, Protocol,
 };
-use state_machine::groups::classic::reply::ClassicReply;
+use state_machine::groups::classic::reply::{ClassicReply, JoinedMember};
 use state_machine::groups::command::GroupQuery;
 use state_machine::groups::reply::GroupReply;
 use state_machine::ids::{Generation, GroupId, InstanceId, MemberId, TopicName};
@@ -39,6 +39,9 @@ const CONSUMER: &str = "consumer";
 
 /// From here on a member that is not understood is told so in a reply of its own.
 const NULLABLE_NAME_FROM: i16 = 7;
+
+/// From here on a static leader that comes back is told that it has nothing to share (KIP-814).
+const SKIP_ASSIGNMENT_FROM: i16 = 9;
 
 /// From here on who asks for an assignment says by which protocol.
 const PROTOCOL_FROM: i16 = 5;
@@ -81,24 +84,35 @@ pub(super) async fn join(cx: &Context, asked: JoinGroupRequest) -> JoinGroupResp
             leader,
             member_id,
             members,
+            replaced,
         }))) => {
-            let member = |member: state_machine::groups::classic::reply::JoinedMember| {
-                JoinGroupResponseMember::default()
-                    .with_member_id(text(member.member_id.as_str()))
-                    .with_group_instance_id(member.instance_id.map(|id| text(id.as_str())))
-                    .with_metadata(member.metadata)
-            };
-            JoinGroupResponse::default()
+            let replaced = replaced.filter(|_| leader == member_id);
+            let told = JoinGroupResponse::default()
                 .with_generation_id(generation.0)
                 .with_protocol_type(protocol_type(cx, &asked.protocol_type))
                 .with_protocol_name(Some(text(protocol.as_str())))
-                .with_leader(text(leader.as_str()))
-                .with_member_id(text(member_id.as_str()))
-                .with_members(members.into_iter().map(member).collect())
+                .with_member_id(text(member_id.as_str()));
+            match replaced {
+                // It cannot be told to share nothing, so it is told that another one leads.
+                Some(replaced) if cx.version < SKIP_ASSIGNMENT_FROM => {
+                    told.with_leader(text(replaced.as_str()))
+                }
+                replaced => told
+                    .with_leader(text(leader.as_str()))
+                    .with_members(members.into_iter().map(joined_member).collect())
+                    .with_skip_assignment(replaced.is_some()),
+            }
         }
         Ok(_) => refused_join(cx, errors::UNKNOWN_SERVER_ERROR, asked.member_id),
         Err(failure) => refused_join(cx, About::Group.code(&failure), asked.member_id),
     }
+}
+
+fn joined_member(member: JoinedMember) -> JoinGroupResponseMember {
+    JoinGroupResponseMember::default()
+        .with_member_id(text(member.member_id.as_str()))
+        .with_group_instance_id(member.instance_id.map(|id| text(id.as_str())))
+        .with_metadata(member.metadata)
 }
 
 /// Told from version 7 on.

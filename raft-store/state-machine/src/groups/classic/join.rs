@@ -152,7 +152,7 @@ pub(super) fn outcome(tx: &Transition<'_>, id: &GroupId, member: &MemberId) -> D
     let delayed = classic_member(tx, id, member).and_then(|m| m.delayed.as_ref());
     match delayed.map(|d| d.kind) {
         Some(DelayedKind::Join) => Decision::Delayed { member: member.clone() },
-        Some(DelayedKind::Sync) | None => Decision::Reply(joined(tx.state(), id, member)),
+        Some(DelayedKind::Sync) | None => Decision::Reply(joined(tx.state(), id, member, None)),
     }
 }
 
