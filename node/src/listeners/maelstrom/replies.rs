@@ -329,6 +329,11 @@ fn classic_reply(reply: &ClassicReply, out: &mut String) {
             field("members", out);
             list(ARRAY, members, out, joined_member);
         }
+        // Nobody asks for it here.
+        ClassicReply::IdGiven { member_id } => {
+            field("member_id", out);
+            string(member_id.as_str(), out);
+        }
         ClassicReply::Synced { assignment, .. } => {
             field("assignment", out);
             topic_partitions(assignment, out);

@@ -124,6 +124,8 @@ pub enum Op {
         topics: usize,
         offers: usize,
         instance: Option<usize>,
+        /// It is given its id first.
+        id_first: bool,
     },
     Sync {
         member: usize,
@@ -215,8 +217,10 @@ pub fn op(polling: bool) -> impl Strategy<Value = Op> {
             }),
         of_thin => (name.clone(), any::<bool>())
             .prop_map(|(name, permanent)| Op::Unsubscribe { name, permanent }),
-        of_classic => (prop::option::of(name.clone()), 1..4_usize, 0..4_usize, instance())
-            .prop_map(|(member, topics, offers, instance)| Op::Join { member, topics, offers, instance }),
+        of_classic => (prop::option::of(name.clone()), 1..4_usize, 0..4_usize, instance(), any::<bool>())
+            .prop_map(|(member, topics, offers, instance, id_first)| {
+                Op::Join { member, topics, offers, instance, id_first }
+            }),
         of_classic => (name.clone(), prop_oneof![9 => Just(0), 1 => 1..2_i32])
             .prop_map(|(member, behind)| Op::Sync { member, behind }),
         of_classic / 3 + 1 => (name.clone(), any::<bool>())
@@ -271,10 +275,12 @@ fn strategy(i: usize) -> ProtocolName {
     STRATEGIES[i].into()
 }
 
-/// The member with a number among those of the group; one who is not there if there are fewer.
+/// The member with a number among those of the group and those that are still to join; one who is
+/// not there if there are fewer.
 fn member(state: &State, i: usize) -> MemberId {
     let classic = state.group(&group()).and_then(|g| g.membership.classic());
-    classic.and_then(|c| c.members.keys().nth(i)).cloned().unwrap_or_else(|| "stranger".into())
+    let found = classic.and_then(|c| c.members.keys().chain(c.pending_join.keys()).nth(i));
+    found.cloned().unwrap_or_else(|| "stranger".into())
 }
 
 fn offers(topics: &[TopicName], which: usize, owned: Vec<(TopicName, Vec<u32>)>) -> Vec<Protocol> {
@@ -437,10 +443,10 @@ impl Op {
             Op::Unsubscribe { name: i, permanent } => {
                 PollingCommand::Unsubscribe { group: group(), member: name(i), permanent }.into()
             }
-            Op::Join { member: i, topics: mask, offers: which, instance: seat } => {
+            Op::Join { member: i, topics: mask, offers: which, instance: seat, id_first } => {
                 let id = i.map(|i| member(state, i));
                 let info = join_info(seat.map(instance), offers(&topics(mask), which, Vec::new()));
-                ClassicCommand::Join { group: group(), member: id, info }.into()
+                ClassicCommand::Join { group: group(), member: id, id_first, info }.into()
             }
             Op::Sync { member: i, behind } => {
                 sync(&member(state, i), Generation(generation() - behind))
@@ -568,7 +574,8 @@ fn rejoin(state: &State, id: &MemberId) -> Option<Command> {
         ..p.clone()
     };
     let info = join_info(None, member.protocols.iter().map(protocol).collect());
-    Some(ClassicCommand::Join { group: group(), member: Some(id.clone()), info }.into())
+    let member = Some(id.clone());
+    Some(ClassicCommand::Join { group: group(), member, id_first: true, info }.into())
 }
 
 /// What the leader of a cooperative classic group does when partitions were withheld: it joins

@@ -206,6 +206,12 @@ fn classic_event(group: &str, event: &ClassicEvent) -> String {
             let waits = if waits.is_some() { " waits" } else { "" };
             format!("joined {group}/{member} offers={offers}{waits}")
         }
+        ClassicEvent::IdGiven { member, session_timeout_ms } => {
+            format!("id_given {group}/{member} session={}", time((*session_timeout_ms).into()))
+        }
+        ClassicEvent::IdForgotten { member, reason } => {
+            format!("id_forgotten {group}/{member} {}", reason.name())
+        }
         ClassicEvent::RebalanceExtended { timeout_ms, initial } => match initial {
             Some(initial) => {
                 format!(
@@ -367,6 +373,7 @@ fn group_reply(reply: &GroupReply) -> String {
                 "joined {member_id} generation={generation} {protocol} leader={leader} members={members}{replaced}"
             )
         }
+        GroupReply::Classic(ClassicReply::IdGiven { member_id }) => format!("id {member_id}"),
         GroupReply::Classic(ClassicReply::Synced { assignment, given }) => {
             let given = plain(given);
             let given = if given.is_empty() { given } else { format!(" given {given}") };
@@ -521,6 +528,9 @@ pub fn group(name: &str, group: &Group) -> String {
                     None => Ok(()),
                 }
                 .expect("a string");
+            }
+            for id in classic.pending_join.keys() {
+                write!(out, "\n           {id} is to join").expect("a string");
             }
         }
     }

@@ -37,6 +37,9 @@ use crate::service::api::{Rejection, Response};
 /// The protocol type of consumers.
 const CONSUMER: &str = "consumer";
 
+/// From here on clients understand that they are given a member id first (KIP-394).
+const ID_FIRST_FROM: i16 = 4;
+
 /// From here on a member that is not understood is told so in a reply of its own.
 const NULLABLE_NAME_FROM: i16 = 7;
 
@@ -103,6 +106,9 @@ pub(super) async fn join(cx: &Context, asked: JoinGroupRequest) -> JoinGroupResp
                     .with_skip_assignment(replaced.is_some()),
             }
         }
+        Ok(Reply::Group(GroupReply::Classic(ClassicReply::IdGiven { member_id }))) => {
+            refused_join(cx, errors::MEMBER_ID_REQUIRED, text(member_id.as_str()))
+        }
         Ok(_) => refused_join(cx, errors::UNKNOWN_SERVER_ERROR, asked.member_id),
         Err(failure) => refused_join(cx, About::Group.code(&failure), asked.member_id),
     }
@@ -144,6 +150,7 @@ fn join_command(cx: &Context, asked: &JoinGroupRequest, session_timeout_ms: u32)
     ClassicCommand::Join {
         group: GroupId::from(asked.group_id.as_str()),
         member: member.map(MemberId::from),
+        id_first: cx.version >= ID_FIRST_FROM,
         info: JoinInfo {
             instance_id: instance(asked.group_instance_id.as_ref()),
             session_timeout_ms,

@@ -145,6 +145,8 @@ pub(super) fn join_group(body: &Body<'_>, config: &Config) -> Result<ClassicComm
     Ok(ClassicCommand::Join {
         group: body.group()?,
         member: member.map(Into::into),
+        // By the contract a first join is answered with the group.
+        id_first: false,
         info: JoinInfo {
             instance_id: body.instance()?,
             session_timeout_ms: body.timeout("session_timeout_ms", config.session_timeout, None)?,

@@ -19,6 +19,14 @@ pub enum ClassicCommand {
         group: GroupId,
         /// `None` when it joins for the first time: the request id then makes its id.
         member: Option<MemberId>,
+        /// Whether a dynamic member that joins for the first time is only given its id, and joins
+        /// with it in its next request (KIP-394). A client whose reply is lost then leaves an id
+        /// behind, and no member.
+        ///
+        /// It is part of the command because it depends on what the client understands: on its
+        /// listener, and there on the version of its request. The state knows neither, and every
+        /// node has to decide the same.
+        id_first: bool,
         info: JoinInfo,
     },
     /// Ask for the assignment; the group's leader may bring everyone's.

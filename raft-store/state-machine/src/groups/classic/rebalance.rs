@@ -55,10 +55,10 @@ pub(super) fn prepare(
     }
 }
 
-/// Ends the join phase if everyone who is there has joined.
+/// Ends the join phase if everyone who is there has joined, and everyone who was given an id.
 pub(super) fn maybe_finish(tx: &mut Transition<'_>, id: &GroupId, own: Option<&MemberId>) {
-    let Classic { members, joining, away, .. } = classic(tx.state(), id).1;
-    let all_joined = joining.len() + away.len() == members.len();
+    let Classic { members, joining, away, pending_join, .. } = classic(tx.state(), id).1;
+    let all_joined = joining.len() + away.len() == members.len() && pending_join.is_empty();
     if members.is_empty() || (all_joined && !joining.is_empty()) {
         finish(tx, id, own);
     }

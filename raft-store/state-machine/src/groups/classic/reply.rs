@@ -28,6 +28,8 @@ pub enum ClassicReply {
         /// were, and the leader has nothing to share (KIP-814).
         replaced: Option<MemberId>,
     },
+    /// It has an id now, and joins with it in its next request.
+    IdGiven { member_id: MemberId },
     /// Its assignment is there.
     Synced {
         assignment: TopicPartitions,

@@ -75,7 +75,8 @@ pub(super) fn of_members(w: &Words<'_>) -> Option<Ask> {
                 protocols: offers(w),
                 client: client(w),
             };
-            command(ClassicCommand::Join { group, member, info })
+            let id_first = w.has("id-first");
+            command(ClassicCommand::Join { group, member, id_first, info })
         }
         "sync" => {
             let (group, member) = w.member(1);
