@@ -329,10 +329,26 @@ fn delete(topic: usize) -> Command {
     TopicCommand::Delete { topic: TOPICS[topic].into() }.into()
 }
 
+fn commit(topic: usize, partition: u32, offset: u64) -> OffsetCommit {
+    OffsetCommit {
+        group: group(),
+        topic: TOPICS[topic].into(),
+        partition,
+        offset,
+        leader_epoch: None,
+        metadata: None,
+    }
+}
+
 /// Of a partition that may be there and one that is not.
 fn commit_all(member: Option<MemberId>, generation: Generation, offset: u64) -> Command {
-    let commit =
-        |partition| PartitionCommit { topic: TOPICS[0].into(), partition, offset, metadata: None };
+    let commit = |partition| PartitionCommit {
+        topic: TOPICS[0].into(),
+        partition,
+        offset,
+        leader_epoch: Some(partition),
+        metadata: None,
+    };
     let member = member.map(|member_id| Committer { member_id, instance_id: None, generation });
     let commits = vec![commit(0), commit(9)];
     OffsetCommand::CommitAll { group: group(), member, commits }.into()
@@ -397,13 +413,6 @@ impl Op {
 
     pub fn say(&self, state: &State) -> Said {
         let generation = || state.group(&group()).map_or(0, |g| g.generation.0);
-        let commit = |topic: usize, partition: u32, offset: u64| OffsetCommit {
-            group: group(),
-            topic: TOPICS[topic].into(),
-            partition,
-            offset,
-            metadata: None,
-        };
         if let Some(command) = self.on_topics(state) {
             return Said::Command(command);
         }

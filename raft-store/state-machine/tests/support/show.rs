@@ -17,6 +17,7 @@ use state_machine::groups::reply::{Description, GroupReply};
 use state_machine::ids::TopicPartition;
 use state_machine::keyed_logs::event::KeyedLogEvent;
 use state_machine::keyed_logs::reply::KeyedLogReply;
+use state_machine::offsets::committed::CommittedOffset;
 use state_machine::offsets::event::OffsetEvent;
 use state_machine::offsets::reply::OffsetReply;
 use state_machine::producers::event::ProducerEvent;
@@ -101,7 +102,7 @@ pub fn event(event: &Event) -> String {
             format!("register_written {key} {}", value.text)
         }
         Event::Offset(OffsetEvent::Committed { group, topic, partition, committed }) => {
-            format!("offset_committed {group} {topic}-{partition} {}", committed.offset)
+            format!("offset_committed {group} {topic}-{partition} {}", offset_of(committed))
         }
         Event::Offset(OffsetEvent::Removed { group, topic, partition }) => {
             format!("offset_removed {group} {topic}-{partition}")
@@ -312,9 +313,11 @@ fn reply(reply: &Reply) -> String {
             Err(rejection) => refused(rejection),
         })),
         Reply::Producer(ProducerReply::Made { id }) => format!("producer {id}"),
-        Reply::Offset(OffsetReply::CommittedAll(found)) => list(found.iter().map(|(at, found)| {
-            format!("{at}={}", option(found.as_ref().map(|committed| committed.offset)))
-        })),
+        Reply::Offset(OffsetReply::CommittedAll(found)) => list(
+            found
+                .iter()
+                .map(|(at, found)| format!("{at}={}", option(found.as_ref().map(offset_of)))),
+        ),
         Reply::Offset(OffsetReply::Commits(done)) => list(
             done.iter().map(|refusal| refusal.as_ref().map_or_else(|| "ok".to_owned(), refused)),
         ),
@@ -335,6 +338,12 @@ fn reply(reply: &Reply) -> String {
         }
         Reply::Group(reply) => group_reply(reply),
     }
+}
+
+/// A committed offset, with the epoch of the leader that it was read from.
+fn offset_of(committed: &CommittedOffset) -> String {
+    let epoch = committed.leader_epoch.map(|epoch| format!("(epoch {epoch})"));
+    format!("{}{}", committed.offset, epoch.unwrap_or_default())
 }
 
 fn group_reply(reply: &GroupReply) -> String {

@@ -66,7 +66,7 @@ pub(super) async fn join(cx: &Context, asked: JoinGroupRequest) -> JoinGroupResp
     let refused = if group.is_empty() || !is_name(group) {
         Some(errors::INVALID_GROUP_ID)
     } else if !is_name(&asked.member_id)
-        || asked.group_instance_id.as_ref().is_some_and(|id| id.is_empty() || !is_name(id))
+        || asked.group_instance_id.as_ref().is_some_and(|id| !is_name(id))
     {
         Some(errors::INVALID_REQUEST)
     } else if session.is_none() {

@@ -178,7 +178,8 @@ fn commits(w: &Words<'_>) -> Vec<PartitionCommit> {
     let one = |(at, offset): (&&str, &&str)| {
         let TopicPartition { topic, partition } = partition(at);
         let offset = offset.parse().expect("an offset");
-        PartitionCommit { topic, partition, offset, metadata: None }
+        let leader_epoch = w.number("epoch");
+        PartitionCommit { topic, partition, offset, leader_epoch, metadata: None }
     };
     w.named.iter().filter(|(name, _)| name.contains('-')).map(one).collect()
 }
@@ -337,7 +338,8 @@ fn commit(w: &Words<'_>, group: GroupId) -> OffsetCommit {
         .unwrap_or_else(|| panic!("`{}`: topic-0=offset is missing", w.line));
     let TopicPartition { topic, partition } = partition(at);
     let offset = offset.parse().expect("an offset");
-    OffsetCommit { group, topic, partition, offset, metadata: w.text("metadata").map(Into::into) }
+    let (leader_epoch, metadata) = (None, w.text("metadata").map(Into::into));
+    OffsetCommit { group, topic, partition, offset, leader_epoch, metadata }
 }
 
 fn of_groups(w: &Words<'_>) -> Ask {
