@@ -304,6 +304,7 @@ mod tests {
                 member: "m".into(),
                 instance_id: None,
                 generation: Default::default(),
+                agreed: Default::default(),
                 assignments: None,
             }
             .into(),

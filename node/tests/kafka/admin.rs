@@ -19,7 +19,7 @@ use wire::kafka_protocol::messages::produce_request::{
 use wire::kafka_protocol::messages::sync_group_request::SyncGroupRequest;
 use wire::kafka_protocol::protocol::StrBytes;
 
-use super::broker::{Broker, Client, Folder, ask};
+use super::broker::{Broker, Client, Folder, ask, enter};
 
 /// The status and the body of a page.
 fn get(address: &str, method: &str, path: &str) -> (u16, String) {
@@ -182,7 +182,7 @@ fn rebalances_have_a_reason_and_a_duration() {
         .with_rebalance_timeout_ms(300)
         .with_protocol_type(text("connect"))
         .with_protocols(vec![protocol]);
-    let joined = ask!(client, JoinGroup JOIN_GROUP 5, request);
+    let joined = enter!(client, 5, request);
     assert_eq!(joined.error_code, errors::NONE);
     let (_, metrics) = get(&admin, "GET", "/metrics");
     has(&metrics, "cohort_rebalances_begun_total{reason=\"joined\"} 1");

@@ -150,4 +150,15 @@ macro_rules! received {
     };
 }
 
-pub(crate) use {ask, received};
+/// Joins a group as a new member, which is given its id first: `enter!(client, 5, request)`.
+macro_rules! enter {
+    ($client:ident, $version:literal, $request:expr) => {{
+        let request: wire::kafka_protocol::messages::JoinGroupRequest = $request;
+        let given = $crate::broker::ask!($client, JoinGroup JOIN_GROUP $version, request.clone());
+        assert_eq!(given.error_code, wire::errors::MEMBER_ID_REQUIRED);
+        let request = request.with_member_id(given.member_id);
+        $crate::broker::ask!($client, JoinGroup JOIN_GROUP $version, request)
+    }};
+}
+
+pub(crate) use {ask, enter, received};

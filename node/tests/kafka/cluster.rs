@@ -168,6 +168,7 @@ fn texts(client: &mut Client) -> Vec<String> {
     }
 }
 
+/// Enters a group, in version 3 without being given an id first.
 fn join() -> JoinGroupRequest {
     let text = StrBytes::from_static_str;
     let protocol = JoinGroupRequestProtocol::default().with_name(text("p"));
@@ -204,7 +205,7 @@ fn nodes_that_do_not_lead_say_who_does() {
         let part = &reply.responses[0].partition_responses[0];
         let fetched = ask!(client, Fetch FETCH 12, fetch(0, Duration::ZERO));
         let fetched = &fetched.responses[0].partitions[0];
-        let joined = ask!(client, JoinGroup JOIN_GROUP 5, join());
+        let joined = ask!(client, JoinGroup JOIN_GROUP 3, join());
         assert_eq!(coordinator(client).node_id, leader);
         if node == leader.0 {
             assert_eq!((part.error_code, fetched.error_code), (errors::NONE, errors::NONE));
@@ -255,14 +256,14 @@ fn a_deposed_leader_answers_at_once_what_waited_there() {
     let leader = cluster.leader(1, None);
     create(&mut cluster.connect(leader));
     let (mut first, mut second) = (cluster.connect(leader), cluster.connect(leader));
-    let joining = first.send(wire::versions::JOIN_GROUP, 5, join());
+    let joining = first.send(wire::versions::JOIN_GROUP, 3, join());
     let fetching = second.send(wire::versions::FETCH, 12, fetch(0, LONG * 4));
     // Both wait there: a request behind them on another connection was answered.
     metadata(&mut cluster.connect(leader));
     cluster.signal(leader, "-STOP");
     let next = cluster.leader(leader % 3 + 1, Some(leader));
     cluster.signal(leader, "-CONT");
-    let joined = received!(first, JoinGroup JOIN_GROUP 5, joining);
+    let joined = received!(first, JoinGroup JOIN_GROUP 3, joining);
     assert_eq!(joined.error_code, errors::NOT_COORDINATOR);
     let fetched = received!(second, Fetch FETCH 12, fetching);
     let part = &fetched.responses[0].partitions[0];
@@ -391,7 +392,7 @@ fn a_leader_that_is_told_to_end_hands_over_and_answers_what_it_took() {
     let leader = cluster.leader(1, None);
     create(&mut cluster.connect(leader));
     let (mut waiting, mut fetches) = (cluster.connect(leader), cluster.connect(leader));
-    let joining = waiting.send(wire::versions::JOIN_GROUP, 5, join());
+    let joining = waiting.send(wire::versions::JOIN_GROUP, 3, join());
     let mut client = cluster.connect(leader);
     let sent: Vec<String> = (0..10).map(|text| text.to_string()).collect();
     for text in &sent {
@@ -401,7 +402,7 @@ fn a_leader_that_is_told_to_end_hands_over_and_answers_what_it_took() {
     // Both wait there: a request of another connection was answered.
     metadata(&mut client);
     cluster.signal(leader, "-TERM");
-    let joined = received!(waiting, JoinGroup JOIN_GROUP 5, joining);
+    let joined = received!(waiting, JoinGroup JOIN_GROUP 3, joining);
     assert_eq!(joined.error_code, errors::NOT_COORDINATOR);
     let fetched = received!(fetches, Fetch FETCH 12, fetching);
     let code = fetched.responses[0].partitions[0].error_code;

@@ -23,7 +23,7 @@ use wire::kafka_protocol::messages::sync_group_request::{
 };
 use wire::kafka_protocol::protocol::StrBytes;
 
-use super::broker::{Broker, Client, ask, received};
+use super::broker::{Broker, Client, ask, enter, received};
 
 /// Longer than any test waits for what should happen at once; every time-out here is longer still.
 const AT_ONCE: Duration = Duration::from_secs(20);
@@ -84,7 +84,7 @@ fn join(member: &str) -> JoinGroupRequest {
 
 /// Becomes the only member of a group that is stable; its name.
 fn alone(client: &mut Client) -> String {
-    let joined = ask!(client, JoinGroup JOIN_GROUP 5, join(""));
+    let joined = enter!(client, 5, join(""));
     let member = joined.member_id.to_string();
     let given = SyncGroupRequestAssignment::default()
         .with_member_id(text(&member))
@@ -153,7 +153,7 @@ fn a_rebalance_ends_without_those_who_do_not_come() {
     let (one, two) = (&mut broker.connect(), &mut broker.connect());
     let first = alone(one);
     refused(&admin, "end-rebalance --group g", "group `g` waits for nothing");
-    let joining = two.send(wire::versions::JOIN_GROUP, 5, join(""));
+    let joining = two.send(wire::versions::JOIN_GROUP, 3, join(""));
     // The group waits for the first member to join again, for five minutes.
     let began = Instant::now();
     while beat(one, &first) != errors::REBALANCE_IN_PROGRESS {
@@ -161,7 +161,7 @@ fn a_rebalance_ends_without_those_who_do_not_come() {
     }
     refused(&admin, "wait-for-group --group g --members 2 --timeout-ms 1", "PreparingRebalance");
     done(&admin, "end-rebalance --group g");
-    let joined = received!(two, JoinGroup JOIN_GROUP 5, joining);
+    let joined = received!(two, JoinGroup JOIN_GROUP 3, joining);
     assert_eq!((joined.error_code, joined.members.len()), (errors::NONE, 1));
     assert_eq!(beat(one, &first), errors::UNKNOWN_MEMBER_ID);
     assert!(began.elapsed() < AT_ONCE);

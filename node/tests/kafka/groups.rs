@@ -20,7 +20,7 @@ use wire::kafka_protocol::messages::sync_group_request::{
 };
 use wire::kafka_protocol::protocol::StrBytes;
 
-use super::broker::{Broker, Client, ask, received};
+use super::broker::{Broker, Client, ask, enter, received};
 
 fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
@@ -103,14 +103,18 @@ fn a_group_of_two_from_its_first_join_to_its_last_leave() {
     let made = CreateTopicsRequest::default().with_topics(vec![topic]);
     assert_eq!(ask!(one, CreateTopics CREATE_TOPICS 4, made).topics[0].error_code, 0);
 
-    let alone = ask!(one, JoinGroup JOIN_GROUP 5, join("", b"\x00one"));
+    let alone = enter!(one, 5, join("", b"\x00one"));
     let first = alone.member_id.to_string();
     assert_eq!((alone.error_code, alone.generation_id, &*alone.leader), (0, 1, &*first));
     let given = ask!(one, SyncGroup SYNC_GROUP 3, sync(&first, 1, &[(&first, b"\xffall")]));
     assert_eq!(given.assignment, &b"\xffall"[..]);
     assert_eq!(beat(one, &first, 1), errors::NONE);
 
-    let joins = two.send(wire::versions::JOIN_GROUP, 5, join("", b"\x00two"));
+    let given = ask!(two, JoinGroup JOIN_GROUP 5, join("", b"\x00two"));
+    assert_eq!(given.error_code, errors::MEMBER_ID_REQUIRED);
+    assert_eq!(beat(one, &first, 1), errors::NONE, "nobody has joined yet");
+    assert_eq!(beat(two, &given.member_id, 1), errors::UNKNOWN_MEMBER_ID);
+    let joins = two.send(wire::versions::JOIN_GROUP, 5, join(&given.member_id, b"\x00two"));
     while beat(one, &first, 1) != errors::REBALANCE_IN_PROGRESS {
         // The second member's join is on its way.
         std::thread::yield_now();
@@ -179,8 +183,61 @@ fn joins_that_break_a_rule_are_refused_with_kafkas_codes() {
         let reply = ask!(client, JoinGroup JOIN_GROUP 5, request);
         assert_eq!((reply.error_code, reply.generation_id), (code, -1), "{what}");
     }
-    assert_eq!(ask!(client, JoinGroup JOIN_GROUP 5, join("", b"")).error_code, errors::NONE);
+    assert_eq!(enter!(client, 5, join("", b"")).error_code, errors::NONE);
     let other = join("", b"").with_protocol_type(text("consumer"));
     let reply = ask!(client, JoinGroup JOIN_GROUP 5, other);
     assert_eq!(reply.error_code, errors::INCONSISTENT_GROUP_PROTOCOL);
+}
+
+#[test]
+fn a_member_is_given_its_id_first_and_joins_with_it() {
+    let broker = Broker::dev(&["--group.min.session.timeout.ms", "100"]);
+    let (one, two) = (&mut broker.connect(), &mut broker.connect());
+    let first = ask!(one, JoinGroup JOIN_GROUP 4, join("", b"one"));
+    assert_eq!((first.error_code, first.generation_id), (errors::MEMBER_ID_REQUIRED, -1));
+    assert_eq!((&*first.leader, first.members.len()), ("", 0));
+    let other = ask!(two, JoinGroup JOIN_GROUP 9, join("", b"two"));
+    assert_eq!(other.error_code, errors::MEMBER_ID_REQUIRED);
+    assert!(!first.member_id.is_empty() && first.member_id != other.member_id);
+
+    let described = DescribeGroupsRequest::default().with_groups(vec![text("g").into()]);
+    let described = ask!(one, DescribeGroups DESCRIBE_GROUPS 5, described);
+    let group = &described.groups[0];
+    assert_eq!((&*group.group_state, group.members.len()), ("Empty", 0));
+
+    // The first join waits for the other member, which leaves before it has joined.
+    let joins = one.send(wire::versions::JOIN_GROUP, 4, join(&first.member_id, b"one"));
+    let member = MemberIdentity::default().with_member_id(other.member_id.clone());
+    let leaves =
+        LeaveGroupRequest::default().with_group_id(text("g").into()).with_members(vec![member]);
+    let left = ask!(two, LeaveGroup LEAVE_GROUP 3, leaves);
+    assert_eq!(left.members[0].error_code, errors::NONE);
+    let joined = received!(one, JoinGroup JOIN_GROUP 4, joins);
+    assert_eq!((joined.error_code, joined.generation_id), (errors::NONE, 1));
+    assert_eq!((&joined.member_id, joined.members.len()), (&first.member_id, 1));
+    let gone = ask!(two, JoinGroup JOIN_GROUP 4, join(&other.member_id, b"two"));
+    assert_eq!(gone.error_code, errors::UNKNOWN_MEMBER_ID);
+
+    let shared = ask!(one, SyncGroup SYNC_GROUP 3, sync(&first.member_id, 1, &[]));
+    assert_eq!(shared.error_code, errors::NONE);
+
+    // Who does not come with its id holds up nobody for longer than its session.
+    let silent = join("", b"two").with_session_timeout_ms(100);
+    let silent = ask!(two, JoinGroup JOIN_GROUP 4, silent);
+    assert_eq!(silent.error_code, errors::MEMBER_ID_REQUIRED);
+    let again = ask!(one, JoinGroup JOIN_GROUP 4, join(&first.member_id, b"one"));
+    assert_eq!((again.error_code, again.generation_id, again.members.len()), (0, 2, 1));
+    let late = ask!(two, JoinGroup JOIN_GROUP 4, join(&silent.member_id, b"two"));
+    assert_eq!(late.error_code, errors::UNKNOWN_MEMBER_ID);
+
+    // In older versions a member joins at once.
+    assert_eq!(beat(one, &first.member_id, 2), errors::NONE);
+    let old = two.send(wire::versions::JOIN_GROUP, 3, join("", b"two"));
+    while beat(one, &first.member_id, 2) != errors::REBALANCE_IN_PROGRESS {
+        std::thread::yield_now();
+    }
+    let again = ask!(one, JoinGroup JOIN_GROUP 4, join(&first.member_id, b"one"));
+    assert_eq!((again.error_code, again.members.len()), (errors::NONE, 2));
+    let joined = received!(two, JoinGroup JOIN_GROUP 3, old);
+    assert_eq!((joined.error_code, joined.generation_id), (errors::NONE, 3));
 }

@@ -61,7 +61,9 @@ pub(super) fn with_old_offsets(state: &State, batch: &Batch) -> Batch {
     if begins {
         let again = std::mem::take(&mut before).into_iter().map(|((group, at), offset)| {
             let TopicPartition { topic, partition } = at;
-            let commits = vec![PartitionCommit { topic, partition, offset, metadata: None }];
+            let (leader_epoch, metadata) = (None, None);
+            let commits =
+                vec![PartitionCommit { topic, partition, offset, leader_epoch, metadata }];
             let command = OffsetCommand::CommitAll { group, member: None, commits };
             Write { request_id: None, command: command.into() }
         });

@@ -121,6 +121,7 @@ fn requests(c: &mut Criterion) {
                 topic: "t".into(),
                 partition: i,
                 offset: 0,
+                leader_epoch: None,
                 metadata: None,
             };
             apply(

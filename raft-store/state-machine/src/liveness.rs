@@ -65,6 +65,7 @@ impl Command {
             group,
             member: None,
             info,
+            ..
         })) = self
         {
             return Some((group.clone(), member_id_for(request_id?, info.instance_id.as_ref())));
@@ -168,7 +169,7 @@ mod tests {
             client: None,
         };
         let command: Command =
-            ClassicCommand::Join { group: "g".into(), member: None, info }.into();
+            ClassicCommand::Join { group: "g".into(), member: None, id_first: false, info }.into();
         let sign = command.heartbeat().expect("a member's request");
         assert_eq!(sign.member, None);
         let request_id =

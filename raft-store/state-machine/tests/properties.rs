@@ -242,13 +242,16 @@ impl Run {
         }
     }
 
+    /// Away, or given an id and not there yet.
     fn is_away(&self, member: &MemberId) -> bool {
         let group = self.world.state.group(&ops::group());
         match group.map(|g| &g.membership) {
             Some(Membership::Polling(polling)) => {
                 polling.members.get(member).is_some_and(|m| m.away)
             }
-            Some(Membership::Classic(classic)) => classic.away.contains(member),
+            Some(Membership::Classic(classic)) => {
+                classic.away.contains(member) || classic.pending_join.contains_key(member)
+            }
             Some(Membership::Simple | Membership::Declared(_)) | None => false,
         }
     }

@@ -81,7 +81,14 @@ impl Op {
             .into(),
             Self::Commit { group: g, topic: t } => {
                 let (group, topic) = (group(g), topic(t));
-                let commit = OffsetCommit { group, topic, partition: 0, offset: 0, metadata: None };
+                let commit = OffsetCommit {
+                    group,
+                    topic,
+                    partition: 0,
+                    offset: 0,
+                    leader_epoch: None,
+                    metadata: None,
+                };
                 OffsetCommand::Commit { commit, fence: None }.into()
             }
             Self::DeleteOffsets { group: g, topic: t } => {

@@ -316,7 +316,8 @@ fn polling_reply(reply: &PollingReply, out: &mut String) -> Written {
 
 fn classic_reply(reply: &ClassicReply, out: &mut String) {
     match reply {
-        ClassicReply::Joined { generation, protocol, leader, member_id, members } => {
+        // The contract has no word for a leader that has nothing to share.
+        ClassicReply::Joined { generation, protocol, leader, member_id, members, replaced: _ } => {
             field("generation", out);
             number(generation.0, out);
             field("protocol", out);
@@ -327,6 +328,11 @@ fn classic_reply(reply: &ClassicReply, out: &mut String) {
             string(member_id.as_str(), out);
             field("members", out);
             list(ARRAY, members, out, joined_member);
+        }
+        // Nobody asks for it here.
+        ClassicReply::IdGiven { member_id } => {
+            field("member_id", out);
+            string(member_id.as_str(), out);
         }
         ClassicReply::Synced { assignment, .. } => {
             field("assignment", out);

@@ -75,6 +75,8 @@ impl GroupEvent {
             | Self::Classic(
                 // What it offers counts from the end of the join phase on.
                 ClassicEvent::Joined { .. }
+                | ClassicEvent::IdGiven { .. }
+                | ClassicEvent::IdForgotten { .. }
                 | ClassicEvent::RebalanceExtended { .. }
                 | ClassicEvent::Given { .. }
                 | ClassicEvent::SyncWaits { .. }

@@ -21,9 +21,7 @@ impl Group {
             Membership::Polling(polling) => {
                 found.extend(polling.members.iter().flat_map(|(id, member)| member.deadlines(id)));
             }
-            Membership::Classic(classic) => {
-                found.extend(classic.members.iter().flat_map(|(id, member)| member.deadlines(id)));
-            }
+            Membership::Classic(classic) => found.extend(classic.members_deadlines()),
         }
         found
     }
@@ -47,12 +45,7 @@ impl Group {
                 .into_iter()
                 .flat_map(|member| member.deadlines(id))
                 .collect(),
-            Membership::Classic(classic) => classic
-                .members
-                .get(id)
-                .into_iter()
-                .flat_map(|member| member.deadlines(id))
-                .collect(),
+            Membership::Classic(classic) => classic.session(id).into_iter().collect(),
         }
     }
 

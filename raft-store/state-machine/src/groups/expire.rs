@@ -64,7 +64,8 @@ fn member_by_name(group: &Group, name: &str) -> Option<MemberId> {
             (members.members.contains_key(&id), members.instances.get(&instance))
         }
         Membership::Classic(members) => {
-            (members.members.contains_key(&id), members.instances.get(&instance))
+            let is_expected = members.pending_join.contains_key(&id);
+            (is_expected || members.members.contains_key(&id), members.instances.get(&instance))
         }
     };
     if is_there { Some(id) } else { seated.cloned() }

@@ -173,6 +173,11 @@ impl Group {
         }
     }
 
+    /// Whether somebody was given an id and is still to join with it.
+    pub(crate) fn expects_members(&self) -> bool {
+        self.membership.classic().is_some_and(|classic| !classic.pending_join.is_empty())
+    }
+
     /// Whether a member reads a topic. Declared consumers are no members.
     pub fn subscribes_to(&self, topic: &TopicName) -> bool {
         match &self.membership {

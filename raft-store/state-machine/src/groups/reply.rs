@@ -39,7 +39,9 @@ impl GroupReply {
     /// The member that it names as the one it is for.
     pub(crate) fn member(&self) -> Option<&MemberId> {
         match self {
-            Self::Classic(ClassicReply::Joined { member_id, .. }) => Some(member_id),
+            Self::Classic(
+                ClassicReply::Joined { member_id, .. } | ClassicReply::IdGiven { member_id },
+            ) => Some(member_id),
             Self::Classic(ClassicReply::Synced { .. })
             | Self::Polling(_)
             | Self::Declared { .. }

@@ -54,6 +54,8 @@ pub struct OffsetCommit {
     pub partition: PartitionId,
     /// The next offset that the group will read.
     pub offset: Offset,
+    /// The epoch of the leader from which the committer read the record before, if it says so.
+    pub leader_epoch: Option<u32>,
     /// The committer's own note.
     pub metadata: Option<Arc<str>>,
 }
@@ -76,6 +78,8 @@ pub struct PartitionCommit {
     pub partition: PartitionId,
     /// The next offset that the group will read.
     pub offset: Offset,
+    /// The epoch of the leader from which the committer read the record before, if it says so.
+    pub leader_epoch: Option<u32>,
     /// The committer's own note.
     pub metadata: Option<Arc<str>>,
 }

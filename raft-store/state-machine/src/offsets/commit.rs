@@ -49,11 +49,13 @@ pub(super) fn commit_all(
     }
     let mut refused = Vec::with_capacity(commits.len());
     for commit in commits {
-        let PartitionCommit { topic, partition, offset, metadata } = commit.clone();
+        let PartitionCommit { topic, partition, offset, leader_epoch, metadata } = commit.clone();
         match tx.state().topic(&topic).map(Topic::partition_count) {
             Some(count) if partition < count => {
                 let group = id.clone();
-                record(tx, &OffsetCommit { group, topic, partition, offset, metadata });
+                let commit =
+                    OffsetCommit { group, topic, partition, offset, leader_epoch, metadata };
+                record(tx, &commit);
                 refused.push(None);
             }
             Some(partitions) => {
@@ -74,6 +76,7 @@ pub(super) fn record(tx: &mut Transition<'_>, commit: &OffsetCommit) {
         partition: commit.partition,
         committed: CommittedOffset {
             offset: commit.offset,
+            leader_epoch: commit.leader_epoch,
             metadata: commit.metadata.clone(),
             timestamp,
         },

@@ -17,6 +17,8 @@ pub const MAX_METADATA_LEN: usize = 4_096;
 pub struct CommittedOffset {
     /// The next offset to read.
     pub offset: Offset,
+    /// The epoch of the leader from which the committer read the record before, if it says so.
+    pub leader_epoch: Option<u32>,
     /// The committer's own note.
     pub metadata: Option<Arc<str>>,
     /// When it was committed, by the leader's clock.

@@ -33,7 +33,8 @@ pub(super) fn expire(tx: &mut Transition<'_>, retention_ms: u64) -> Outcome {
             removed.extend(old.map(|(partition, _)| (id.clone(), topic.clone(), *partition)));
         }
         let kept = group.offsets.count() - (removed.len() - before);
-        if kept == 0 && group.state() == GroupState::Empty && is_over(group.emptied_ms) {
+        let is_empty = group.state() == GroupState::Empty && !group.expects_members();
+        if kept == 0 && is_empty && is_over(group.emptied_ms) {
             emptied.push(id.clone());
         }
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use state_machine::State;
 use state_machine::command::{Acknowledged, Command, Lane, RequestId, Write};
-use state_machine::groups::classic::command::{ClassicCommand, JoinInfo, Protocol};
+use state_machine::groups::classic::command::{Agreed, ClassicCommand, JoinInfo, Protocol};
 use state_machine::groups::command::{Deadline, Expiring, GroupCommand};
 use state_machine::groups::group::Membership;
 use state_machine::groups::polling::command::{PollingCommand, Subscription};
@@ -124,6 +124,8 @@ pub enum Op {
         topics: usize,
         offers: usize,
         instance: Option<usize>,
+        /// It is given its id first.
+        id_first: bool,
     },
     Sync {
         member: usize,
@@ -215,8 +217,10 @@ pub fn op(polling: bool) -> impl Strategy<Value = Op> {
             }),
         of_thin => (name.clone(), any::<bool>())
             .prop_map(|(name, permanent)| Op::Unsubscribe { name, permanent }),
-        of_classic => (prop::option::of(name.clone()), 1..4_usize, 0..4_usize, instance())
-            .prop_map(|(member, topics, offers, instance)| Op::Join { member, topics, offers, instance }),
+        of_classic => (prop::option::of(name.clone()), 1..4_usize, 0..4_usize, instance(), any::<bool>())
+            .prop_map(|(member, topics, offers, instance, id_first)| {
+                Op::Join { member, topics, offers, instance, id_first }
+            }),
         of_classic => (name.clone(), prop_oneof![9 => Just(0), 1 => 1..2_i32])
             .prop_map(|(member, behind)| Op::Sync { member, behind }),
         of_classic / 3 + 1 => (name.clone(), any::<bool>())
@@ -271,10 +275,12 @@ fn strategy(i: usize) -> ProtocolName {
     STRATEGIES[i].into()
 }
 
-/// The member with a number among those of the group; one who is not there if there are fewer.
+/// The member with a number among those of the group and those that are still to join; one who is
+/// not there if there are fewer.
 fn member(state: &State, i: usize) -> MemberId {
     let classic = state.group(&group()).and_then(|g| g.membership.classic());
-    classic.and_then(|c| c.members.keys().nth(i)).cloned().unwrap_or_else(|| "stranger".into())
+    let found = classic.and_then(|c| c.members.keys().chain(c.pending_join.keys()).nth(i));
+    found.cloned().unwrap_or_else(|| "stranger".into())
 }
 
 fn offers(topics: &[TopicName], which: usize, owned: Vec<(TopicName, Vec<u32>)>) -> Vec<Protocol> {
@@ -299,6 +305,18 @@ fn join_info(instance_id: Option<InstanceId>, protocols: Vec<Protocol>) -> JoinI
     }
 }
 
+fn sync(member: &MemberId, generation: Generation) -> Command {
+    ClassicCommand::Sync {
+        group: group(),
+        member: member.clone(),
+        instance_id: None,
+        generation,
+        agreed: Agreed::default(),
+        assignments: None,
+    }
+    .into()
+}
+
 fn trim(topic: usize, partition: u32, before: u64) -> Command {
     TopicCommand::Trim { topic: TOPICS[topic].into(), partition, before }.into()
 }
@@ -311,10 +329,26 @@ fn delete(topic: usize) -> Command {
     TopicCommand::Delete { topic: TOPICS[topic].into() }.into()
 }
 
+fn commit(topic: usize, partition: u32, offset: u64) -> OffsetCommit {
+    OffsetCommit {
+        group: group(),
+        topic: TOPICS[topic].into(),
+        partition,
+        offset,
+        leader_epoch: None,
+        metadata: None,
+    }
+}
+
 /// Of a partition that may be there and one that is not.
 fn commit_all(member: Option<MemberId>, generation: Generation, offset: u64) -> Command {
-    let commit =
-        |partition| PartitionCommit { topic: TOPICS[0].into(), partition, offset, metadata: None };
+    let commit = |partition| PartitionCommit {
+        topic: TOPICS[0].into(),
+        partition,
+        offset,
+        leader_epoch: Some(partition),
+        metadata: None,
+    };
     let member = member.map(|member_id| Committer { member_id, instance_id: None, generation });
     let commits = vec![commit(0), commit(9)];
     OffsetCommand::CommitAll { group: group(), member, commits }.into()
@@ -379,13 +413,6 @@ impl Op {
 
     pub fn say(&self, state: &State) -> Said {
         let generation = || state.group(&group()).map_or(0, |g| g.generation.0);
-        let commit = |topic: usize, partition: u32, offset: u64| OffsetCommit {
-            group: group(),
-            topic: TOPICS[topic].into(),
-            partition,
-            offset,
-            metadata: None,
-        };
         if let Some(command) = self.on_topics(state) {
             return Said::Command(command);
         }
@@ -425,19 +452,14 @@ impl Op {
             Op::Unsubscribe { name: i, permanent } => {
                 PollingCommand::Unsubscribe { group: group(), member: name(i), permanent }.into()
             }
-            Op::Join { member: i, topics: mask, offers: which, instance: seat } => {
+            Op::Join { member: i, topics: mask, offers: which, instance: seat, id_first } => {
                 let id = i.map(|i| member(state, i));
                 let info = join_info(seat.map(instance), offers(&topics(mask), which, Vec::new()));
-                ClassicCommand::Join { group: group(), member: id, info }.into()
+                ClassicCommand::Join { group: group(), member: id, id_first, info }.into()
             }
-            Op::Sync { member: i, behind } => ClassicCommand::Sync {
-                group: group(),
-                member: member(state, i),
-                instance_id: None,
-                generation: Generation(generation() - behind),
-                assignments: None,
+            Op::Sync { member: i, behind } => {
+                sync(&member(state, i), Generation(generation() - behind))
             }
-            .into(),
             Op::Leave { member: i, permanent } => ClassicCommand::Leave {
                 group: group(),
                 member: member(state, i),
@@ -534,19 +556,12 @@ pub fn faithful(state: &State, silent: impl Fn(&MemberId) -> bool) -> Vec<Comman
             present.map(|(id, _)| poll(id).into()).collect()
         }
         Membership::Classic(classic) => {
-            let sync = |id: &MemberId| ClassicCommand::Sync {
-                group: group(),
-                member: id.clone(),
-                instance_id: None,
-                generation: found.generation,
-                assignments: None,
-            };
             let ids =
                 classic.members.keys().filter(|id| !classic.away.contains(*id) && !silent(id));
             let preparing = found.state().name() == "PreparingRebalance";
             ids.filter_map(|id| {
                 if classic.pending_sync.contains(id) {
-                    Some(sync(id).into())
+                    Some(sync(id, found.generation))
                 } else if preparing && !classic.joining.contains(id) {
                     rejoin(state, id)
                 } else {
@@ -568,7 +583,8 @@ fn rejoin(state: &State, id: &MemberId) -> Option<Command> {
         ..p.clone()
     };
     let info = join_info(None, member.protocols.iter().map(protocol).collect());
-    Some(ClassicCommand::Join { group: group(), member: Some(id.clone()), info }.into())
+    let member = Some(id.clone());
+    Some(ClassicCommand::Join { group: group(), member, id_first: true, info }.into())
 }
 
 /// What the leader of a cooperative classic group does when partitions were withheld: it joins

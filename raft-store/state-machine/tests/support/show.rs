@@ -17,6 +17,7 @@ use state_machine::groups::reply::{Description, GroupReply};
 use state_machine::ids::TopicPartition;
 use state_machine::keyed_logs::event::KeyedLogEvent;
 use state_machine::keyed_logs::reply::KeyedLogReply;
+use state_machine::offsets::committed::CommittedOffset;
 use state_machine::offsets::event::OffsetEvent;
 use state_machine::offsets::reply::OffsetReply;
 use state_machine::producers::event::ProducerEvent;
@@ -101,7 +102,7 @@ pub fn event(event: &Event) -> String {
             format!("register_written {key} {}", value.text)
         }
         Event::Offset(OffsetEvent::Committed { group, topic, partition, committed }) => {
-            format!("offset_committed {group} {topic}-{partition} {}", committed.offset)
+            format!("offset_committed {group} {topic}-{partition} {}", offset_of(committed))
         }
         Event::Offset(OffsetEvent::Removed { group, topic, partition }) => {
             format!("offset_removed {group} {topic}-{partition}")
@@ -206,6 +207,12 @@ fn classic_event(group: &str, event: &ClassicEvent) -> String {
             let waits = if waits.is_some() { " waits" } else { "" };
             format!("joined {group}/{member} offers={offers}{waits}")
         }
+        ClassicEvent::IdGiven { member, session_timeout_ms } => {
+            format!("id_given {group}/{member} session={}", time((*session_timeout_ms).into()))
+        }
+        ClassicEvent::IdForgotten { member, reason } => {
+            format!("id_forgotten {group}/{member} {}", reason.name())
+        }
         ClassicEvent::RebalanceExtended { timeout_ms, initial } => match initial {
             Some(initial) => {
                 format!(
@@ -306,9 +313,11 @@ fn reply(reply: &Reply) -> String {
             Err(rejection) => refused(rejection),
         })),
         Reply::Producer(ProducerReply::Made { id }) => format!("producer {id}"),
-        Reply::Offset(OffsetReply::CommittedAll(found)) => list(found.iter().map(|(at, found)| {
-            format!("{at}={}", option(found.as_ref().map(|committed| committed.offset)))
-        })),
+        Reply::Offset(OffsetReply::CommittedAll(found)) => list(
+            found
+                .iter()
+                .map(|(at, found)| format!("{at}={}", option(found.as_ref().map(offset_of)))),
+        ),
         Reply::Offset(OffsetReply::Commits(done)) => list(
             done.iter().map(|refusal| refusal.as_ref().map_or_else(|| "ok".to_owned(), refused)),
         ),
@@ -331,6 +340,12 @@ fn reply(reply: &Reply) -> String {
     }
 }
 
+/// A committed offset, with the epoch of the leader that it was read from.
+fn offset_of(committed: &CommittedOffset) -> String {
+    let epoch = committed.leader_epoch.map(|epoch| format!("(epoch {epoch})"));
+    format!("{}{}", committed.offset, epoch.unwrap_or_default())
+}
+
 fn group_reply(reply: &GroupReply) -> String {
     match reply {
         GroupReply::Declared { assignments, revoked } => {
@@ -350,7 +365,10 @@ fn group_reply(reply: &GroupReply) -> String {
             leader,
             member_id,
             members,
+            replaced,
         }) => {
+            // Only a leader of Kafka's own protocol is told of it.
+            let is_told_bytes = members.iter().any(|m| !m.metadata.is_empty());
             let members = members.iter().map(|m| {
                 let instance = m.instance_id.as_ref().map(|i| format!("[{i}]")).unwrap_or_default();
                 let metadata = plain(&m.metadata);
@@ -358,10 +376,13 @@ fn group_reply(reply: &GroupReply) -> String {
                 format!("{}{instance}({}){metadata}", m.member_id, list(&m.topics))
             });
             let members = list(members);
+            let replaced = replaced.as_ref().filter(|_| is_told_bytes);
+            let replaced = replaced.map(|id| format!(" replaced={id}")).unwrap_or_default();
             format!(
-                "joined {member_id} generation={generation} {protocol} leader={leader} members={members}"
+                "joined {member_id} generation={generation} {protocol} leader={leader} members={members}{replaced}"
             )
         }
+        GroupReply::Classic(ClassicReply::IdGiven { member_id }) => format!("id {member_id}"),
         GroupReply::Classic(ClassicReply::Synced { assignment, given }) => {
             let given = plain(given);
             let given = if given.is_empty() { given } else { format!(" given {given}") };
@@ -516,6 +537,9 @@ pub fn group(name: &str, group: &Group) -> String {
                     None => Ok(()),
                 }
                 .expect("a string");
+            }
+            for id in classic.pending_join.keys() {
+                write!(out, "\n           {id} is to join").expect("a string");
             }
         }
     }

@@ -218,7 +218,9 @@ impl Replay {
                 | PollingEvent::TopicDropped { .. },
             )
             | GroupEvent::Classic(
-                ClassicEvent::RebalanceExtended { .. }
+                ClassicEvent::IdGiven { .. }
+                | ClassicEvent::IdForgotten { .. }
+                | ClassicEvent::RebalanceExtended { .. }
                 | ClassicEvent::JoinCompleted { .. }
                 | ClassicEvent::Emptied { .. }
                 | ClassicEvent::Given { .. }

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use state_machine::groups::classic::command::{
-    Assignments, ClassicCommand, Client, JoinInfo, Protocol,
+    Agreed, Assignments, ClassicCommand, Client, JoinInfo, Protocol,
 };
-use state_machine::groups::classic::reply::ClassicReply;
+use state_machine::groups::classic::reply::{ClassicReply, JoinedMember};
 use state_machine::groups::command::GroupQuery;
 use state_machine::groups::reply::GroupReply;
 use state_machine::ids::{Generation, GroupId, InstanceId, MemberId, TopicName};
@@ -37,8 +37,14 @@ use crate::service::api::{Rejection, Response};
 /// The protocol type of consumers.
 const CONSUMER: &str = "consumer";
 
+/// From here on clients understand that they are given a member id first (KIP-394).
+const ID_FIRST_FROM: i16 = 4;
+
 /// From here on a member that is not understood is told so in a reply of its own.
 const NULLABLE_NAME_FROM: i16 = 7;
+
+/// From here on a static leader that comes back is told that it has nothing to share (KIP-814).
+const SKIP_ASSIGNMENT_FROM: i16 = 9;
 
 /// From here on who asks for an assignment says by which protocol.
 const PROTOCOL_FROM: i16 = 5;
@@ -60,7 +66,7 @@ pub(super) async fn join(cx: &Context, asked: JoinGroupRequest) -> JoinGroupResp
     let refused = if group.is_empty() || !is_name(group) {
         Some(errors::INVALID_GROUP_ID)
     } else if !is_name(&asked.member_id)
-        || asked.group_instance_id.as_ref().is_some_and(|id| id.is_empty() || !is_name(id))
+        || asked.group_instance_id.as_ref().is_some_and(|id| !is_name(id))
     {
         Some(errors::INVALID_REQUEST)
     } else if session.is_none() {
@@ -81,24 +87,38 @@ pub(super) async fn join(cx: &Context, asked: JoinGroupRequest) -> JoinGroupResp
             leader,
             member_id,
             members,
+            replaced,
         }))) => {
-            let member = |member: state_machine::groups::classic::reply::JoinedMember| {
-                JoinGroupResponseMember::default()
-                    .with_member_id(text(member.member_id.as_str()))
-                    .with_group_instance_id(member.instance_id.map(|id| text(id.as_str())))
-                    .with_metadata(member.metadata)
-            };
-            JoinGroupResponse::default()
+            let replaced = replaced.filter(|_| leader == member_id);
+            let told = JoinGroupResponse::default()
                 .with_generation_id(generation.0)
                 .with_protocol_type(protocol_type(cx, &asked.protocol_type))
                 .with_protocol_name(Some(text(protocol.as_str())))
-                .with_leader(text(leader.as_str()))
-                .with_member_id(text(member_id.as_str()))
-                .with_members(members.into_iter().map(member).collect())
+                .with_member_id(text(member_id.as_str()));
+            match replaced {
+                // It cannot be told to share nothing, so it is told that another one leads.
+                Some(replaced) if cx.version < SKIP_ASSIGNMENT_FROM => {
+                    told.with_leader(text(replaced.as_str()))
+                }
+                replaced => told
+                    .with_leader(text(leader.as_str()))
+                    .with_members(members.into_iter().map(joined_member).collect())
+                    .with_skip_assignment(replaced.is_some()),
+            }
+        }
+        Ok(Reply::Group(GroupReply::Classic(ClassicReply::IdGiven { member_id }))) => {
+            refused_join(cx, errors::MEMBER_ID_REQUIRED, text(member_id.as_str()))
         }
         Ok(_) => refused_join(cx, errors::UNKNOWN_SERVER_ERROR, asked.member_id),
         Err(failure) => refused_join(cx, About::Group.code(&failure), asked.member_id),
     }
+}
+
+fn joined_member(member: JoinedMember) -> JoinGroupResponseMember {
+    JoinGroupResponseMember::default()
+        .with_member_id(text(member.member_id.as_str()))
+        .with_group_instance_id(member.instance_id.map(|id| text(id.as_str())))
+        .with_metadata(member.metadata)
 }
 
 /// Told from version 7 on.
@@ -130,6 +150,7 @@ fn join_command(cx: &Context, asked: &JoinGroupRequest, session_timeout_ms: u32)
     ClassicCommand::Join {
         group: GroupId::from(asked.group_id.as_str()),
         member: member.map(MemberId::from),
+        id_first: cx.version >= ID_FIRST_FROM,
         info: JoinInfo {
             instance_id: instance(asked.group_instance_id.as_ref()),
             session_timeout_ms,
@@ -163,6 +184,10 @@ pub(super) async fn sync(cx: &Context, asked: SyncGroupRequest) -> SyncGroupResp
         member: MemberId::from(asked.member_id.as_str()),
         instance_id: instance(asked.group_instance_id.as_ref()),
         generation: Generation(asked.generation_id),
+        agreed: Agreed {
+            protocol_type: asked.protocol_type.as_deref().map(Into::into),
+            protocol: asked.protocol_name.as_deref().map(Into::into),
+        },
         assignments: Some(Assignments::Opaque(assignments)),
     };
     let says_nothing = asked.protocol_type.is_none() || asked.protocol_name.is_none();

@@ -92,7 +92,9 @@ fn commit_of(topic: &TopicName, asked: &OffsetCommitRequestPartition) -> Commit 
     let offset =
         u64::try_from(asked.committed_offset).map_err(|_| errors::INVALID_COMMIT_OFFSET_SIZE)?;
     let metadata = metadata.filter(|text| !text.is_empty()).map(Into::into);
-    Ok(PartitionCommit { topic: topic.clone(), partition, offset, metadata })
+    // -1 is none.
+    let leader_epoch = u32::try_from(asked.committed_leader_epoch).ok();
+    Ok(PartitionCommit { topic: topic.clone(), partition, offset, leader_epoch, metadata })
 }
 
 /// Commits; a code for each, or one for all.
@@ -236,12 +238,19 @@ fn told(committed: Option<&CommittedOffset>) -> (i64, StrBytes) {
     (committed.map_or(-1, |committed| wire_offset(committed.offset)), text(note))
 }
 
+/// The epoch that its committer told; without one that is -1.
+fn epoch(committed: Option<&CommittedOffset>) -> i32 {
+    let epoch = committed.and_then(|committed| committed.leader_epoch);
+    epoch.and_then(|epoch| i32::try_from(epoch).ok()).unwrap_or(-1)
+}
+
 fn of_topic((topic, found): &OfTopic) -> OffsetFetchResponseTopic {
     let partition = |(partition, committed): &(i32, Option<CommittedOffset>)| {
         let (offset, note) = told(committed.as_ref());
         OffsetFetchResponsePartition::default()
             .with_partition_index(*partition)
             .with_committed_offset(offset)
+            .with_committed_leader_epoch(epoch(committed.as_ref()))
             .with_metadata(Some(note))
     };
     OffsetFetchResponseTopic::default()
@@ -255,6 +264,7 @@ fn by_group((topic, found): &OfTopic) -> OffsetFetchResponseTopics {
         OffsetFetchResponsePartitions::default()
             .with_partition_index(*partition)
             .with_committed_offset(offset)
+            .with_committed_leader_epoch(epoch(committed.as_ref()))
             .with_metadata(Some(note))
     };
     OffsetFetchResponseTopics::default()

@@ -231,6 +231,7 @@ impl<'a> Body<'a> {
             topic,
             partition: self.partition()?,
             offset: self.offset()?,
+            leader_epoch: None,
             metadata: self.metadata()?,
         })
     }

@@ -1,6 +1,8 @@
 //! Requests about groups, and `poll`, which also serves Maelstrom's logs.
 
-use state_machine::groups::classic::command::{Assignments, ClassicCommand, JoinInfo, Protocol};
+use state_machine::groups::classic::command::{
+    Agreed, Assignments, ClassicCommand, JoinInfo, Protocol,
+};
 use state_machine::groups::command::{GroupCommand, GroupQuery};
 use state_machine::groups::polling::command::{PollingCommand, Subscription};
 use state_machine::ids::MemberId;
@@ -86,6 +88,7 @@ pub(super) fn sync_group(body: &Body<'_>) -> Result<Decoded> {
         member: body.member()?,
         instance_id: body.instance()?,
         generation: body.required_generation()?,
+        agreed: Agreed::default(),
         assignments: body.optional("assignments", assignments)?.map(Assignments::Partitions),
     };
     command("sync_group_ok", sync)
@@ -142,6 +145,8 @@ pub(super) fn join_group(body: &Body<'_>, config: &Config) -> Result<ClassicComm
     Ok(ClassicCommand::Join {
         group: body.group()?,
         member: member.map(Into::into),
+        // By the contract a first join is answered with the group.
+        id_first: false,
         info: JoinInfo {
             instance_id: body.instance()?,
             session_timeout_ms: body.timeout("session_timeout_ms", config.session_timeout, None)?,

@@ -19,6 +19,14 @@ pub enum ClassicCommand {
         group: GroupId,
         /// `None` when it joins for the first time: the request id then makes its id.
         member: Option<MemberId>,
+        /// Whether a dynamic member that joins for the first time is only given its id, and joins
+        /// with it in its next request (KIP-394). A client whose reply is lost then leaves an id
+        /// behind, and no member.
+        ///
+        /// It is part of the command because it depends on what the client understands: on its
+        /// listener, and there on the version of its request. The state knows neither, and every
+        /// node has to decide the same.
+        id_first: bool,
         info: JoinInfo,
     },
     /// Ask for the assignment; the group's leader may bring everyone's.
@@ -29,6 +37,8 @@ pub enum ClassicCommand {
         instance_id: Option<InstanceId>,
         /// The generation it joined.
         generation: Generation,
+        /// What it believes that the members agreed on.
+        agreed: Agreed,
         /// From the group's leader.
         assignments: Option<Assignments>,
     },
@@ -41,6 +51,15 @@ pub enum ClassicCommand {
         /// A static member gives up its seat.
         permanent: bool,
     },
+}
+
+/// What a member believes that its group agreed on (KIP-559). What it does not say is not compared.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Agreed {
+    /// What kind of members they are.
+    pub protocol_type: Option<Arc<str>>,
+    /// The elected protocol.
+    pub protocol: Option<ProtocolName>,
 }
 
 /// What a group's leader brings for its members.

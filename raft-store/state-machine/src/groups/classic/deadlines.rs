@@ -26,12 +26,23 @@ impl Classic {
     }
 }
 
-impl ClassicMember {
-    pub(in crate::groups) fn deadlines(&self, id: &MemberId) -> Option<(Deadline, u64)> {
-        let length = self.session_ms()?;
-        Some((Deadline::Session { member: id.clone() }, length.into()))
+impl Classic {
+    /// Everyone's, also of those that were given an id and have not joined yet.
+    pub(in crate::groups) fn members_deadlines(&self) -> impl Iterator<Item = (Deadline, u64)> {
+        self.members.keys().chain(self.pending_join.keys()).filter_map(|id| self.session(id))
     }
 
+    /// One's session; `None` if it has none, or is not there.
+    pub(in crate::groups) fn session(&self, id: &MemberId) -> Option<(Deadline, u64)> {
+        let length = match self.members.get(id) {
+            Some(member) => member.session_ms()?,
+            None => *self.pending_join.get(id)?,
+        };
+        Some((Deadline::Session { member: id.clone() }, length.into()))
+    }
+}
+
+impl ClassicMember {
     /// How long it may be silent, in ms; `None` while it waits for an answer, when its silence
     /// means nothing.
     fn session_ms(&self) -> Option<u32> {

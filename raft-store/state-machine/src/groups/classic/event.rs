@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::JoinInfo;
 use crate::command::RequestId;
-use crate::groups::event::Touched;
+use crate::groups::event::{RemovalReason, Touched};
 use crate::ids::{Generation, MemberId, ProtocolName};
 
 /// One fact about a classic group.
@@ -19,6 +19,15 @@ pub enum ClassicEvent {
         /// Its request is delayed, and this is the request's id; `None`: it is answered at once.
         waits: Option<Option<RequestId>>,
     },
+    /// A member that wants to join was given its id. It joins with it in its next request. The group
+    /// is a classic one from now on.
+    IdGiven {
+        member: MemberId,
+        /// So long the id is kept for it, in ms.
+        session_timeout_ms: u32,
+    },
+    /// A member that was given an id did not join: nobody waits for it any more.
+    IdForgotten { member: MemberId, reason: RemovalReason },
     /// The wait of a rebalance begins again: more members came within the initial delay, or nobody
     /// joined.
     RebalanceExtended {
@@ -61,6 +70,8 @@ impl ClassicEvent {
     pub(crate) fn touches(&self) -> Touched<'_> {
         match self {
             Self::Joined { member, .. }
+            | Self::IdGiven { member, .. }
+            | Self::IdForgotten { member, .. }
             | Self::SyncWaits { member, .. }
             | Self::SyncFetched { member } => Touched::Member(member),
             Self::Given { .. } => Touched::Nothing,

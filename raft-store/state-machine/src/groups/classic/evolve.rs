@@ -14,7 +14,7 @@ use crate::values::{TopicPartitions, each};
 impl Group {
     /// Makes a fact about its classic members true.
     pub(in crate::groups) fn evolve_classic(&mut self, event: &ClassicEvent, now_ms: Millis) {
-        if let ClassicEvent::Joined { .. } = event
+        if let ClassicEvent::Joined { .. } | ClassicEvent::IdGiven { .. } = event
             && self.membership.classic().is_none()
         {
             self.membership = Membership::Classic(Classic::default());
@@ -25,6 +25,12 @@ impl Group {
         match event {
             ClassicEvent::Joined { member, info, waits } => {
                 classic.joined(member, info, waits.as_ref())
+            }
+            ClassicEvent::IdGiven { member, session_timeout_ms } => {
+                classic.pending_join.insert(member.clone(), *session_timeout_ms);
+            }
+            ClassicEvent::IdForgotten { member, .. } => {
+                classic.pending_join.remove(member);
             }
             ClassicEvent::RebalanceExtended { timeout_ms, initial } => {
                 self.epoch += 1;
@@ -37,7 +43,8 @@ impl Group {
             ClassicEvent::Emptied { generation } => {
                 self.generation = *generation;
                 self.emptied_ms = now_ms;
-                *classic = Classic::default();
+                let pending_join = std::mem::take(&mut classic.pending_join);
+                *classic = Classic { pending_join, ..Classic::default() };
             }
             ClassicEvent::Given { assignments } => classic.given(assignments),
             ClassicEvent::SyncWaits { member, request_id } => {
@@ -52,6 +59,7 @@ impl Group {
 
 impl Classic {
     fn joined(&mut self, id: &MemberId, info: &JoinInfo, waits: Option<&Option<RequestId>>) {
+        self.pending_join.remove(id);
         let is_new = !self.members.contains_key(id);
         let member = self.members.entry(id.clone()).or_default();
         member.is_new |= is_new;

@@ -8,9 +8,7 @@ use crate::transition::Transition;
 
 pub(in crate::groups) fn expire(tx: &mut Transition<'_>, id: &GroupId, deadline: &Deadline) {
     match deadline {
-        Deadline::Session { member } => {
-            leave::remove(tx, id, member, RemovalReason::SessionExpired)
-        }
+        Deadline::Session { member } => leave::go(tx, id, member, RemovalReason::SessionExpired),
         Deadline::Rebalance { .. } => rebalance::finish(tx, id, None),
         Deadline::InitialDelay { .. } => rebalance::initial_delay_over(tx, id),
         Deadline::Sync { .. } => rebalance::sync_time_out(tx, id),

@@ -31,6 +31,9 @@ impl Classic {
         found.unless(self.members.is_empty() || common, || {
             "no protocol is supported by all".to_owned()
         });
+        found.unless(self.pending_join.keys().all(|id| !self.members.contains_key(id)), || {
+            "a member is still to join".to_owned()
+        });
         for (what, ids) in
             [("joins", &self.joining), ("is away", &self.away), ("has to sync", &self.pending_sync)]
         {

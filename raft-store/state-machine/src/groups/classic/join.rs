@@ -6,13 +6,14 @@ use super::command::JoinInfo;
 use super::event::ClassicEvent;
 use super::members::{Classic, ClassicMember, DelayedKind, Phase, member_text};
 use super::rebalance::{answer, classic, joined, joins_may_finish, maybe_finish, prepare};
+use super::reply::ClassicReply;
 use super::{leave, replace};
 use crate::command::RequestId;
 use crate::groups::event::{RebalanceReason, RemovalReason};
 use crate::groups::group::Group;
 use crate::ids::{GroupId, InstanceId, MemberId};
 use crate::rejection::Rejection;
-use crate::reply::{Decided, Decision};
+use crate::reply::{Decided, Decision, Reply};
 use crate::topics::budget::MAX_REPLY_TEXT;
 use crate::transition::Transition;
 
@@ -24,6 +25,7 @@ pub(super) fn join(
     tx: &mut Transition<'_>,
     id: &GroupId,
     member: Option<&MemberId>,
+    id_first: bool,
     mut info: JoinInfo,
 ) -> Decided {
     // A name that is offered twice counts once, where it comes first: votes are counted by name.
@@ -42,8 +44,10 @@ pub(super) fn join(
     let seat = info.instance_id.as_ref().and_then(|i| members.instances.get(i)).cloned();
     let limit = tx.state().limits().max_size;
     if !accepts(members, member.or(seat.as_ref()), limit) {
-        if let Some(member) = member.filter(|m| members.members.contains_key(*m)) {
-            leave::remove(tx, id, member, RemovalReason::GroupFull);
+        let is_known =
+            |m: &MemberId| members.members.contains_key(m) || members.pending_join.contains_key(m);
+        if let Some(member) = member.filter(|m| is_known(m)) {
+            leave::go(tx, id, member, RemovalReason::GroupFull);
         }
         return Err(Rejection::GroupFull { group: id.clone(), limit });
     }
@@ -59,16 +63,28 @@ pub(super) fn join(
     if !members.members.is_empty() && !info.protocols.iter().any(|p| supported(&p.name)) {
         return Err(group.inconsistent(id, "not all members support one of the protocols offered"));
     }
-    let before = member.or(seat.as_ref()).and_then(|member| members.members.get(member));
-    let text = members.text - before.map_or(0, ClassicMember::text)
-        + member_text(info.instance_id.as_ref(), &info.protocols);
+    let before = member.or(seat.as_ref()).map_or(0, |member| members.text_of(member));
+    let text =
+        members.text_to_come() - before + member_text(info.instance_id.as_ref(), &info.protocols);
     if text > MAX_REPLY_TEXT as u64 {
         // Its leader could not be told of all members, and could not assign.
         return Err(Rejection::GroupTooLarge { group: id.clone(), text });
     }
     match (member, seat) {
-        (None, None) => add(tx, id, info),
+        (None, None) if id_first && info.instance_id.is_none() => {
+            let (member, session_timeout_ms) = (new_id(tx, id, &info), info.session_timeout_ms);
+            tx.emit_group(id, ClassicEvent::IdGiven { member: member.clone(), session_timeout_ms });
+            let given: Reply = ClassicReply::IdGiven { member_id: member }.into();
+            Ok(given.into())
+        }
+        (None, None) => add(tx, id, &new_id(tx, id, &info), info),
         (None, Some(seat)) => replace::replace(tx, id, &seat, info),
+        // The id was given to a dynamic member, and has no seat.
+        (Some(member), _)
+            if info.instance_id.is_none() && members.pending_join.contains_key(member) =>
+        {
+            add(tx, id, member, info)
+        }
         (Some(member), _) => {
             members.known(id, member, info.instance_id.as_ref())?;
             rejoin(tx, id, member, info)
@@ -90,16 +106,15 @@ fn accepts(members: &Classic, member: Option<&MemberId>, limit: u32) -> bool {
     }
 }
 
-fn add(tx: &mut Transition<'_>, id: &GroupId, info: JoinInfo) -> Decided {
-    let member = new_id(tx, id, &info);
-    delay(tx, id, &member, info);
+fn add(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinInfo) -> Decided {
+    delay(tx, id, member, info);
     match classic(tx.state(), id).1.phase {
-        Phase::Preparing { .. } => finish_if_last(tx, id, &member),
+        Phase::Preparing { .. } => finish_if_last(tx, id, member),
         Phase::Empty | Phase::Completing | Phase::Stable => {
-            prepare(tx, id, RebalanceReason::MemberJoined(member.clone()), Some(&member));
+            prepare(tx, id, RebalanceReason::MemberJoined(member.clone()), Some(member));
         }
     }
-    Ok(outcome(tx, id, &member))
+    Ok(outcome(tx, id, member))
 }
 
 fn rejoin(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, info: JoinInfo) -> Decided {
@@ -152,7 +167,7 @@ pub(super) fn outcome(tx: &Transition<'_>, id: &GroupId, member: &MemberId) -> D
     let delayed = classic_member(tx, id, member).and_then(|m| m.delayed.as_ref());
     match delayed.map(|d| d.kind) {
         Some(DelayedKind::Join) => Decision::Delayed { member: member.clone() },
-        Some(DelayedKind::Sync) | None => Decision::Reply(joined(tx.state(), id, member)),
+        Some(DelayedKind::Sync) | None => Decision::Reply(joined(tx.state(), id, member, None)),
     }
 }
 
@@ -164,7 +179,7 @@ fn classic_member<'a>(
     tx.state().group(id)?.membership.classic()?.members.get(member)
 }
 
-/// The id of the member that a first join makes, so that a retry makes the same: the static
+/// The id that a first join gives its member, so that a retry gives the same: the static
 /// identity or `consumer`, then the node, its incarnation and the request's number.
 pub(crate) fn member_id_for(request_id: &RequestId, instance_id: Option<&InstanceId>) -> MemberId {
     let base = base(instance_id);
@@ -183,7 +198,11 @@ pub(super) fn new_id(tx: &Transition<'_>, id: &GroupId, info: &JoinInfo) -> Memb
         Some(request_id) => member_id_for(&request_id, instance_id),
         None => {
             let base = base(instance_id);
-            let is_free = |name: &MemberId| classic_member(tx, id, name).is_none();
+            let group = tx.state().group(id).and_then(|group| group.membership.classic());
+            let is_given =
+                |name: &MemberId| group.is_some_and(|group| group.pending_join.contains_key(name));
+            let is_free =
+                |name: &MemberId| classic_member(tx, id, name).is_none() && !is_given(name);
             let names = (1_u64..).map(|n| MemberId::from(format!("{base}-{n}")));
             names.into_iter().find(is_free).expect("some number is free")
         }

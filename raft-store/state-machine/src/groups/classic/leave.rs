@@ -1,5 +1,6 @@
 //! A classic member goes: it says so, or its session is over.
 
+use super::event::ClassicEvent;
 use super::members::Phase;
 use super::members_of;
 use super::rebalance::{answer, classic, joins_may_finish, maybe_finish, prepare};
@@ -19,6 +20,10 @@ pub(super) fn leave(
     permanent: bool,
 ) -> Outcome {
     let (_, members) = members_of(tx.state(), id, member)?;
+    if members.pending_join.contains_key(member) {
+        go(tx, id, member, RemovalReason::Left);
+        return Ok(Reply::Done);
+    }
     let found = members.known(id, member, instance_id)?;
     if found.instance_id.is_none() || permanent {
         remove(tx, id, member, RemovalReason::Left);
@@ -39,13 +44,19 @@ pub(super) fn leave(
     Ok(Reply::Done)
 }
 
-/// A member goes, and its seat with it.
-pub(super) fn remove(
-    tx: &mut Transition<'_>,
-    id: &GroupId,
-    member: &MemberId,
-    reason: RemovalReason,
-) {
+/// A member goes, and its seat with it; or who was given an id does not come.
+pub(super) fn go(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, reason: RemovalReason) {
+    if !classic(tx.state(), id).1.pending_join.contains_key(member) {
+        return remove(tx, id, member, reason);
+    }
+    tx.emit_group(id, ClassicEvent::IdForgotten { member: member.clone(), reason });
+    // Nobody reads anything for it, so that only a join phase notices.
+    if let Phase::Preparing { .. } = classic(tx.state(), id).1.phase {
+        one_less_to_wait_for(tx, id, reason);
+    }
+}
+
+fn remove(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, reason: RemovalReason) {
     stop_waiting(tx, id, member);
     tx.emit_group(id, GroupEvent::MemberRemoved { member: member.clone(), reason });
     let members = classic(tx.state(), id).1;
@@ -53,11 +64,15 @@ pub(super) fn remove(
         Phase::Stable | Phase::Completing => {
             prepare(tx, id, RebalanceReason::MemberRemoved(member.clone()), None);
         }
-        // As in Kafka, one who leaves does not cut short the wait of a group that was empty.
-        Phase::Preparing { .. } if joins_may_finish(members) || reason != RemovalReason::Left => {
-            maybe_finish(tx, id, None);
-        }
-        Phase::Preparing { .. } | Phase::Empty => {}
+        Phase::Preparing { .. } => one_less_to_wait_for(tx, id, reason),
+        Phase::Empty => {}
+    }
+}
+
+/// As in Kafka, one who leaves does not cut short the wait of a group that was empty.
+fn one_less_to_wait_for(tx: &mut Transition<'_>, id: &GroupId, reason: RemovalReason) {
+    if joins_may_finish(classic(tx.state(), id).1) || reason != RemovalReason::Left {
+        maybe_finish(tx, id, None);
     }
 }
 

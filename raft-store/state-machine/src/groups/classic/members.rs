@@ -47,6 +47,9 @@ pub struct Classic {
     pub sync_timeout_ms: u32,
     /// Who reads each partition that is assigned.
     pub owners: BTreeMap<TopicPartition, MemberId>,
+    /// Who was given an id and has not joined with it yet, and its session time-out in ms, which is
+    /// how long that may take. They are no members, but a join phase waits for them.
+    pub pending_join: BTreeMap<MemberId, u32>,
 }
 
 /// What a classic group is doing.
@@ -204,6 +207,18 @@ impl Classic {
     /// The protocol type of its members, if they have one.
     pub fn protocol_type(&self) -> Option<&str> {
         self.members.values().next()?.client.as_ref().map(|client| &*client.protocol_type)
+    }
+
+    /// How much text tells of a member; of one that is still to join, at least so much will.
+    pub(super) fn text_of(&self, member: &MemberId) -> u64 {
+        let will_be = self.pending_join.get(member).map(|_| MEMBER_TEXT);
+        self.members.get(member).map(ClassicMember::text).or(will_be).unwrap_or(0)
+    }
+
+    /// How much text tells of all members, with those that are still to join. So ids that are given
+    /// and not used are bounded as members are.
+    pub(super) fn text_to_come(&self) -> u64 {
+        self.text + MEMBER_TEXT * self.pending_join.len() as u64
     }
 
     /// The greatest rebalance time-out of the members, in ms.

@@ -4,8 +4,9 @@
 //! The states and the order of checks are Kafka's (`ClassicGroup`, `GroupMetadataManager`), with
 //! two differences that follow from where this runs. Nothing is rolled back at a change of
 //! coordinator: the join phase and the delayed requests are part of the replicated state. And ids
-//! are made from the request's request id, so that a join that is retried is the same join
-//! (KIP-394's round with MEMBER_ID_REQUIRED, which guards against lost replies, is not needed).
+//! are made from the request's request id, so that a join that a node retries is the same join.
+//! Clients whose replies are lost send another one: Kafka's own are given an id first (KIP-394,
+//! `id_first`). Such ids are replicated too: a new coordinator knows whom a join phase waits for.
 //!
 //! Where `docs/protocol.md` is silent:
 //! * A static member that left without `permanent` is *away*: its seat stays until its session
@@ -16,6 +17,8 @@
 //! * A change of a topic that the group reads sets off a rebalance here, not at the group's leader.
 //! * A member may commit what is not assigned to anybody, as a cooperative consumer does for
 //!   partitions that it just gave up, but not what is another's in this generation.
+//! * A member that was given an id and leaves before it has joined sets off no rebalance. (In Kafka
+//!   the members of a Stable group join anew.)
 //! * Where the leader goes, the member with the smallest id that has joined follows; a tie in the
 //!   vote for the protocol is won by the smallest name.
 
@@ -47,11 +50,12 @@ use members::Classic;
 
 pub(super) fn decide(tx: &mut Transition<'_>, command: &ClassicCommand) -> Decided {
     match command {
-        ClassicCommand::Join { group, member, info } => {
-            join::join(tx, group, member.as_ref(), info.clone())
+        ClassicCommand::Join { group, member, id_first, info } => {
+            join::join(tx, group, member.as_ref(), *id_first, info.clone())
         }
-        ClassicCommand::Sync { group, member, instance_id, generation, assignments } => {
-            sync::sync(tx, group, member, instance_id.as_ref(), *generation, assignments.as_ref())
+        ClassicCommand::Sync { group, member, instance_id, generation, agreed, assignments } => {
+            let (instance_id, assignments) = (instance_id.as_ref(), assignments.as_ref());
+            sync::sync(tx, group, member, instance_id, *generation, agreed, assignments)
         }
         ClassicCommand::Leave { group, member, instance_id, permanent } => {
             Ok(leave::leave(tx, group, member, instance_id.as_ref(), *permanent)?.into())

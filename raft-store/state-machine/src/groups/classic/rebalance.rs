@@ -55,10 +55,10 @@ pub(super) fn prepare(
     }
 }
 
-/// Ends the join phase if everyone who is there has joined.
+/// Ends the join phase if everyone who is there has joined, and everyone who was given an id.
 pub(super) fn maybe_finish(tx: &mut Transition<'_>, id: &GroupId, own: Option<&MemberId>) {
-    let Classic { members, joining, away, .. } = classic(tx.state(), id).1;
-    let all_joined = joining.len() + away.len() == members.len();
+    let Classic { members, joining, away, pending_join, .. } = classic(tx.state(), id).1;
+    let all_joined = joining.len() + away.len() == members.len() && pending_join.is_empty();
     if members.is_empty() || (all_joined && !joining.is_empty()) {
         finish(tx, id, own);
     }
@@ -105,7 +105,7 @@ pub(super) fn finish(tx: &mut Transition<'_>, id: &GroupId, own: Option<&MemberI
     let waiting = delayed(members, DelayedKind::Join);
     tx.emit_group(id, ClassicEvent::JoinCompleted { generation, protocol, leader });
     for (member, request_id) in waiting.into_iter().filter(|(member, _)| Some(member) != own) {
-        let outcome = Ok(joined(tx.state(), id, &member));
+        let outcome = Ok(joined(tx.state(), id, &member, None));
         answer(tx, id, &member, request_id, outcome);
     }
 }
@@ -164,8 +164,13 @@ pub(super) fn elect(members: &Classic, changed: Option<(&MemberId, &[Protocol])>
     elected.expect("each join was checked to leave a protocol that all support").0.clone()
 }
 
-/// The answer to a member's join.
-pub(super) fn joined(state: &State, id: &GroupId, member: &MemberId) -> Reply {
+/// The answer to a member's join. `replaced`: whose seat it took without a rebalance.
+pub(super) fn joined(
+    state: &State,
+    id: &GroupId,
+    member: &MemberId,
+    replaced: Option<&MemberId>,
+) -> Reply {
     let (group, classic) = classic(state, id);
     let protocol = classic.protocol.clone().expect("was elected");
     let leader = classic.leader.clone().expect("a group with members has a leader");
@@ -186,7 +191,8 @@ pub(super) fn joined(state: &State, id: &GroupId, member: &MemberId) -> Reply {
         Vec::new()
     };
     let (generation, member_id) = (group.generation, member.clone());
-    ClassicReply::Joined { generation, protocol, leader, member_id, members }.into()
+    let replaced = replaced.cloned();
+    ClassicReply::Joined { generation, protocol, leader, member_id, members, replaced }.into()
 }
 
 /// The members whose requests of one kind are delayed, and which requests those are.

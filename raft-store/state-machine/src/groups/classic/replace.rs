@@ -4,11 +4,11 @@ use super::command::{JoinInfo, Protocol};
 use super::event::ClassicEvent;
 use super::join::{delay, finish_if_last, new_id, outcome};
 use super::members::{Classic, Phase};
-use super::rebalance::{answer, classic, elect, prepare};
+use super::rebalance::{answer, classic, elect, joined, prepare};
 use crate::groups::event::{GroupEvent, RebalanceReason};
 use crate::ids::{GroupId, MemberId, PartitionId, TopicName};
 use crate::rejection::Rejection;
-use crate::reply::Decided;
+use crate::reply::{Decided, Decision};
 use crate::transition::Transition;
 use crate::values::TopicPartitions;
 
@@ -38,6 +38,7 @@ pub(super) fn replace(
     match phase {
         Phase::Stable if keeps => {
             tx.emit_group(id, ClassicEvent::Joined { member: to.clone(), info, waits: None });
+            return Ok(Decision::Reply(joined(tx.state(), id, &to, Some(from))));
         }
         Phase::Stable | Phase::Completing => {
             delay(tx, id, &to, info);

@@ -24,7 +24,12 @@ pub enum ClassicReply {
         member_id: MemberId,
         /// Everyone, for the leader; empty for the others.
         members: Vec<JoinedMember>,
+        /// The member whose seat it took, where nobody joins anew for that: assignments are as they
+        /// were, and the leader has nothing to share (KIP-814).
+        replaced: Option<MemberId>,
     },
+    /// It has an id now, and joins with it in its next request.
+    IdGiven { member_id: MemberId },
     /// Its assignment is there.
     Synced {
         assignment: TopicPartitions,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::command::Assignments;
+use super::command::{Agreed, Assignments};
 use super::event::ClassicEvent;
 use super::members::{Classic, DelayedKind, Phase};
 use super::members_of;
@@ -21,14 +21,15 @@ use crate::topics::topic::Topic;
 use crate::transition::Transition;
 use crate::values::{TopicPartitions, by_topic, each};
 
-/// Order of checks, as in Kafka: member, generation, state; then what the leader brings. What
-/// others bring is not looked at.
+/// Order of checks, as in Kafka: member, generation, what was agreed on, state; then what the
+/// leader brings. What others bring is not looked at.
 pub(super) fn sync(
     tx: &mut Transition<'_>,
     id: &GroupId,
     member: &MemberId,
     instance_id: Option<&InstanceId>,
     generation: Generation,
+    agreed: &Agreed,
     assignments: Option<&Assignments>,
 ) -> Decided {
     let (group, members) = members_of(tx.state(), id, member)?;
@@ -36,6 +37,9 @@ pub(super) fn sync(
     let current = group.generation;
     if generation != current {
         return Err(Rejection::IllegalGeneration { group: id.clone(), given: generation, current });
+    }
+    if !agrees(members, agreed) {
+        return Err(group.inconsistent(id, "its members agreed on another protocol"));
     }
     match members.phase {
         Phase::Empty => unreachable!("an empty group has no members"),
@@ -78,6 +82,15 @@ pub(super) fn sync(
         }
     }
     Ok(synced(tx.state(), id, member).into())
+}
+
+/// Whether a member means what the group agreed on. A member with another protocol would read bytes
+/// that are not meant for it.
+fn agrees(members: &Classic, agreed: &Agreed) -> bool {
+    let Agreed { protocol_type, protocol } = agreed;
+    let same_type = || protocol_type.as_deref() == members.protocol_type();
+    let same_protocol = || *protocol == members.protocol;
+    (protocol_type.is_none() || same_type()) && (protocol.is_none() || same_protocol())
 }
 
 fn synced(state: &State, id: &GroupId, member: &MemberId) -> Reply {

@@ -6,11 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use state_machine::command::{Acknowledged, Command, Lane, Query, RequestId};
-use state_machine::groups::classic::command::{
-    Assignments, ClassicCommand, Client, JoinInfo, Protocol,
-};
 use state_machine::groups::command::{Deadline, Expiring, GroupCommand, GroupQuery};
 use state_machine::groups::polling::command::{PollingCommand, Subscription};
 use state_machine::ids::{Generation, GroupId, MemberId, PartitionId, TopicName, TopicPartition};
@@ -25,6 +21,7 @@ use state_machine::topics::command::{OffsetAt, ReadFrom, TopicCommand, TopicQuer
 use state_machine::topics::sequences::Sequence;
 use state_machine::values::{Records, TopicPartitions};
 
+mod classic;
 mod topics;
 
 /// What a line asks for.
@@ -169,58 +166,6 @@ pub fn records(message: &str, count: u32) -> Records {
     Records { count, bytes: bytes.into(), created: None, escapes: 0 }
 }
 
-/// `range(t,u);sticky(t)@t:0,1@3` is range for t and u, and sticky for t, where t-0 and t-1 were
-/// owned in generation 3.
-fn protocols(text: &str) -> Vec<Protocol> {
-    let protocol = |part: &str| {
-        let mut parts = part.split('@');
-        let (name, topics) = parts.next().and_then(|p| p.split_once('(')).expect("name(topics)");
-        Protocol {
-            name: name.into(),
-            topics: names(topics.strip_suffix(')').expect("name(topics)")),
-            owned: parts.next().map_or_else(Vec::new, by_topic),
-            generation: parts.next().map(|g| Generation(g.parse().expect("a generation"))),
-            metadata: Bytes::new(),
-        }
-    };
-    text.split(';').filter(|part| !part.is_empty()).map(protocol).collect()
-}
-
-/// What a member offers; of a client, each protocol with its metadata.
-fn offers(w: &Words<'_>) -> Vec<Protocol> {
-    let mut protocols = protocols(w.text("offers").unwrap_or("range(t)"));
-    let metadata = Bytes::from(w.text("metadata").unwrap_or_default().to_owned());
-    protocols.iter_mut().for_each(|protocol| protocol.metadata = metadata.clone());
-    protocols
-}
-
-fn client(w: &Words<'_>) -> Option<Client> {
-    Some(Client {
-        protocol_type: w.text("client")?.into(),
-        client_id: "client".into(),
-        host: "/127.0.0.1".into(),
-    })
-}
-
-/// What a leader brings: `assign=member>partitions`, or `give=member>bytes`.
-fn assignments(w: &Words<'_>) -> Option<Assignments> {
-    let one = |part: &str| {
-        let (member, owned) = part.split_once('>').expect("member>partitions");
-        (MemberId::from(member), by_topic(owned))
-    };
-    if let Some(text) = w.text("assign") {
-        return Some(Assignments::Partitions(text.split(';').map(one).collect()));
-    }
-    let given = |text: &str| text.split(';').map(given).collect();
-    w.text("give").map(|text| Assignments::Opaque(given(text)))
-}
-
-/// `member>bytes`.
-fn given(text: &str) -> (MemberId, Bytes) {
-    let (member, bytes) = text.split_once('>').expect("member>bytes");
-    (member.into(), bytes.to_owned().into())
-}
-
 /// A batch of an idempotent producer, if the line names one.
 fn sequence(w: &Words<'_>, count: u32) -> Option<Sequence> {
     let producer = w.number("producer")?;
@@ -233,7 +178,8 @@ fn commits(w: &Words<'_>) -> Vec<PartitionCommit> {
     let one = |(at, offset): (&&str, &&str)| {
         let TopicPartition { topic, partition } = partition(at);
         let offset = offset.parse().expect("an offset");
-        PartitionCommit { topic, partition, offset, metadata: None }
+        let leader_epoch = w.number("epoch");
+        PartitionCommit { topic, partition, offset, leader_epoch, metadata: None }
     };
     w.named.iter().filter(|(name, _)| name.contains('-')).map(one).collect()
 }
@@ -373,7 +319,10 @@ fn ask(w: &Words<'_>) -> Ask {
         "show" => Ask::ShowGroup(w.plain(1).into()),
         "deadlines" => Ask::ShowDeadlines(w.plain(1).into()),
         "sessions" => Ask::ShowSessions,
-        _ => topics::of_topics(w).or_else(|| of_kafka(w)).unwrap_or_else(|| of_groups(w)),
+        _ => topics::of_topics(w)
+            .or_else(|| of_kafka(w))
+            .or_else(|| classic::of_members(w))
+            .unwrap_or_else(|| of_groups(w)),
     }
 }
 
@@ -389,7 +338,8 @@ fn commit(w: &Words<'_>, group: GroupId) -> OffsetCommit {
         .unwrap_or_else(|| panic!("`{}`: topic-0=offset is missing", w.line));
     let TopicPartition { topic, partition } = partition(at);
     let offset = offset.parse().expect("an offset");
-    OffsetCommit { group, topic, partition, offset, metadata: w.text("metadata").map(Into::into) }
+    let (leader_epoch, metadata) = (None, w.text("metadata").map(Into::into));
+    OffsetCommit { group, topic, partition, offset, leader_epoch, metadata }
 }
 
 fn of_groups(w: &Words<'_>) -> Ask {
@@ -456,35 +406,6 @@ fn of_groups(w: &Words<'_>) -> Ask {
         "unsubscribe" => {
             let (group, member) = w.member(1);
             command(PollingCommand::Unsubscribe { group, member, permanent: w.has("permanent") })
-        }
-        "join" => {
-            let (group, member) = match w.plain(1).split_once('/') {
-                Some((group, member)) => (group.into(), Some(member.into())),
-                None => (w.plain(1).into(), None),
-            };
-            let info = JoinInfo {
-                instance_id: instance_id(),
-                session_timeout_ms: w.time("session", 45_000),
-                rebalance_timeout_ms: w.time("rebalance", 300_000),
-                protocols: offers(w),
-                client: client(w),
-            };
-            command(ClassicCommand::Join { group, member, info })
-        }
-        "sync" => {
-            let (group, member) = w.member(1);
-            command(ClassicCommand::Sync {
-                group,
-                member,
-                instance_id: instance_id(),
-                generation: generation().expect("generation="),
-                assignments: assignments(w),
-            })
-        }
-        "leave" => {
-            let (group, member) = w.member(1);
-            let permanent = w.has("permanent");
-            command(ClassicCommand::Leave { group, member, instance_id: instance_id(), permanent })
         }
         "expire" => expire(w),
         "end" => end(w),
