@@ -3,7 +3,7 @@
 use state_machine::groups::command::{GroupCommand, GroupQuery};
 use state_machine::groups::group::{GroupKind, GroupState};
 use state_machine::groups::reply::{DescribedMember, Description, GroupReply};
-use state_machine::ids::GroupId;
+use state_machine::ids::{Generation, GroupId};
 use state_machine::reply::Reply;
 use wire::errors;
 use wire::kafka_protocol::messages as kafka;
@@ -57,7 +57,7 @@ pub(super) async fn list(cx: &Context, asked: ListGroupsRequest) -> ListGroupsRe
         let own_type = own_type(cx, &id, kind).await;
         let group = ListedGroup::default()
             .with_group_id(text(id.as_str()).into())
-            .with_protocol_type(text(&own_type));
+            .with_protocol_type(own_type);
         let group =
             if cx.version >= 4 { group.with_group_state(text(state.name())) } else { group };
         if cx.version >= 5 { group.with_group_type(text(TYPE)) } else { group }
@@ -65,14 +65,13 @@ pub(super) async fn list(cx: &Context, asked: ListGroupsRequest) -> ListGroupsRe
     reply.with_groups(futures::future::join_all(groups).await)
 }
 
-/// The protocol type of a group: what its members say, if it has any.
-async fn own_type(cx: &Context, id: &GroupId, kind: GroupKind) -> String {
-    let said = match kind {
+/// The protocol type of a group: what its members say, if it has any. A group that was removed
+/// meanwhile has none.
+async fn own_type(cx: &Context, id: &GroupId, kind: GroupKind) -> StrBytes {
+    match kind {
         GroupKind::Classic => describe_one(cx, &text(id.as_str()).into()).await.protocol_type,
-        GroupKind::Polling | GroupKind::Simple | GroupKind::Declared => StrBytes::default(),
-    };
-    // It may have been removed meanwhile.
-    if said.is_empty() { protocol_type(kind).to_owned() } else { said.to_string() }
+        GroupKind::Polling | GroupKind::Simple | GroupKind::Declared => text(protocol_type(kind)),
+    }
 }
 
 /// Groups that only have offsets have none.
@@ -117,10 +116,13 @@ fn described(found: &Description) -> DescribedGroup {
     let members = found.members.iter().filter_map(told).collect::<Vec<_>>();
     let own_type = found.members.iter().find_map(|member| member.client.as_ref());
     let own_type = own_type.map(|described| &*described.client.protocol_type);
+    // Nobody has joined a group of that kind yet: somebody was given an id, and has said no more.
+    let is_begun = found.kind != GroupKind::Classic || found.generation > Generation(0);
+    let kinds_type = if is_begun { protocol_type(found.kind) } else { "" };
     let protocol = found.strategy.as_ref().filter(|_| is_stable);
     DescribedGroup::default()
         .with_group_state(text(found.state.name()))
-        .with_protocol_type(text(own_type.unwrap_or(protocol_type(found.kind))))
+        .with_protocol_type(text(own_type.unwrap_or(kinds_type)))
         .with_protocol_data(text(protocol.map_or("", |protocol| protocol.as_str())))
         .with_members(members)
 }
