@@ -178,7 +178,7 @@ fn main() -> io::Result<()> {
         stream.set_nodelay(true)?;
         followers.push(Follower { stream, has: 0 });
     }
-    println!(r#"{{"ready":true,"kafka":"{}"}}"#, listener.local_addr()?);
+    writeln!(io::stdout(), r#"{{"ready":true,"kafka":"{}"}}"#, listener.local_addr()?)?;
     if followers.is_empty() {
         let (leader, _) = listener.accept()?;
         leader.set_nodelay(true)?;
