@@ -4,8 +4,8 @@
 //! There is no Raft in it, no state and nothing that could be read again. A request is a frame of
 //! Kafka's wire whose body nobody looks at; an answer is its correlation id. The leader is one
 //! thread: it takes what all its clients have sent, sends it to both followers, writes and syncs it
-//! itself, waits for one of them, and answers. So one batch is under way at a time. It is what no
-//! replicated log on these disks can beat, and nobody should use.
+//! itself, waits for one of them, and answers. So one batch is under way at a time. It is the floor
+//! of a plain design, and nobody should use it.
 //!
 //! `durable_floor DIR` is a follower, `durable_floor DIR FOLLOWER FOLLOWER` the leader. Both print
 //! where they listen as cohort does: `{"ready":true,"kafka":"HOST:PORT"}`.

@@ -209,6 +209,11 @@ fn readers_overlap() {
         passes("readers-overlap", &gone);
     }
     passes("readers-overlap", &both(same, 1_600));
+    // A rebalance may have ended without who lives on, but not before its time-out is over.
+    let lives =
+        |story: Story| (1..=8).fold(story, |story, i| story.commits("app1", "m1", 5, 500 * i));
+    catches("readers-overlap", &both(lives, 2_900), &["app1 held t-0", "and app2 from"]);
+    passes("readers-overlap", &both(lives, 3_500));
     // Who is stopped or killed may be out and not know.
     for signal in ["stop", "kill", "term"] {
         passes("readers-overlap", &both(|story| story.signal("app1", signal, 600), 1_000));

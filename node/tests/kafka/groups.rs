@@ -206,7 +206,7 @@ fn a_member_is_given_its_id_first_and_joins_with_it() {
     assert_eq!((&*group.group_state, &*group.protocol_type), ("Empty", ""));
     assert_eq!(group.members.len(), 0);
 
-    // The first join waits for the other member, which leaves before it has joined.
+    // Whoever leaves before it has joined is not waited for any more.
     let joins = one.send(wire::versions::JOIN_GROUP, 4, join(&first.member_id, b"one"));
     let member = MemberIdentity::default().with_member_id(other.member_id.clone());
     let leaves =

@@ -81,6 +81,9 @@ pub(super) fn watch_brokers(args: &WatchArgs) -> Result<u8, Trouble> {
     for remark in &watched.remarks {
         say!("{remark}");
     }
+    if watched.is_cut {
+        say!("--most and --spool-mib say how much is recorded");
+    }
     if let Some(path) = &args.history {
         write(path, |file| watched.history.write(file))?;
         say!("history       {}", path.display());

@@ -117,6 +117,8 @@ pub struct Watched {
     pub history: History,
     /// What is to be said to people beside the verdict: each a line.
     pub remarks: Vec<String>,
+    /// Whether the recording ended before the watch.
+    pub is_cut: bool,
 }
 
 /// The address of a broker.
@@ -175,7 +177,8 @@ pub fn watch(
     }
     let mut remarks = remarks(&recorded, counts);
     remarks.extend(left_out);
-    Ok(Watched { history: history(settings, recorded, brokers), remarks })
+    let is_cut = recorded.full.is_some();
+    Ok(Watched { history: history(settings, recorded, brokers), remarks, is_cut })
 }
 
 /// Leaves out what was read of topics that do not keep all records.

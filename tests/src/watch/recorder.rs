@@ -87,10 +87,12 @@ impl Event {
     }
 
     /// When it was; a connection that opens says nothing of it.
-    pub(super) fn at(&self) -> Micros {
+    pub(super) fn at(&self) -> Option<Micros> {
         match self {
-            Self::Request { at, .. } | Self::Answer { at, .. } | Self::Closed { at, .. } => *at,
-            Self::Opened { .. } => 0,
+            Self::Request { at, .. } | Self::Answer { at, .. } | Self::Closed { at, .. } => {
+                Some(*at)
+            }
+            Self::Opened { .. } => None,
         }
     }
 }
@@ -185,7 +187,7 @@ impl Recorder {
     /// The recording is over: nobody knows any more what becomes of requests that wait.
     pub(super) fn finish(mut self) -> Recorded {
         if self.room == 0 {
-            let why = "it has as many operations as it may have (--most)".to_owned();
+            let why = "it has as many operations as it may have".to_owned();
             self.recorded.full = Some(Full { at: self.last, why });
         }
         for (connection, open) in std::mem::take(&mut self.connections) {

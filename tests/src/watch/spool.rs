@@ -37,6 +37,8 @@ pub(super) struct Spool {
     file: BufWriter<File>,
     /// How many bytes it may still take.
     room: u64,
+    /// When the last event came that says when it came.
+    last: Micros,
     full: Option<Full>,
 }
 
@@ -47,7 +49,7 @@ impl Spool {
     /// Where the folder takes no file.
     pub(super) fn create(folder: &Path, most: u64) -> io::Result<Self> {
         let file = BufWriter::with_capacity(CHUNK, tempfile::tempfile_in(folder)?);
-        Ok(Self { file, room: most, full: None })
+        Ok(Self { file, room: most, last: 0, full: None })
     }
 
     /// Keeps an event. From the first one on that cannot be kept it keeps none: a history with
@@ -56,29 +58,35 @@ impl Spool {
         if self.full.is_some() {
             return;
         }
+        self.last = event.at().unwrap_or(self.last);
         let size = FRONT + event.size() as u64;
         let kept = match self.room.checked_sub(size) {
             Some(room) => {
                 self.room = room;
                 put(&mut self.file, event).map_err(|error| error.to_string())
             }
-            None => Err("the traffic that is kept has reached its bound (--spool-mib)".to_owned()),
+            None => Err("as much traffic is kept as may be".to_owned()),
         };
-        self.full = kept.err().map(|why| Full { at: event.at(), why });
+        self.full = kept.err().map(|why| Full { at: self.last, why });
     }
 
     /// All events, in their order, to somebody who takes them until he says no.
     ///
     /// # Errors
-    /// Where the file cannot be read, or not be written to its end.
+    /// Where the file cannot be read.
     pub(super) fn replay(self, mut to: impl FnMut(Event) -> bool) -> io::Result<Option<Full>> {
-        // What a failed write has left behind ends in the middle of an event.
-        let torn = self.full.is_some();
+        let mut full = self.full;
         let mut file = match self.file.into_inner() {
             Ok(file) => file,
-            Err(error) if !torn => return Err(error.into_error()),
-            Err(error) => error.into_inner().into_parts().0,
+            Err(error) => {
+                // Some events of the last mebibyte are missing, nobody knows which.
+                let why = error.error().to_string();
+                full.get_or_insert(Full { at: self.last, why });
+                error.into_inner().into_parts().0
+            }
         };
+        // What a failed write has left behind ends in the middle of an event.
+        let torn = full.is_some();
         file.rewind()?;
         let mut from = BufReader::with_capacity(CHUNK, file);
         loop {
@@ -91,7 +99,7 @@ impl Spool {
                 break;
             }
         }
-        Ok(self.full)
+        Ok(full)
     }
 }
 
@@ -178,15 +186,30 @@ mod tests {
         assert_eq!(told.len(), 1);
         let full = full.expect("it is full");
         assert_eq!(full.at, 10);
-        assert!(full.why.contains("--spool-mib"), "{}", full.why);
+        assert!(full.why.contains("traffic"), "{}", full.why);
     }
 
     #[test]
     fn a_disk_that_takes_no_more_ends_the_recording() {
         let file = File::options().write(true).open("/dev/full").expect("Linux has it");
-        let mut spool = Spool { file: BufWriter::with_capacity(8, file), room: 1_000, full: None };
+        let file = BufWriter::with_capacity(8, file);
+        let mut spool = Spool { file, room: 1_000, last: 0, full: None };
         events().iter().for_each(|event| spool.take(event));
         let full = spool.full.expect("it is full");
+        assert!(full.why.contains("No space left"), "{}", full.why);
+    }
+
+    /// The disk is full only when the last mebibyte is written: what came before is judged.
+    #[test]
+    fn a_disk_that_is_full_at_the_end_ends_the_recording_too() {
+        let file = File::options().read(true).write(true).open("/dev/full").expect("Linux has it");
+        let file = BufWriter::with_capacity(CHUNK, file);
+        let mut spool = Spool { file, room: 1_000, last: 0, full: None };
+        events().iter().for_each(|event| spool.take(event));
+        assert!(spool.full.is_none());
+        // Read, that device has zeros without an end.
+        let full = spool.replay(|_| false).expect("it can be read").expect("it is full");
+        assert_eq!(full.at, 30);
         assert!(full.why.contains("No space left"), "{}", full.why);
     }
 

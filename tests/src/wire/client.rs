@@ -74,6 +74,9 @@ pub struct Client {
     coordinators: RefCell<BTreeMap<String, usize>>,
     controller: RefCell<Option<usize>>,
     names: RefCell<TopicNames>,
+    /// By group: the member id that it was given and has not joined with yet. Whoever asks for
+    /// another leaves one behind that its group waits for.
+    given: RefCell<BTreeMap<String, String>>,
 }
 
 /// It ended before it was sent, or after.
@@ -94,6 +97,7 @@ impl Client {
             coordinators: RefCell::default(),
             controller: RefCell::default(),
             names: RefCell::default(),
+            given: RefCell::default(),
         }
     }
 
@@ -137,6 +141,9 @@ impl Client {
             self.choose_partition(args).await?;
         }
         let mut named = false;
+        if f == "join_group" && args["member_id"] == "" {
+            named = self.take_given(args);
+        }
         loop {
             let with_prefix = prefixed(args, &self.shared.prefix);
             self.learn_names(&with_prefix).await?;
@@ -151,6 +158,9 @@ impl Client {
             let Some(told) = told.into_iter().find(|told| told.f == f) else {
                 return Err(Trouble::Unknown);
             };
+            if f == "join_group" && !is_refused_for_now(&told.answer) {
+                self.given.borrow_mut().remove(group_of(args));
+            }
             match told.answer {
                 Answer::Error { error: Some(error), .. }
                     if error == "MEMBER_ID_REQUIRED" && !named =>
@@ -160,6 +170,7 @@ impl Client {
                         return Err(Trouble::Unknown);
                     };
                     args["member_id"] = json!(reply.member_id.as_str());
+                    self.keep_given(args);
                 }
                 Answer::Error { code, error } => {
                     if error.as_deref().is_some_and(|error| MOVED.contains(&error)) {
@@ -172,6 +183,19 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Joins with the id that was given for this group, if one was.
+    fn take_given(&self, args: &mut Value) -> bool {
+        let given = self.given.borrow().get(group_of(args)).cloned();
+        let is_given = given.is_some();
+        given.into_iter().for_each(|id| args["member_id"] = json!(id));
+        is_given
+    }
+
+    fn keep_given(&self, args: &Value) {
+        let id = args["member_id"].as_str().unwrap_or_default().to_owned();
+        self.given.borrow_mut().insert(group_of(args).to_owned(), id);
     }
 
     /// Looks up the ids of topics that a member says it owns: it may be new to this connection.
@@ -372,6 +396,16 @@ impl Client {
         self.connections.borrow_mut().insert(to, Rc::clone(&opened));
         Ok(opened)
     }
+}
+
+fn group_of(args: &Value) -> &str {
+    args["group"].as_str().unwrap_or_default()
+}
+
+/// Whether the same is to be asked once more, and nothing was decided.
+fn is_refused_for_now(answer: &Answer) -> bool {
+    let error = if let Answer::Error { error, .. } = answer { error.as_deref() } else { None };
+    error.is_some_and(|error| MOVED.contains(&error))
 }
 
 fn now_ms() -> i64 {

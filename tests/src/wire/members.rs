@@ -155,7 +155,7 @@ impl Run<'_> {
             (self.tell)(now_us, &text);
         }
         for (name, how) in ended {
-            self.breach(0, "app-ended", &format!("{name} ended by itself: {how}"));
+            self.breach(0, "app-ended", &format!("{name} {how}"));
         }
         Ok(())
     }

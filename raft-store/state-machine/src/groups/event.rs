@@ -106,6 +106,8 @@ pub enum RemovalReason {
     ChangedSeat,
     /// The group is larger than it may be (Kafka's `group.max.size`), and it was too late.
     GroupFull,
+    /// The group became one of another kind.
+    AnotherKind,
 }
 
 impl RemovalReason {
@@ -119,6 +121,7 @@ impl RemovalReason {
             Self::MissedSync => "missed_sync",
             Self::ChangedSeat => "changed_seat",
             Self::GroupFull => "group_full",
+            Self::AnotherKind => "another_kind",
         }
     }
 }

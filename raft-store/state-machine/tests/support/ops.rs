@@ -305,13 +305,20 @@ fn join_info(instance_id: Option<InstanceId>, protocols: Vec<Protocol>) -> JoinI
     }
 }
 
-fn sync(member: &MemberId, generation: Generation) -> Command {
+/// What a member says that its group agreed on: one the truth, one something else, others nothing.
+fn agreed(state: &State, i: usize) -> Agreed {
+    let truth = || state.group(&group())?.membership.classic()?.protocol.clone();
+    let protocol = if i == 0 { truth() } else { (i == 1).then(|| "another".into()) };
+    Agreed { protocol, protocol_type: None }
+}
+
+fn sync(member: &MemberId, generation: Generation, agreed: Agreed) -> Command {
     ClassicCommand::Sync {
         group: group(),
         member: member.clone(),
         instance_id: None,
         generation,
-        agreed: Agreed::default(),
+        agreed,
         assignments: None,
     }
     .into()
@@ -458,7 +465,7 @@ impl Op {
                 ClassicCommand::Join { group: group(), member: id, id_first, info }.into()
             }
             Op::Sync { member: i, behind } => {
-                sync(&member(state, i), Generation(generation() - behind))
+                sync(&member(state, i), Generation(generation() - behind), agreed(state, i))
             }
             Op::Leave { member: i, permanent } => ClassicCommand::Leave {
                 group: group(),
@@ -561,7 +568,7 @@ pub fn faithful(state: &State, silent: impl Fn(&MemberId) -> bool) -> Vec<Comman
             let preparing = found.state().name() == "PreparingRebalance";
             ids.filter_map(|id| {
                 if classic.pending_sync.contains(id) {
-                    Some(sync(id, found.generation))
+                    Some(sync(id, found.generation, Agreed::default()))
                 } else if preparing && !classic.joining.contains(id) {
                     rejoin(state, id)
                 } else {
@@ -587,8 +594,7 @@ fn rejoin(state: &State, id: &MemberId) -> Option<Command> {
     Some(ClassicCommand::Join { group: group(), member, id_first: true, info }.into())
 }
 
-/// What the leader of a cooperative classic group does when partitions were withheld: it joins
-/// again.
+/// The leader of a cooperative classic group joins again when partitions were withheld.
 pub fn second_round(state: &State) -> Option<Command> {
     rejoin(state, state.group(&group())?.membership.classic()?.leader.as_ref()?)
 }

@@ -25,7 +25,7 @@ pub use commit_unread::CommitUnread;
 pub use committed_past::CommittedPast;
 pub use read_skips::ReadSkips;
 pub use read_unowned::ReadUnowned;
-pub use readers_overlap::ReadersOverlap;
+pub use readers_overlap::{DRIFT_US, ReadersOverlap};
 
 use super::{Checker, Verdict};
 use crate::history::{History, Micros, Op, Outcome};

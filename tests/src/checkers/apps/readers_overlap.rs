@@ -23,6 +23,10 @@ use crate::checkers::clock::{at, ms};
 use crate::checkers::{Checker, Verdict, Violation};
 use crate::history::{History, Micros, Op, Outcome};
 
+/// How far the machine's clock may go from that of the run, in microseconds. What an application
+/// says of its own time is taken to be so much earlier.
+pub const DRIFT_US: Micros = 5_000;
+
 /// Two readers of one partition.
 #[derive(Debug)]
 pub struct ReadersOverlap;
@@ -122,7 +126,9 @@ fn certain<'h>(
     let told = signals.chain(left).map(|op| op.invoke_us);
     let until = told.filter(|time| *time >= holding.assigned.invoke_us).min();
     let until = until.unwrap_or(Micros::MAX);
-    let until = holding.ended.map_or(until, |ended| until.min(ended.invoke_us));
+    // By the application's clock, which may go a little wrong against the arena's.
+    let ended = holding.ended.map(|ended| ended.invoke_us.saturating_sub(DRIFT_US));
+    let until = ended.map_or(until, |ended| until.min(ended));
     let of_member = own.iter().filter(accepted).filter(|op| {
         text(op, "member_id") == Some(member)
             && op.invoke_us <= until

@@ -208,7 +208,7 @@ impl Replay {
                     | RemovalReason::MissedRebalance
                     | RemovalReason::MissedSync
                     | RemovalReason::GroupFull => Change::TimedOut,
-                    RemovalReason::ChangedSeat => Change::Replaced,
+                    RemovalReason::ChangedSeat | RemovalReason::AnotherKind => Change::Replaced,
                 };
                 self.went(place, group, member, change);
             }

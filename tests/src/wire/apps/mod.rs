@@ -26,6 +26,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::checkers::apps::DRIFT_US;
 use crate::history::{Fault, Micros, Op};
 use crate::rng::Rng;
 use crate::targets::TargetError;
@@ -35,9 +36,6 @@ use crate::targets::guard::Guard;
 use file::AppFile;
 use lines::Lines;
 use plan::{FEW, MANY, Planned, What};
-
-/// The clock of the machine may drift so far from the run's, and its times are still believed.
-const DRIFT_US: u64 = 5_000;
 
 /// What a run needs to know of the applications.
 #[derive(Debug, Clone)]
@@ -345,7 +343,8 @@ impl Apps {
             let Some(status) = self.has_ended(app)? else { continue };
             let App { name, log, leaves, .. } = &self.apps[app];
             if !*leaves {
-                by_itself.push((name.clone(), format!("{status}; see {}", log.display())));
+                let how = format!("ended by itself: {status}; see {}", log.display());
+                by_itself.push((name.clone(), how));
             } else if !status.success() && !was_killed(status) {
                 let how = format!("did not leave well: {status}; see {}", log.display());
                 by_itself.push((name.clone(), how));

@@ -410,15 +410,12 @@ impl Workload for Classic {
             return step;
         }
         let Some(consumer) = &self.consumers[slot] else { return Step::Await };
-        let mut life = consumer.life.clone();
-        if self.wire && life == Life::Member && self.has_grown(consumer) {
-            life = Life::Joining;
-        }
-        if let Some(consumer) = &mut self.consumers[slot] {
-            consumer.life = life.clone();
+        let joins = self.wire && consumer.life == Life::Member && self.has_grown(consumer);
+        if joins && let Some(consumer) = &mut self.consumers[slot] {
+            consumer.life = Life::Joining;
         }
         let Some(consumer) = &self.consumers[slot] else { return Step::Await };
-        match life {
+        match consumer.life.clone() {
             // Who measures pauses does not want to measure those that a client makes for itself.
             Life::Joining if self.calm && consumer.unplaced().is_some() => self.look_up(consumer),
             Life::Joining => self.join(slot),

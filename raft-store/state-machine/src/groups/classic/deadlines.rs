@@ -24,9 +24,7 @@ impl Classic {
             .then(|| (Deadline::Sync { generation }, self.sync_timeout_ms.into()));
         join_phase.into_iter().chain(sync).collect()
     }
-}
 
-impl Classic {
     /// Everyone's, also of those that were given an id and have not joined yet.
     pub(in crate::groups) fn members_deadlines(&self) -> impl Iterator<Item = (Deadline, u64)> {
         self.members.keys().chain(self.pending_join.keys()).filter_map(|id| self.session(id))

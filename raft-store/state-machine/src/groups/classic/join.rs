@@ -19,8 +19,8 @@ use crate::transition::Transition;
 
 /// Order of checks, as in Kafka: group exists or the member is new; group of another kind; size;
 /// protocols; what the leader can be told; static identity; member. A member that comes too late
-/// into a group that has become too large is removed, which is the one refusal that changes
-/// something.
+/// into a group that has become too large is removed, and so is the id of one of which the leader
+/// cannot be told any more. No other refusal changes anything.
 pub(super) fn join(
     tx: &mut Transition<'_>,
     id: &GroupId,
@@ -68,6 +68,9 @@ pub(super) fn join(
         members.text_to_come() - before + member_text(info.instance_id.as_ref(), &info.protocols);
     if text > MAX_REPLY_TEXT as u64 {
         // Its leader could not be told of all members, and could not assign.
+        if let Some(member) = member.filter(|m| members.pending_join.contains_key(*m)) {
+            leave::go(tx, id, member, RemovalReason::GroupFull);
+        }
         return Err(Rejection::GroupTooLarge { group: id.clone(), text });
     }
     match (member, seat) {

@@ -56,6 +56,17 @@ pub(super) fn go(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, reaso
     }
 }
 
+/// The group becomes one of another kind: whoever was given an id cannot join with it any more.
+pub(in crate::groups) fn forget_given(tx: &mut Transition<'_>, id: &GroupId) {
+    let classic = tx.state().group(id).and_then(|group| group.membership.classic());
+    let given: Vec<MemberId> =
+        classic.into_iter().flat_map(|classic| classic.pending_join.keys().cloned()).collect();
+    for member in given {
+        let reason = RemovalReason::AnotherKind;
+        tx.emit_group(id, ClassicEvent::IdForgotten { member, reason });
+    }
+}
+
 fn remove(tx: &mut Transition<'_>, id: &GroupId, member: &MemberId, reason: RemovalReason) {
     stop_waiting(tx, id, member);
     tx.emit_group(id, GroupEvent::MemberRemoved { member: member.clone(), reason });

@@ -5,6 +5,7 @@ use super::event::PollingEvent;
 use super::members::Polling;
 use super::reply::PollingReply;
 use super::{advance, rebalance};
+use crate::groups::classic::leave;
 use crate::groups::event::{GroupEvent, RebalanceReason, RemovalReason};
 use crate::ids::{GroupId, MemberId};
 use crate::rejection::Rejection;
@@ -58,6 +59,7 @@ pub(super) fn subscribe(
         let (instance_id, to) = (instance_id.clone(), member.clone());
         tx.emit_group(id, GroupEvent::SeatTaken { instance_id, from, to });
     }
+    leave::forget_given(tx, id);
     let (who, what) = (member.clone(), subscription.clone());
     tx.emit_group(id, PollingEvent::Subscribed { member: who, subscription: what });
     if let Some(reason) = reason {
