@@ -103,7 +103,7 @@ fn what_is_wrong_with_a_command_is_said() {
         (vec!["--cluster", &cluster], "`apps` needs --app FILE"),
         (vec!["--cluster", &cluster, "--app", "none.toml"], "none.toml"),
         (vec!["--cluster", &cluster, "--app", &strange], "{strange}"),
-        (vec!["--cluster", &cluster, "--app", &silent], "app1 says what is no event"),
+        (vec!["--cluster", &cluster, "--app", &silent], "says what is no event (expected value"),
         (vec!["--cluster", &cluster, "--app", &unready], "`false`: exit status: 1"),
         (vec!["--app", &app], "--kafka HOST:PORT, or --cluster FILE"),
     ] {
