@@ -19,10 +19,10 @@ pub(super) struct ToyArgs {
     /// Its client id.
     #[arg(long)]
     name: String,
-    /// Its session time-out.
+    /// Its session time-out, in ms.
     #[arg(long, default_value_t = 6_000)]
     session_ms: u64,
-    /// Its rebalance time-out.
+    /// Its rebalance time-out, in ms.
     #[arg(long, default_value_t = 20_000)]
     rebalance_ms: u64,
     /// What it does wrong.

@@ -52,9 +52,9 @@ pub struct Settings {
     pub topic: String,
     /// Its client id.
     pub name: String,
-    /// Its session time-out.
+    /// Its session time-out, in ms.
     pub session_ms: u64,
-    /// Its rebalance time-out.
+    /// Its rebalance time-out, in ms.
     pub rebalance_ms: u64,
     /// What it does wrong, if anything.
     pub fault: Option<Fault>,

@@ -3,7 +3,7 @@
 //! Each by its own words. An instance holds a partition for certain from when the arena had read
 //! that it was assigned. It holds it until the first of these:
 //!
-//! - it says that it was revoked or lost, by the clock of the machine;
+//! - it says that it was revoked or lost, by the clock of the machine, less [`DRIFT_US`];
 //! - the arena stopped or killed it, or told it to leave, or its client left the group;
 //! - its session is over, since its last accepted commit or `sync_group` of that membership;
 //! - the rebalance time-out is over, since its last accepted `sync_group`: a rebalance may have
