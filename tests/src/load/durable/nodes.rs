@@ -1,9 +1,12 @@
 //! Three nodes on data folders: cohort's over TCP, or the floor's.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -27,12 +30,23 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks whether they do.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// A process, which ends with it.
+#[derive(Debug)]
+struct Node {
+    child: Child,
+    /// Its first line, which says where it listens.
+    said: mpsc::Receiver<io::Result<String>>,
+    /// What it complains of.
+    log: PathBuf,
+}
+
 /// Processes of one kind. They end with it, and their folders go.
 #[derive(Debug)]
 pub(super) struct Nodes {
-    children: Vec<(Child, BufReader<ChildStdout>)>,
+    nodes: Vec<Node>,
     /// Whom clients ask.
     pub(super) leader: SocketAddr,
+    /// Held until the processes are gone.
     _folder: TempDir,
 }
 
@@ -45,42 +59,68 @@ pub(super) struct Taken {
     pub(super) written: u64,
 }
 
-fn spawn(program: &Path, args: &[String]) -> io::Result<(Child, BufReader<ChildStdout>)> {
-    let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn()?;
-    let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
-    Ok((child, BufReader::new(stdout)))
+impl Node {
+    fn start(program: &Path, args: &[String], log: PathBuf) -> io::Result<Self> {
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
+        let mut child = command.spawn()?;
+        let (say, said) = mpsc::channel();
+        let stdout = child.stdout.take();
+        let node = Self { child, said, log };
+        let mut stdout = BufReader::new(stdout.ok_or_else(|| io::Error::other("no pipe"))?);
+        thread::spawn(move || {
+            let mut line = String::new();
+            let read = stdout.read_line(&mut line);
+            // Nobody waits for it where the figure has failed meanwhile.
+            let _nobody = say.send(read.map(|_| line));
+            // A node that says more is not held up, and one that ends ends this.
+            io::copy(&mut stdout, &mut io::sink())
+        });
+        Ok(node)
+    }
+
+    /// Where it listens.
+    fn listens(&self) -> io::Result<SocketAddr> {
+        let line = match self.said.recv_timeout(PATIENCE) {
+            Ok(line) => line?,
+            Err(_) => {
+                return Err(self.problem(&format!("has not begun to serve after {PATIENCE:?}")));
+            }
+        };
+        let told = serde_json::from_str(&line).unwrap_or(Value::Null);
+        let address = told["kafka"].as_str().and_then(|address| address.parse().ok());
+        address.ok_or_else(|| self.problem(&format!("said {line:?}, and not where it listens")))
+    }
+
+    fn problem(&self, what: &str) -> io::Error {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_else(|error| error.to_string());
+        io::Error::other(format!("a node {what}; it complains: {}", log.trim()))
+    }
 }
 
-/// Where a node listens, as its first line says.
-fn listens(stdout: &mut impl BufRead) -> io::Result<SocketAddr> {
-    let mut line = String::new();
-    stdout.read_line(&mut line)?;
-    let odd = || io::Error::other(format!("a node said {line:?} where it should say where it is"));
-    let told: Value = serde_json::from_str(&line).map_err(|_| odd())?;
-    told["kafka"].as_str().and_then(|address| address.parse().ok()).ok_or_else(odd)
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to kill.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
 }
 
 impl Nodes {
     /// The floor: a leader and two followers.
     pub(super) fn of_floor(program: &Path, data: &Path) -> io::Result<Self> {
         let folder = tempfile::tempdir_in(data)?;
-        let mut nodes =
-            Self { children: Vec::new(), leader: ([0, 0, 0, 0], 0).into(), _folder: folder };
-        let mut followers = Vec::new();
-        for node in ["n2", "n3", "n1"] {
-            let mut args = vec![nodes._folder.path().join(node).display().to_string()];
-            if node == "n1" {
-                args.append(&mut followers);
+        let (mut nodes, mut addresses) = (Vec::new(), Vec::new());
+        for name in ["n2", "n3", "n1"] {
+            let mut args = vec![folder.path().join(name).display().to_string()];
+            if name == "n1" {
+                args.extend(addresses.iter().map(SocketAddr::to_string));
             }
-            nodes.children.push(spawn(program, &args)?);
-            if let Some((_, stdout)) = nodes.children.last_mut() {
-                nodes.leader = listens(stdout)?;
-                followers.push(nodes.leader.to_string());
-            }
+            let node = Node::start(program, &args, folder.path().join(format!("{name}.log")))?;
+            addresses.push(node.listens()?);
+            nodes.push(node);
         }
-        Ok(nodes)
+        Ok(Self { nodes, leader: addresses[2], _folder: folder })
     }
 
     /// Three nodes of cohort with a topic.
@@ -96,7 +136,7 @@ impl Nodes {
             .collect::<Result<_, _>>()?;
         drop(held);
         let cluster = format!("n1={},n2={},n3={}", peers[0], peers[1], peers[2]);
-        let mut children = Vec::new();
+        let mut nodes = Vec::new();
         for (id, peer) in ["1", "2", "3"].into_iter().zip(&peers) {
             let own = folder.path().join(id).display().to_string();
             let args = [
@@ -114,41 +154,28 @@ impl Nodes {
                 "--cluster-id",
                 "bench",
             ];
-            children.push(spawn(program, &args.map(str::to_owned))?);
+            let log = folder.path().join(format!("{id}.log"));
+            nodes.push(Node::start(program, &args.map(str::to_owned), log)?);
         }
-        let mut nodes = Self { children, leader: ([0, 0, 0, 0], 0).into(), _folder: folder };
-        for (_, stdout) in &mut nodes.children {
-            nodes.leader = listens(stdout)?;
-        }
-        nodes.leader = leader(nodes.leader).await?;
-        Ok(nodes)
+        let addresses: Vec<SocketAddr> =
+            nodes.iter().map(Node::listens).collect::<Result<_, _>>()?;
+        Ok(Self { nodes, leader: leader(addresses[0]).await?, _folder: folder })
     }
 
     /// What they have taken so far.
     pub(super) fn taken(&self) -> io::Result<Taken> {
         let mut taken = Taken { cpu: 0.0, written: 0 };
-        for (child, _) in &self.children {
-            taken.cpu += cpu_seconds(child.id())?;
-            taken.written += written_bytes(child.id())?;
+        for node in &self.nodes {
+            taken.cpu += cpu_seconds(node.child.id())?;
+            taken.written += written_bytes(node.child.id())?;
         }
         Ok(taken)
     }
 
     /// The most that any of them ever held, in MiB.
     pub(super) fn peak_mib(&self) -> io::Result<f64> {
-        self.children
-            .iter()
-            .try_fold(0.0, |most: f64, (child, _)| Ok(most.max(peak_mib(child.id())?)))
-    }
-}
-
-impl Drop for Nodes {
-    fn drop(&mut self) {
-        for (child, _) in &mut self.children {
-            // It may have ended by itself; then there is nothing to kill.
-            let _ended = child.kill();
-            let _reaped = child.wait();
-        }
+        let peaks = self.nodes.iter().map(|node| peak_mib(node.child.id()));
+        peaks.into_iter().try_fold(0.0, |most: f64, peak| Ok(most.max(peak?)))
     }
 }
 
