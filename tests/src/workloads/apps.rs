@@ -171,24 +171,8 @@ impl Workload for Apps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Outcome;
     use crate::rng::Rng;
-
-    fn op(f: &str, args: &Value, result: Value) -> Op {
-        Op {
-            id: 0,
-            process: "c1".to_owned(),
-            node: "n1".to_owned(),
-            f: f.to_owned(),
-            args: args.clone(),
-            invoke_us: 0,
-            complete_us: Some(1),
-            outcome: Outcome::Ok,
-            result: Some(result),
-            code: None,
-            error: None,
-        }
-    }
+    use crate::workloads::answered;
 
     #[test]
     fn it_waits_until_the_group_has_committed_everything() {
@@ -197,26 +181,26 @@ mod tests {
         let mut rng = Rng::new(1, "test");
         let mut cx = Cx { now_us: 0, rng: &mut rng, draining: false, node: 0, in_flight: 0 };
         let at = json!({ "topic": TOPIC, "partition": 5, "message": "v1" });
-        apps.completed(0, &op("send", &at, json!({ "partition": 5, "offset": 0 })), &mut cx);
+        apps.completed(0, &answered("send", &at, json!({ "partition": 5, "offset": 0 })), &mut cx);
         cx.draining = true;
         let read = fetch(TOPIC, 5, 0, PAGE).args;
         let empty = json!({ "records": [], "high_watermark": 0 });
-        apps.completed(0, &op("fetch", &read, empty), &mut cx);
+        apps.completed(0, &answered("fetch", &read, empty), &mut cx);
         assert_eq!(apps.step(0, &mut cx), Step::Until(REST_US), "the record is to be found");
         cx.now_us = REST_US;
         assert_eq!(apps.step(0, &mut cx), Step::Invoke(fetch(TOPIC, 5, 0, PAGE)));
         let whole = json!({ "records": [{ "offset": 0, "message": "v1" }], "high_watermark": 1 });
-        apps.completed(0, &op("fetch", &read, whole), &mut cx);
+        apps.completed(0, &answered("fetch", &read, whole), &mut cx);
         assert_eq!(apps.step(0, &mut cx), Step::Invoke(committed(5)));
         let asked = committed(5).args;
-        apps.completed(0, &op("fetch_offset", &asked, json!({ "offset": null })), &mut cx);
+        apps.completed(0, &answered("fetch_offset", &asked, json!({ "offset": null })), &mut cx);
         assert!(!apps.drained());
         assert_eq!(
             apps.unfinished().as_deref(),
             Some("the group has not committed what there is: apps-5 at 0 of 1")
         );
         apps.last[0].clear();
-        apps.completed(0, &op("fetch_offset", &asked, json!({ "offset": 1 })), &mut cx);
+        apps.completed(0, &answered("fetch_offset", &asked, json!({ "offset": 1 })), &mut cx);
         assert!(apps.drained() && apps.unfinished().is_none());
     }
 }

@@ -301,22 +301,7 @@ impl Workload for Log {
 mod tests {
     use super::*;
     use crate::rng::Rng;
-
-    fn op(f: &str, args: Value, result: Value) -> Op {
-        Op {
-            id: 0,
-            process: "c1".to_owned(),
-            node: "n1".to_owned(),
-            f: f.to_owned(),
-            args,
-            invoke_us: 0,
-            complete_us: Some(1),
-            outcome: Outcome::Ok,
-            result: Some(result),
-            code: None,
-            error: None,
-        }
-    }
+    use crate::workloads::answered;
 
     #[test]
     fn a_log_that_ends_before_what_was_acknowledged_is_read_again() {
@@ -325,16 +310,16 @@ mod tests {
         let mut rng = Rng::new(1, "test");
         let mut cx = Cx { now_us: 0, rng: &mut rng, draining: false, node: 0, in_flight: 0 };
         let at = json!({ "topic": TOPIC, "partition": 0 });
-        log.completed(2, &op("send", at, json!({ "partition": 0, "offset": 0 })), &mut cx);
+        log.completed(2, &answered("send", &at, json!({ "partition": 0, "offset": 0 })), &mut cx);
         cx.draining = true;
         let read = fetch(TOPIC, 0, 0, PAGE).args;
         let empty = json!({ "records": [], "high_watermark": 0 });
-        log.completed(2, &op("fetch", read.clone(), empty), &mut cx);
+        log.completed(2, &answered("fetch", &read, empty), &mut cx);
         assert!(!log.drained(), "what was acknowledged is still to be found");
         log.last_reads[2].clear();
         let records = json!([{ "offset": 0, "message": "v1" }]);
         let whole = json!({ "records": records, "high_watermark": 1 });
-        log.completed(2, &op("fetch", read, whole), &mut cx);
+        log.completed(2, &answered("fetch", &read, whole), &mut cx);
         assert!(log.drained());
     }
 }

@@ -220,3 +220,21 @@ impl Pace {
         None
     }
 }
+
+/// An operation that was answered, for tests.
+#[cfg(test)]
+fn answered(f: &str, args: &Value, result: Value) -> Op {
+    Op {
+        id: 0,
+        process: "c1".to_owned(),
+        node: "n1".to_owned(),
+        f: f.to_owned(),
+        args: args.clone(),
+        invoke_us: 0,
+        complete_us: Some(1),
+        outcome: crate::history::Outcome::Ok,
+        result: Some(result),
+        code: None,
+        error: None,
+    }
+}

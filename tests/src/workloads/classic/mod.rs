@@ -9,6 +9,8 @@
 //! and the like are fatal; then a new consumer takes its place after a while.
 
 mod member;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
