@@ -73,9 +73,9 @@ fn as_it_likes() -> i16 {
     -1
 }
 
-/// Why a cluster file is not one.
+/// Why a file of settings is not one.
 #[derive(Debug, thiserror::Error)]
-pub enum BadCluster {
+pub enum BadFile {
     /// It cannot be read.
     #[error("{path}: {source}")]
     Unreadable {
@@ -94,15 +94,23 @@ pub enum BadCluster {
     },
 }
 
+/// Reads a file as what `parse` makes of its text.
+///
+/// # Errors
+/// Where it cannot be read, or `parse` says what is wrong.
+pub fn read_file<T>(path: &Path, parse: fn(&str) -> Result<T, String>) -> Result<T, BadFile> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| BadFile::Unreadable { path: path.to_owned(), source })?;
+    parse(&text).map_err(|problem| BadFile::Form { path: path.to_owned(), problem })
+}
+
 impl ClusterFile {
     /// Reads a file.
     ///
     /// # Errors
     /// Where it cannot be read, or says what a cluster file does not.
-    pub fn read(path: &Path) -> Result<Self, BadCluster> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| BadCluster::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text).map_err(|problem| BadCluster::Form { path: path.to_owned(), problem })
+    pub fn read(path: &Path) -> Result<Self, BadFile> {
+        read_file(path, Self::parse)
     }
 
     /// Reads the text of a file.

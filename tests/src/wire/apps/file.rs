@@ -13,7 +13,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::targets::brokers::cluster::BadCluster;
+use crate::targets::brokers::cluster::{BadFile, read_file};
 
 /// A program that reads a topic as a member of a group, and says what it sees.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -60,10 +60,8 @@ impl AppFile {
     ///
     /// # Errors
     /// Where it cannot be read, or says what such a file does not.
-    pub fn read(path: &Path) -> Result<Self, BadCluster> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| BadCluster::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text).map_err(|problem| BadCluster::Form { path: path.to_owned(), problem })
+    pub fn read(path: &Path) -> Result<Self, BadFile> {
+        read_file(path, Self::parse)
     }
 
     /// Reads the text of a file.
