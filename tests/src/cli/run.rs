@@ -216,11 +216,11 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
 /// Refuses what only the stage `wire` has.
 fn refuse_wire(kind: Kind, args: &RunArgs) -> Result<(), Trouble> {
     let known = Kind::ALL.contains(&kind);
-    if args.kafka.is_none() && args.cluster.is_none() && known {
+    if args.kafka.is_none() && args.cluster.is_none() && args.app.is_none() && known {
         return Ok(());
     }
     let what = if known {
-        "--kafka and --cluster are".to_owned()
+        "--kafka, --cluster and --app are".to_owned()
     } else {
         format!("`{}` is", kind.name())
     };
