@@ -232,6 +232,10 @@ fn one(
     let (setup, repeat) = case(args, place, todo)?;
     let folder = PathBuf::from("arena-out").join(format!("judge-{name}-{kind}-{seed}"));
     let finished = perform(place, setup, &folder, &mut |_, _| {})?;
+    let anomaly = finished.judgement.exit_code() == 1;
+    if anomaly || args.keep {
+        write(&folder.join("history.jsonl"), |file| finished.outcome.history.write(file))?;
+    }
     let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);
     let tally = &mut tallies[todo.cluster];
     tally.add(&finished, todo);
@@ -247,14 +251,11 @@ fn one(
     }
     let summary = finished.judgement.summary();
     complain!("{name} {kind} seed {seed}: {summary}");
-    let anomaly = finished.judgement.exit_code() == 1;
-    if anomaly || args.keep {
-        write(&folder.join("history.jsonl"), |file| finished.outcome.history.write(file))?;
-    } else {
-        // Nobody reads the logs of a run that went well.
-        let _gone = std::fs::remove_dir_all(&folder);
-    }
     if !anomaly {
+        if !args.keep {
+            // Nobody reads the logs of a run that went well.
+            let _gone = std::fs::remove_dir_all(&folder);
+        }
         return Ok(false);
     }
     say!("{name} {kind} seed {seed}: {summary}\n  repeat with {repeat}");

@@ -118,3 +118,44 @@ impl Load {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What clients say of a broker that answers each request of 12 bytes with its id and a code;
+    /// to the fourth it gives another.
+    async fn asked(fourth: [u8; 2]) -> io::Result<usize> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let broker = async {
+            let (mut stream, _) = listener.accept().await?;
+            for number in 0.. {
+                let mut frame = [0; 12];
+                if stream.read_exact(&mut frame).await.is_err() {
+                    break;
+                }
+                let code = if number == 3 { fourth } else { [0, 0] };
+                let answer = [&6_u32.to_be_bytes()[..], &frame[ID], &code].concat();
+                stream.write_all(&answer).await?;
+            }
+            Ok(())
+        };
+        let frames = vec![[&8_u32.to_be_bytes()[..], &[0; 8]].concat()];
+        let load = Load { address, connections: 1, window: 2, frames, error_at: Some(8) };
+        let from = Instant::now();
+        let counted = Counted { from, until: from + Duration::from_millis(50) };
+        let (latencies, ()) = tokio::try_join!(load.run(counted), broker)?;
+        assert!(latencies.is_sorted());
+        Ok(latencies.len())
+    }
+
+    #[tokio::test]
+    async fn every_answer_counts_and_a_refusal_ends_the_load() {
+        assert!(asked([0, 0]).await.expect("all were answered") > 3);
+        let refused = asked([0, 6]).await.expect_err("a refusal");
+        assert!(refused.to_string().contains("refused: error code"), "{refused}");
+    }
+}

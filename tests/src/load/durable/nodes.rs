@@ -63,7 +63,9 @@ impl Node {
     fn start(program: &Path, args: &[String], log: PathBuf) -> io::Result<Self> {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
-        let mut child = command.spawn()?;
+        let mut child = command.spawn().map_err(|source| {
+            io::Error::other(format!("cannot start {}: {source}", program.display()))
+        })?;
         let (say, said) = mpsc::channel();
         let stdout = child.stdout.take();
         let node = Self { child, said, log };
