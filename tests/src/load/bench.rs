@@ -29,16 +29,23 @@ const MESSAGES: u64 = 300_000;
 /// Nodes of a cluster.
 const NODES: usize = 3;
 
-/// Which figures, and how often.
+/// What is compared; `scripts/bench` names both.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub struct Programs {
     /// The binary of cohort
     #[arg(long, value_name = "FILE", hide = true)]
-    cohort: PathBuf,
+    pub cohort: PathBuf,
 
     /// The binary of the floor
     #[arg(long, value_name = "FILE", hide = true)]
-    floor: PathBuf,
+    pub floor: PathBuf,
+}
+
+/// Which figures, and how often.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    programs: Programs,
 
     /// Take each figure this many times
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
@@ -75,7 +82,13 @@ enum Figure {
 pub fn measure(args: &Args, tell: &dyn Fn(&str)) -> std::result::Result<String, Box<dyn Error>> {
     let (passes, requests) =
         if args.quick { (1, 10_000) } else { (args.passes, args.requests * 1_000) };
-    let bench = Bench { cohort: &args.cohort, floor: &args.floor, passes, requests, tell };
+    let bench = Bench {
+        cohort: &args.programs.cohort,
+        floor: &args.programs.floor,
+        passes,
+        requests,
+        tell,
+    };
     let wanted = |figure| args.only.is_empty() || args.only.contains(&figure);
     let load_before = load_average()?;
     let mut table = Table::default();

@@ -29,6 +29,7 @@ use wire::versions::PRODUCE;
 
 use self::clients::{Counted, Load};
 use self::nodes::{Nodes, PARTITIONS, TOPIC};
+use super::bench::Programs;
 use super::cluster::at;
 use super::machine::{cores, load_average};
 use super::table::{Pair, Reach, Table};
@@ -91,13 +92,8 @@ const SHAPES: [Shape; 4] = [
 /// Where, how often and how long.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The binary of cohort
-    #[arg(long, value_name = "FILE", hide = true)]
-    cohort: PathBuf,
-
-    /// The binary of the floor
-    #[arg(long, value_name = "FILE", hide = true)]
-    floor: PathBuf,
+    #[command(flatten)]
+    programs: Programs,
 
     /// The folder in which both keep their data while they run; by default that of temporary files
     #[arg(long, value_name = "DIR")]
@@ -145,8 +141,8 @@ pub fn measure(args: &Args, tell: &dyn Fn(&str)) -> Result<String, Box<dyn Error
     let data = args.data.clone().unwrap_or_else(std::env::temp_dir);
     tokio::task::LocalSet::new().block_on(&runtime, async {
         for pass in 0..passes {
-            let floor = Nodes::of_floor(&args.floor, &data)?;
-            let cohort = Nodes::of_cohort(&args.cohort, &data).await?;
+            let floor = Nodes::of_floor(&args.programs.floor, &data)?;
+            let cohort = Nodes::of_cohort(&args.programs.cohort, &data).await?;
             for (shape, figures) in SHAPES.iter().zip(&mut all) {
                 for (size, pair) in SIZES.into_iter().zip(figures) {
                     let name = shape.name;
