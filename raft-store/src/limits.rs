@@ -71,6 +71,11 @@ pub const SPARE_SEGMENTS: usize = 2;
 /// A smaller one is sooner copied than written in two.
 pub const WRITTEN_IN_TWO: usize = 32 * 1024;
 
+/// Batches that an entry puts side by side are written together, so many bytes at most.
+pub const WRITTEN_AT_ONCE: usize = 256 * 1024;
+
+const _: () = assert!(WRITTEN_IN_TWO < WRITTEN_AT_ONCE);
+
 /// So many files of records are open at a time. A process may usually have 1,024 files open.
 pub const OPEN_SEGMENTS: usize = 256;
 

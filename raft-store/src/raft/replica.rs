@@ -79,6 +79,7 @@ impl Replica {
                 let _outcome = self.apply(write, &mut events)?;
                 events.clear();
             }
+            self.records.flush()?;
             return Ok(applied);
         }
         let batched_reads = self.batched_reads.remove(&round).unwrap_or_default();
@@ -102,6 +103,7 @@ impl Replica {
         for (_, query) in batched_reads {
             applied.answers.push(self.answer(&query)?);
         }
+        self.records.flush()?;
         Ok(applied)
     }
 

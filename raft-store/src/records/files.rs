@@ -6,7 +6,8 @@
 //! nothing.
 //!
 //! Bytes are written to the operating system's cache when an entry is applied, and synced by
-//! checkpoints alone: until then the write-ahead log has them. A file is removed when no checkpoint
+//! checkpoints alone: until then the write-ahead log has them. The batches that one entry puts into
+//! a segment stand side by side and are written together. A file is removed when no checkpoint
 //! names it any more, neither the one on the disk nor one that somebody still reads.
 //!
 //! The store keeps a bounded number of files open.
@@ -25,6 +26,7 @@ use state_machine::values::{Piece, Place, StoredBatch};
 
 use super::batch::{self, Head, NoBatch};
 use super::damaged;
+use super::unwritten::{Tail, Unwritten};
 use crate::flaws;
 use crate::limits::{CHECKED_AT_START, CHECKED_PIECE, OPEN_SEGMENTS, WRITTEN_IN_TWO};
 
@@ -84,6 +86,9 @@ struct Inner {
 pub(crate) struct FileStore {
     files: Arc<dyn Files>,
     inner: Arc<Mutex<Inner>>,
+    /// What the entry that is being applied has put into each segment. Who reads has it written
+    /// first. It is locked before `inner`.
+    unwritten: Arc<Mutex<Unwritten>>,
 }
 
 /// The segments of a store as a state names them. Their files stay as long as this is held.
@@ -115,7 +120,8 @@ impl FileStore {
         }
         // A process that was killed may have made them, and synced no folder.
         inner.made = !inner.exist.is_empty();
-        let store = Self { files, inner: Arc::new(Mutex::new(inner)) };
+        let (inner, unwritten) = (Arc::new(Mutex::new(inner)), Arc::default());
+        let store = Self { files, inner, unwritten };
         let mut checked = 0;
         for (segment, expected) in segments_of(state) {
             let name = path(segment);
@@ -241,7 +247,11 @@ impl FileStore {
         Ok(())
     }
 
-    /// Appends a batch, which is whole, and fills it in.
+    /// Appends a batch, which is whole, and fills it in. [`flush`](Self::flush) it once the entry
+    /// that brings it is applied.
+    ///
+    /// # Errors
+    /// Where it does not stand where its log ends; what the operating system says.
     pub(super) fn append(
         &self,
         place: Place,
@@ -259,25 +269,44 @@ impl FileStore {
                 return Err(damaged("a batch does not stand where its log ends"));
             }
             // Before its file is made: a checkpoint that is saved meanwhile removes what nobody has.
-            log.entry(place.segment).or_insert(0);
+            log.insert(place.segment, position + bytes.len() as u64);
         }
         let segment = (place.log, place.segment);
-        if appended.is_none() && bytes.len() >= WRITTEN_IN_TWO {
+        let mut unwritten = self.lock_unwritten();
+        let in_two = appended.is_none() && bytes.len() >= WRITTEN_IN_TWO;
+        if in_two || !unwritten.has_room(segment, bytes.len()) {
+            unwritten.take(segment).map_or(Ok(()), |tail| self.write_tail(segment, &tail))?;
+        }
+        if in_two {
             // All that is filled in then is in the head.
             let (head, records) = bytes.split_at(batch::HEAD_BYTES);
             let mut head = head.to_vec();
             batch::fill_in(&mut head, base_offset, appended);
             self.write(segment, position, &head)?;
-            self.write(segment, position + head.len() as u64, records)?;
-        } else {
-            let mut filled_in = bytes.to_vec();
-            batch::fill_in(&mut filled_in, base_offset, appended);
-            self.write(segment, position, &filled_in)?;
+            return self.write(segment, position + head.len() as u64, records);
         }
-        let mut inner = self.lock();
-        let log = inner.lens.entry(place.log).or_default();
-        log.insert(place.segment, position + bytes.len() as u64);
+        batch::fill_in(unwritten.add(segment, position, bytes), base_offset, appended);
         Ok(())
+    }
+
+    fn lock_unwritten(&self) -> MutexGuard<'_, Unwritten> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what was appended and is not in its file yet.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        let mut unwritten = self.lock_unwritten();
+        while let Some((segment, tail)) = unwritten.take_any() {
+            self.write_tail(segment, &tail)?;
+        }
+        Ok(())
+    }
+
+    fn write_tail(&self, segment: SegmentId, tail: &Tail) -> io::Result<()> {
+        self.write(segment, tail.position, &tail.bytes)
     }
 
     /// Reads the batches that have records of these offsets and lie in a piece of a log.
@@ -306,6 +335,7 @@ impl FileStore {
 
     fn read_range(&self, segment: SegmentId, range: Range<u64>) -> io::Result<Bytes> {
         let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+        self.flush()?;
         let mut bytes = vec![0; len];
         let file = self.file(segment, false)?;
         files::read_exact_at(&*file, &mut bytes, range.start)?;
@@ -358,11 +388,12 @@ impl FileStore {
         FrozenFiles { store: self.clone(), _segments: segments }
     }
 
-    /// Makes durable what was written before.
+    /// Makes durable what was appended and written before.
     ///
     /// # Errors
     /// What the operating system says. The node has to stop.
     pub(crate) async fn sync(&self) -> io::Result<()> {
+        self.flush()?;
         let (dirty, made) = {
             let mut inner = self.lock();
             (std::mem::take(&mut inner.dirty), std::mem::take(&mut inner.made))
@@ -455,6 +486,7 @@ mod tests {
         let write = Write { request_id: None, command: command.into() };
         state.apply(&write, Some(&mut events)).expect("not refused");
         events.iter().for_each(|event| store.follow(event).expect("kept"));
+        store.flush().expect("written");
     }
 
     fn produce(state: &mut State, store: &RecordStore) {

@@ -29,6 +29,7 @@ mod memory;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod unwritten;
 
 use batch::Head;
 use files::{FileStore, FrozenFiles, SegmentId, segments_of};
@@ -89,7 +90,8 @@ impl RecordStore {
         }
     }
 
-    /// Does what an event says of records, if it says anything.
+    /// Does what an event says of records, if it says anything. What it appends is read from here,
+    /// but is in its file only after a [`flush`](Self::flush).
     ///
     /// # Errors
     /// Those of [`append`](Self::append).
@@ -148,6 +150,17 @@ impl RecordStore {
                 log.append(place, &records.bytes, base_offset, appended)
             }
             Stored::Files(store) => store.append(place, &records.bytes, base_offset, appended),
+        }
+    }
+
+    /// Hands to the operating system what was appended, in as few writes as there are segments.
+    ///
+    /// # Errors
+    /// What the operating system says. The node cannot go on then.
+    pub fn flush(&self) -> io::Result<()> {
+        match &self.0 {
+            Stored::Memory(_) => Ok(()),
+            Stored::Files(store) => store.flush(),
         }
     }
 
