@@ -76,6 +76,16 @@ pub const KAFKA_CONNECTIONS: usize = 10_000;
 /// So many requests of a connection are under way at most. Then its input waits.
 pub const KAFKA_PIPELINE: usize = 16;
 
+/// As many as these, if they are small Produces: with fewer, a client that has many under way waits
+/// for several rounds.
+pub const KAFKA_PRODUCES: usize = 512;
+
+/// Produces beyond [`KAFKA_PIPELINE`] are taken while those under way have fewer bytes.
+pub const KAFKA_PRODUCES_BYTES: usize = MIB;
+
+/// Answers that are known at the same time are written together, about so many bytes at most.
+pub const KAFKA_WRITE: usize = 64 * KIB;
+
 /// A connection that has said nothing for so long, and is owed nothing, is closed (Kafka's
 /// `connections.max.idle.ms`). Java's clients close theirs a minute earlier.
 pub const KAFKA_IDLE: Duration = Duration::from_secs(600);

@@ -4,17 +4,13 @@
 //! is no form in which it could be answered. The node reads no more of a connection that has enough
 //! requests under way, or does not take its replies.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures::StreamExt;
 use futures::future::poll_immediate;
-use futures::stream::FuturesOrdered;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use wire::frame::{self, BadLength, EncodeError, HeadError};
@@ -22,6 +18,7 @@ use wire::{errors, versions};
 
 use super::api::{self, Context};
 use super::ask::Asker;
+use super::pipeline::{Answer, Answering, Pipeline};
 use super::{Broker, Held};
 use crate::limits;
 
@@ -58,10 +55,6 @@ pub(super) enum Closed {
     Idle(Duration),
 }
 
-/// The reply to a request, as it goes out; nothing where none is owed.
-type Answer = Result<Option<Bytes>, Closed>;
-type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
-
 /// See the [module](self).
 pub(super) struct Connection<S> {
     broker: Arc<Broker>,
@@ -71,10 +64,9 @@ pub(super) struct Connection<S> {
     input: BytesMut,
     /// The bytes of a frame that has begun, with its length.
     wanted: Option<usize>,
-    /// Answers that are owed, in the order of their requests.
-    owed: FuturesOrdered<Answering>,
-    /// A fetch is owed: it may wait long, and its answer may be large. Nothing behind it is taken.
-    is_fetching: bool,
+    owed: Pipeline,
+    /// Answers that are written together.
+    output: BytesMut,
     /// How many bytes of input are counted among those of all connections.
     counted: Held,
     /// How many answers are counted among those that all clients are owed.
@@ -100,22 +92,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             stream,
             input: BytesMut::new(),
             wanted: None,
-            owed: FuturesOrdered::new(),
-            is_fetching: false,
+            owed: Pipeline::default(),
+            output: BytesMut::new(),
             counted,
             counted_owed,
         }
     }
 
-    /// Whether the next request may be taken.
-    fn may_take(&self) -> bool {
-        !self.is_fetching && self.owed.len() < limits::KAFKA_PIPELINE
-    }
-
     /// Serves until the client closes it.
     pub(super) async fn serve(mut self) -> Result<(), Closed> {
         loop {
-            while self.may_take()
+            while self.owed.may_take()
                 && let Some(request) = self.next_frame()?
             {
                 self.take(request).await?;
@@ -131,22 +118,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     }
                 }
                 Woken::Replied => self.asker.hand_over(),
-                Woken::Answer(answer) => {
-                    if let Some(bytes) = answer? {
-                        let mut held = Held::new(&self.broker.reply_bytes);
-                        held.set(bytes.len());
-                        self.stream.write_all(&bytes).await?;
-                    }
-                    self.is_fetching &= !self.owed.is_empty();
-                }
+                Woken::Answer(answer) => self.write(answer).await?,
                 Woken::Idle => return Err(Closed::Idle(limits::KAFKA_IDLE)),
             }
         }
     }
 
+    /// Writes an answer, and with it those behind it that are known.
+    async fn write(&mut self, first: Answer) -> Result<(), Closed> {
+        let mut held = Held::new(&self.broker.reply_bytes);
+        let mut next = Some(first);
+        let mut last = Ok(());
+        while let Some(answer) = next.take() {
+            match answer {
+                Ok(None) => {}
+                Ok(Some(bytes)) if self.output.is_empty() && bytes.len() >= limits::KAFKA_WRITE => {
+                    held.set(bytes.len());
+                    self.stream.write_all(&bytes).await?;
+                }
+                Ok(Some(bytes)) => self.output.extend_from_slice(&bytes),
+                // Those before it are owed all the same.
+                Err(closed) => {
+                    last = Err(closed);
+                    break;
+                }
+            }
+            held.set(self.output.len());
+            if self.output.len() < limits::KAFKA_WRITE {
+                next = self.owed.known().await;
+            }
+        }
+        self.stream.write_all(&self.output).await?;
+        if self.output.capacity() > 2 * limits::KAFKA_WRITE {
+            self.output = BytesMut::new();
+        }
+        self.output.clear();
+        last
+    }
+
     async fn wait(&mut self) -> Woken {
-        let may_read = self.may_take();
-        let is_idle = self.owed.is_empty();
+        let may_read = self.owed.may_take();
+        let is_idle = self.owed.len() == 0;
         let room = self.wanted.map_or(limits::KAFKA_READ, |wanted| {
             wanted
                 .saturating_sub(self.input.len())
@@ -159,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         tokio::select! {
             biased;
             () = self.asker.replied() => Woken::Replied,
-            Some(answer) = self.owed.next(), if !is_idle => Woken::Answer(answer),
+            answer = self.owed.next() => Woken::Answer(answer),
             read = self.stream.read_buf(&mut self.input), if may_read => Woken::Read(read),
             () = runtime::sleep(limits::KAFKA_IDLE), if is_idle => Woken::Idle,
         }
@@ -187,13 +199,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// Begins to answer a request. What it submits at once is submitted before the next one is
     /// looked at.
     async fn take(&mut self, request: Bytes) -> Result<(), Closed> {
+        let len = request.len();
         let head = match frame::head(request) {
             Ok(head) => head,
             Err(HeadError::UnsupportedApiVersions { correlation_id }) => {
                 self.broker.counters.request(versions::API_VERSIONS);
                 self.broker.counters.error(versions::API_VERSIONS, errors::UNSUPPORTED_VERSION);
                 let answer = api::unsupported_api_versions(correlation_id).map(Some);
-                self.owed.push_back(Box::pin(async { answer }));
+                self.owed.push(versions::API_VERSIONS, len, Box::pin(async { answer }));
                 return Ok(());
             }
             Err(other) => return Err(other.into()),
@@ -215,7 +228,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             // stay away for seconds.
             self.broker.leadership_in_time().await;
         }
-        self.is_fetching |= key == versions::FETCH;
         let request =
             frame::decode(head).map_err(|problem| Closed::Body { key, version, problem })?;
         let mut answering: Answering = Box::pin(async move {
@@ -234,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             })),
             None => answering,
         };
-        self.owed.push_back(owed);
+        self.owed.push(key, len, owed);
         Ok(())
     }
 }

@@ -27,6 +27,7 @@ mod connection;
 pub mod counters;
 mod errors;
 mod faults;
+mod pipeline;
 pub mod server;
 
 pub use faults::{Failing, Faults};

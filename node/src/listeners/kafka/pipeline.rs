@@ -1,0 +1,146 @@
+//! What the client of a connection is owed, in the order of its requests, and whether its next
+//! request may be taken.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::poll_immediate;
+use futures::stream::FuturesOrdered;
+use wire::versions;
+
+use super::connection::Closed;
+use crate::limits;
+
+/// The reply to a request, as it goes out; nothing where none is owed.
+pub(super) type Answer = Result<Option<Bytes>, Closed>;
+
+/// An answer that is worked at.
+pub(super) type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// A request that was taken.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    is_produce: bool,
+    bytes: usize,
+}
+
+/// See the [module](self).
+#[derive(Default)]
+pub(super) struct Pipeline {
+    answers: FuturesOrdered<Answering>,
+    /// The requests of the answers, in the same order.
+    taken: VecDeque<Taken>,
+    /// How many bytes they have.
+    bytes: usize,
+    /// How many of them are not Produce.
+    others: usize,
+    /// A fetch is owed: it may wait long, and its answer may be large. Nothing behind it is taken.
+    is_fetching: bool,
+}
+
+impl Pipeline {
+    /// Whether the next request may be taken. Many small Produces may be under way, as their
+    /// answers are small too, and they share rounds.
+    pub(super) fn may_take(&self) -> bool {
+        let is_short = self.taken.len() < limits::KAFKA_PIPELINE;
+        let is_small = self.others < limits::KAFKA_PIPELINE
+            && self.taken.len() < limits::KAFKA_PRODUCES
+            && self.bytes < limits::KAFKA_PRODUCES_BYTES;
+        !self.is_fetching && (is_short || is_small)
+    }
+
+    /// A request was taken: of which kind, how long, and who works at its answer.
+    pub(super) fn push(&mut self, key: i16, bytes: usize, answering: Answering) {
+        let is_produce = key == versions::PRODUCE;
+        self.is_fetching |= key == versions::FETCH;
+        self.others += usize::from(!is_produce);
+        self.bytes += bytes;
+        self.taken.push_back(Taken { is_produce, bytes });
+        self.answers.push_back(answering);
+    }
+
+    /// How many answers are owed.
+    pub(super) fn len(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// Waits for the next answer, for ever if none is owed. Cancelling it loses nothing.
+    pub(super) async fn next(&mut self) -> Answer {
+        match self.answers.next().await {
+            Some(answer) => self.answered(answer),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The next answer, if it is known already.
+    pub(super) async fn known(&mut self) -> Option<Answer> {
+        let answer = poll_immediate(self.answers.next()).await??;
+        Some(self.answered(answer))
+    }
+
+    fn answered(&mut self, answer: Answer) -> Answer {
+        if let Some(Taken { is_produce, bytes }) = self.taken.pop_front() {
+            self.others -= usize::from(!is_produce);
+            self.bytes -= bytes;
+        }
+        self.is_fetching &= !self.taken.is_empty();
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owed(pipeline: &mut Pipeline, key: i16, bytes: usize, count: usize) {
+        for _ in 0..count {
+            pipeline.push(key, bytes, Box::pin(std::future::pending()));
+        }
+    }
+
+    #[test]
+    fn small_produces_are_taken_by_the_hundred_and_anything_else_is_not() {
+        let most = |key, bytes| {
+            let mut pipeline = Pipeline::default();
+            while pipeline.may_take() {
+                owed(&mut pipeline, key, bytes, 1);
+            }
+            pipeline.len()
+        };
+        assert_eq!(most(versions::PRODUCE, 300), limits::KAFKA_PRODUCES);
+        assert_eq!(most(versions::PRODUCE, limits::KAFKA_PRODUCES_BYTES), limits::KAFKA_PIPELINE);
+        let of_kib = limits::KAFKA_PRODUCES_BYTES / 32;
+        assert_eq!(most(versions::PRODUCE, of_kib), 32);
+        assert_eq!(most(versions::METADATA, 30), limits::KAFKA_PIPELINE);
+        assert_eq!(most(versions::FETCH, 60), 1);
+    }
+
+    #[test]
+    fn sixteen_of_other_kinds_among_produces_are_enough() {
+        let mut pipeline = Pipeline::default();
+        owed(&mut pipeline, versions::PRODUCE, 100, 100);
+        owed(&mut pipeline, versions::METADATA, 30, limits::KAFKA_PIPELINE - 1);
+        assert!(pipeline.may_take());
+        owed(&mut pipeline, versions::METADATA, 30, 1);
+        assert!(!pipeline.may_take());
+    }
+
+    #[tokio::test]
+    async fn an_answer_makes_room_and_only_known_ones_are_given_without_waiting() {
+        let mut pipeline = Pipeline::default();
+        let known = || -> Answering { Box::pin(async { Ok(Some(Bytes::from_static(b"answer"))) }) };
+        pipeline.push(versions::FETCH, 60, known());
+        assert!(!pipeline.may_take());
+        assert!(pipeline.next().await.is_ok());
+        assert!(pipeline.may_take() && pipeline.len() == 0);
+        pipeline.push(versions::PRODUCE, 300, known());
+        owed(&mut pipeline, versions::PRODUCE, 300, 1);
+        pipeline.push(versions::PRODUCE, 300, known());
+        assert!(pipeline.known().await.is_some());
+        assert!(pipeline.known().await.is_none(), "the one before it is not known");
+        assert_eq!((pipeline.len(), pipeline.bytes), (2, 600));
+    }
+}
