@@ -161,6 +161,25 @@ fn without_acknowledgements_nothing_is_answered_and_a_failure_closes() {
 }
 
 #[test]
+fn more_produces_than_are_taken_at_once_are_answered_in_order_before_one_that_closes() {
+    let broker = Broker::dev(&[]);
+    let client = &mut broker.connect();
+    create(client, "t", 1);
+    let good = batch::build(&records(&[1]), 1, None);
+    let mut send = |topic, acks| {
+        client.send(wire::versions::PRODUCE, 9, produce(topic, 0, acks, good.clone()))
+    };
+    let sent: Vec<i32> = (0..1_500).map(|_| send("t", -1)).collect();
+    send("unknown", 0);
+    for (offset, correlation) in (0..).zip(sent) {
+        let reply = received!(client, Produce PRODUCE 9, correlation);
+        let partition = &reply.responses[0].partition_responses[0];
+        assert_eq!((partition.error_code, partition.base_offset), (errors::NONE, offset));
+    }
+    assert!(client.frame().is_none(), "closed");
+}
+
+#[test]
 fn an_idempotent_producers_batches_are_appended_once_in_a_pipeline_too() {
     let broker = Broker::dev(&[]);
     let client = &mut broker.connect();
