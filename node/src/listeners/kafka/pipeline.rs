@@ -1,5 +1,5 @@
 //! What the client of a connection is owed, in the order of its requests, and whether its next
-//! request may be taken.
+//! request may be taken. It knows no sockets, and nothing of a request but its kind and length.
 
 use std::collections::VecDeque;
 use std::future::Future;
