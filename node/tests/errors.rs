@@ -316,6 +316,23 @@ fn every_type_names_the_field_at_fault() {
 }
 
 #[test]
+fn records_that_go_and_idempotent_producers() {
+    rows(
+        r#"
+        send {"topic": "t", "message": 1, "partition": 0, "producer_id": 1} => 12 INVALID_REQUEST producer_epoch
+        send {"topic": "t", "message": 1, "partition": 0, "sequence": 0} => 12 INVALID_REQUEST producer_id
+        send {"topic": "t", "message": 1, "producer_id": 1, "producer_epoch": 0, "sequence": 0} => 12 INVALID_REQUEST partition
+        send {"topic": "t", "message": 1, "partition": 0, "producer_id": 1, "producer_epoch": 32768, "sequence": 0} => 12 INVALID_REQUEST producer_epoch, 32768
+        send {"topic": "t", "message": 1, "partition": 0, "producer_id": 1, "producer_epoch": 0, "sequence": 2147483648} => 12 INVALID_REQUEST sequence, 2147483648
+        delete_records {"partition": 0, "offset": 0} => 12 INVALID_REQUEST topic
+        delete_records {"topic": "t", "offset": 0} => 12 INVALID_REQUEST partition
+        delete_records {"topic": "t", "partition": 0} => 12 INVALID_REQUEST offset
+        delete_records {"topic": "t", "partition": 0, "offset": -1} => 12 INVALID_REQUEST offset, -1
+        "#,
+    );
+}
+
+#[test]
 fn values_out_of_range_and_fields_of_two_forms() {
     let long = "n".repeat(250);
     let longest = "é".repeat(249);

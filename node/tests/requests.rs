@@ -166,6 +166,64 @@ fn topics_are_created_listed_grown_and_deleted() {
 }
 
 #[test]
+fn records_are_deleted_up_to_an_offset() {
+    say(r#"
+        c1 > create_topic {"topic": "t", "partitions": 1}
+        c1 < create_topic_ok
+        c1 > send {"topic": "t", "message": "a"}
+        c1 < send_ok {"partition": 0, "offset": 0}
+        c1 > send {"topic": "t", "message": "b"}
+        c1 < send_ok {"partition": 0, "offset": 1}
+        c1 > delete_records {"topic": "t", "partition": 0, "offset": 3}
+        c1 < error 12 INVALID_REQUEST t, 3, 2
+        c1 > delete_records {"topic": "t", "partition": 1, "offset": 0}
+        c1 < error 20 UNKNOWN_TOPIC_OR_PARTITION t
+        c1 > delete_records {"topic": "t", "partition": 0, "offset": 1}
+        c1 < delete_records_ok
+        c1 > delete_records {"topic": "t", "partition": 0, "offset": 0}
+        c1 < delete_records_ok
+        "#);
+    let mut node = Node::alone();
+    for message in 0..4 {
+        node.call("p", &format!(r#"send {{"topic": "t", "partition": 0, "message": {message}}}"#));
+    }
+    node.call("p", r#"delete_records {"topic": "t", "partition": 0, "offset": 3}"#);
+    let reply = node.call("p", r#"fetch {"topic": "t", "partition": 0, "offset": 0}"#);
+    let offsets = |reply: &serde_json::Value| {
+        let records = reply["records"].as_array().expect("records").iter();
+        records.map(|record| record["offset"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(offsets(&reply), [3]);
+    assert_eq!(reply["high_watermark"], 4);
+}
+
+#[test]
+fn an_idempotent_producer_sends_each_record_once() {
+    say(r#"
+        p > init_producer
+        p < init_producer_ok {"producer_id": 0, "producer_epoch": 0}
+        q > init_producer
+        q < init_producer_ok {"producer_id": 1, "producer_epoch": 0}
+        p > send {"topic": "t", "partition": 1, "message": "a", "producer_id": 0, "producer_epoch": 0, "sequence": 0}
+        p < error 20 UNKNOWN_TOPIC_OR_PARTITION t
+        p > create_topic {"topic": "t", "partitions": 2}
+        p < create_topic_ok
+        p > send {"topic": "t", "partition": 1, "message": "a", "producer_id": 0, "producer_epoch": 0, "sequence": 0}
+        p < send_ok {"partition": 1, "offset": 0}
+        p > send {"topic": "t", "partition": 1, "message": "b", "producer_id": 0, "producer_epoch": 0, "sequence": 1}
+        p < send_ok {"partition": 1, "offset": 1}
+        p > send {"topic": "t", "partition": 1, "message": "a", "producer_id": 0, "producer_epoch": 0, "sequence": 0}
+        p < send_ok {"partition": 1, "offset": 0}
+        p > send {"topic": "t", "partition": 1, "message": "d", "producer_id": 0, "producer_epoch": 0, "sequence": 3}
+        p < error 22 OUT_OF_ORDER_SEQUENCE_NUMBER 3, 2
+        p > send {"topic": "t", "partition": 1, "message": "a", "producer_id": 0, "producer_epoch": 1, "sequence": 0}
+        p < send_ok {"partition": 1, "offset": 2}
+        p > send {"topic": "t", "partition": 1, "message": "c", "producer_id": 0, "producer_epoch": 0, "sequence": 2}
+        p < error 22 INVALID_PRODUCER_EPOCH 0, 1
+        "#);
+}
+
+#[test]
 fn a_deleted_topic_takes_its_committed_offsets_along() {
     say(r#"
         c1 > create_topic {"topic": "t", "partitions": 2}

@@ -239,7 +239,7 @@ mod tests {
             (deadline + limits::LATE_ANSWER + tick, 1),
         ] {
             let (mut replies, mut printer) = (Replies::new(&members), Printer::default());
-            let owed = Owed::Service(ReplyShape { ok: "unsubscribe_ok" });
+            let owed = Owed::Service(ReplyShape { ok: "unsubscribe_ok", partition: None });
             let caller = |msg_id| Caller { client: "c".into(), msg_id };
             let (client, number) = replies.owe(owed, caller(1));
             replies.answer_own(caller(2), Encoded::bare("topology_ok"), &mut printer);

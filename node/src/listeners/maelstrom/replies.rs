@@ -14,6 +14,7 @@ use state_machine::groups::reply::{DescribedMember, DescribedOffset, Description
 use state_machine::ids::{MemberId, PartitionId, TopicPartition};
 use state_machine::keyed_logs::reply::KeyedLogReply;
 use state_machine::offsets::reply::OffsetReply;
+use state_machine::producers::reply::ProducerReply;
 use state_machine::registers::reply::RegisterReply;
 use state_machine::reply::Reply;
 use state_machine::topics::reply::TopicReply;
@@ -57,7 +58,7 @@ impl Encoded {
             Err(failure) => return Self::failure(&failure),
         };
         let mut fields = String::new();
-        if let Err(corrupt) = write_reply(&reply, members, &mut fields) {
+        if let Err(corrupt) = write_reply(&reply, form, members, &mut fields) {
             return Self::bad_request(&BadRequest::Corrupt(corrupt.to_string()));
         }
         Self { kind: form.ok, fields }.limited()
@@ -183,10 +184,10 @@ fn field(name: &str, out: &mut String) {
 
 type Written = Result<(), records::CorruptBatch>;
 
-fn write_reply(reply: &Reply, members: &Members, out: &mut String) -> Written {
+fn write_reply(reply: &Reply, form: ReplyShape, members: &Members, out: &mut String) -> Written {
     match reply {
         Reply::Done => Ok(()),
-        Reply::Topic(reply) => topic_reply(reply, out),
+        Reply::Topic(reply) => topic_reply(reply, form, out),
         Reply::KeyedLog(reply) => keyed_log_reply(reply, out),
         Reply::Register(RegisterReply::Value(text)) => {
             field("value", out);
@@ -203,13 +204,19 @@ fn write_reply(reply: &Reply, members: &Members, out: &mut String) -> Written {
             Ok(())
         }
         Reply::Group(reply) => group_reply(reply, members, out),
+        Reply::Producer(ProducerReply::Made { id }) => {
+            field("producer_id", out);
+            number(*id, out);
+            field("producer_epoch", out);
+            number(0, out);
+            Ok(())
+        }
         // Only another listener asks for these.
-        Reply::Offset(OffsetReply::CommittedAll(_) | OffsetReply::Commits(_))
-        | Reply::Producer(_) => Ok(()),
+        Reply::Offset(OffsetReply::CommittedAll(_) | OffsetReply::Commits(_)) => Ok(()),
     }
 }
 
-fn topic_reply(reply: &TopicReply, out: &mut String) -> Written {
+fn topic_reply(reply: &TopicReply, form: ReplyShape, out: &mut String) -> Written {
     match reply {
         TopicReply::Appended { partition, offset } => {
             field("partition", out);
@@ -232,11 +239,16 @@ fn topic_reply(reply: &TopicReply, out: &mut String) -> Written {
             field("high_watermark", out);
             number(*high_watermark, out);
         }
+        TopicReply::Produced { offset, .. } => {
+            if let Some(partition) = form.partition {
+                field("partition", out);
+                number(partition, out);
+            }
+            field("offset", out);
+            number(*offset, out);
+        }
         // Only another listener asks for these.
-        TopicReply::Produced { .. }
-        | TopicReply::Described(_)
-        | TopicReply::Read(_)
-        | TopicReply::Offsets(_) => {}
+        TopicReply::Described(_) | TopicReply::Read(_) | TopicReply::Offsets(_) => {}
     }
     Ok(())
 }

@@ -14,6 +14,8 @@ mod topics;
 
 use state_machine::command::{Command, Query};
 use state_machine::groups::command::GroupQuery;
+use state_machine::ids::PartitionId;
+use state_machine::producers::command::ProducerCommand;
 use state_machine::topics::command::TopicQuery;
 
 use self::body::{Body, shown};
@@ -29,6 +31,8 @@ use crate::service::api::Request;
 pub struct ReplyShape {
     /// The reply's type.
     pub ok: &'static str,
+    /// The partition that the request names, where the reply repeats it.
+    pub partition: Option<PartitionId>,
 }
 
 impl ReplyShape {
@@ -63,7 +67,7 @@ fn invalid<T>(text: String) -> Result<T> {
 }
 
 fn shape(ok: &'static str) -> ReplyShape {
-    ReplyShape { ok }
+    ReplyShape { ok, partition: None }
 }
 
 fn command(ok: &'static str, command: impl Into<Command>) -> Result<Decoded> {
@@ -99,6 +103,8 @@ pub fn decode(
         "create_topic" => topics::create_topic(body),
         "create_partitions" => topics::create_partitions(body),
         "delete_topic" => topics::delete_topic(body),
+        "delete_records" => topics::delete_records(body),
+        "init_producer" => command("init_producer_ok", ProducerCommand::Make),
         "list_topics" => query("list_topics_ok", TopicQuery::List),
         "fetch" => topics::fetch(body),
         "commit_offset" => offsets::commit_offset(body),

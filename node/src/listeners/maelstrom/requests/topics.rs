@@ -4,12 +4,13 @@ use state_machine::command::Command;
 use state_machine::keyed_logs::command::KeyedLogCommand;
 use state_machine::topics::command::{TopicCommand, TopicQuery};
 use state_machine::topics::placement::{Placement, murmur2};
+use state_machine::topics::sequences::Sequence;
 use state_machine::values::Records;
 
 use super::super::json;
 use super::super::records::Encoder;
 use super::body::{Body, check_key, check_value, partition_number};
-use super::{Decoded, Result, command, shape};
+use super::{Decoded, ReplyShape, Result, command, shape};
 use crate::config::Config;
 use crate::service::api::Request;
 
@@ -35,6 +36,9 @@ pub(super) fn send(body: &Body<'_>, config: &Config, encoder: &mut Encoder) -> R
             (None, None) => Placement::Next,
         };
         let records = message(encoder, key.as_deref(), "message", body.any("message")?)?;
+        if let Some(sequence) = sequence(body)? {
+            return append(body, sequence, records);
+        }
         let new_topic_partitions = config.default_partitions;
         TopicCommand::Produce {
             topic: body.topic_or_default()?,
@@ -45,6 +49,29 @@ pub(super) fn send(body: &Body<'_>, config: &Config, encoder: &mut Encoder) -> R
         .into()
     };
     command("send_ok", request)
+}
+
+/// What an idempotent producer says of its record, if one sends it.
+fn sequence(body: &Body<'_>) -> Result<Option<Sequence>> {
+    let names = ["producer_id", "producer_epoch", "sequence"];
+    if names.iter().all(|name| body.0.get(name).is_none()) {
+        return Ok(None);
+    }
+    let [id, epoch, first] = names;
+    let id: i64 = Body::integer(id, body.required(id)?, 0, i64::MAX)?;
+    let epoch = Body::integer(epoch, body.required(epoch)?, 0, i16::MAX as u16)?;
+    let first = Body::integer(first, body.required(first)?, 0, i32::MAX as u32)?;
+    Ok(Some(Sequence::new(id.unsigned_abs(), epoch, first, 1)))
+}
+
+/// Appends the record of an idempotent producer. Its numbers count in one partition, so it names
+/// that, and the topic is there already.
+fn append(body: &Body<'_>, sequence: Sequence, records: Records) -> Result<Decoded> {
+    let (topic, partition) = (body.topic_or_default()?, body.partition()?);
+    let (sequence, max_bytes) = (Some(sequence), u32::MAX);
+    let append = TopicCommand::Append { topic, partition, sequence, records, max_bytes };
+    let shape = ReplyShape { ok: "send_ok", partition: Some(partition) };
+    Ok(Decoded::Service(Request::Command(append.into()), shape))
 }
 
 pub(super) fn create_topic(body: &Body<'_>) -> Result<Decoded> {
@@ -59,6 +86,11 @@ pub(super) fn create_partitions(body: &Body<'_>) -> Result<Decoded> {
 
 pub(super) fn delete_topic(body: &Body<'_>) -> Result<Decoded> {
     command("delete_topic_ok", TopicCommand::Delete { topic: body.topic()? })
+}
+
+pub(super) fn delete_records(body: &Body<'_>) -> Result<Decoded> {
+    let (topic, partition, before) = (body.topic()?, body.partition()?, body.offset()?);
+    command("delete_records_ok", TopicCommand::Trim { topic, partition, before })
 }
 
 pub(super) fn fetch(body: &Body<'_>) -> Result<Decoded> {
