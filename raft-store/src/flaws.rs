@@ -22,6 +22,8 @@ mod planted_files;
 #[cfg(feature = "flaws")]
 mod planted_offsets;
 #[cfg(feature = "flaws")]
+mod planted_records;
+#[cfg(feature = "flaws")]
 pub use planted::{Flaw, attach, has, preview, recall, remember};
 #[cfg(feature = "flaws")]
 pub use planted_files::files;

@@ -7,7 +7,7 @@
 use arena::nemesis::Nemesis::{self, FailingDisk, OneWay, Partition, Pause, Restart};
 use arena::run::case::Case;
 use arena::targets::sim::Sim;
-use arena::workloads::Kind::{self, Classic, Groups, Kafka, LinKv, Offsets};
+use arena::workloads::Kind::{self, Classic, Groups, Kafka, LinKv, Offsets, Records};
 use cohort::config::Config;
 use raft_store::flaws::Flaw;
 
@@ -224,6 +224,56 @@ fn an_acknowledged_write_is_lost_in_a_crash() {
 #[test]
 fn a_node_forgets_its_vote() {
     found(Flaw::VoteForgotten, LinKv, &["state/one-leader-per-term", "state/one-entry-per-index"]);
+}
+
+#[test]
+fn a_new_leader_forgets_idempotent_producers() {
+    found(Flaw::ProducersForgotten, Records, &["state/idempotent-duplicate"]);
+}
+
+#[test]
+fn a_new_leader_takes_any_number_for_the_first() {
+    found(Flaw::ProducersForgotten, Records, &["state/idempotent-gap"]);
+}
+
+#[test]
+fn a_record_of_an_epoch_that_is_over_is_appended() {
+    found(Flaw::EpochsNotChecked, Records, &["state/producer-epoch"]);
+}
+
+#[test]
+fn a_deletion_of_records_deletes_nothing() {
+    found(Flaw::RecordDeletionsLost, Records, &["state/records-not-deleted"]);
+}
+
+#[test]
+fn a_deletion_of_records_takes_one_too_many() {
+    found(Flaw::DeletedTooFar, Records, &["state/records-removed-early"]);
+}
+
+#[test]
+fn the_retention_is_shorter_than_it_was_set() {
+    found(Flaw::RetainedTooShort, Records, &["state/records-removed-early"]);
+}
+
+#[test]
+fn records_go_with_those_before_them() {
+    found(Flaw::SegmentTooMany, Records, &["state/records-missing"]);
+}
+
+#[test]
+fn a_partition_that_was_emptied_begins_anew() {
+    found(Flaw::EmptiedBeginsAnew, Records, &["state/start-goes-back"]);
+}
+
+#[test]
+fn a_deleted_topic_is_there_again() {
+    found(Flaw::TopicComesBack, Groups, &["state/topic-outlived"]);
+}
+
+#[test]
+fn offsets_stay_when_their_topic_goes() {
+    found(Flaw::OffsetsOutliveTopic, Records, &["state/topic-outlived"]);
 }
 
 #[test]

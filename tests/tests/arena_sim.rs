@@ -111,6 +111,21 @@ fn a_seed_gives_the_same_output_in_two_processes() {
 }
 
 #[test]
+fn records_that_come_and_go_are_valid() {
+    let case = |seed| Case::swarm(seed, &Sim::new(seed, Config::default()), &Kind::APART);
+    cases::all_are_valid(SEEDS / 10, case, |_| {});
+}
+
+#[test]
+fn the_seeds_of_other_workloads_do_not_know_those_apart() {
+    for seed in 1..=300 {
+        let case = Case::swarm(seed, &Sim::new(seed, Config::default()), &Kind::ALL);
+        assert!(!Kind::APART.contains(&case.workload), "seed {seed}");
+        assert!(!case.args.iter().any(|arg| arg.starts_with("--retention")), "seed {seed}");
+    }
+}
+
+#[test]
 fn random_cases_are_valid() {
     let case = |seed| Case::swarm(seed, &Sim::new(seed, Config::default()), &Kind::ALL);
     cases::all_are_valid(SEEDS, case, |_| {});

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arena::checkers::Verdict;
 use arena::checkers::state::trace::{
-    Answer, Applied, Breach, Change, Commit, Effect, GroupState, Heartbeat, Leader, MemberChange,
-    MemberState, Replayed, Served, TopicChange,
+    Answer, Append, Applied, Breach, Change, Commit, Effect, Forgetting, GroupState, Heartbeat,
+    Held, Leader, MemberChange, MemberState, Numbers, Raise, RecordDeletion, Replayed, Served,
+    Span, TopicChange, TopicEnd, Why,
 };
 use arena::checkers::state::{StateTrace, all, check_all};
 
@@ -66,7 +67,6 @@ fn sound() -> StateTrace {
             change(3, "c", Change::Joined, 30_000),
             change(5, "c", Change::SessionExpired, 1_040_000),
         ],
-        topics: Vec::new(),
         commits: vec![Commit {
             index: 6,
             group: "g".to_owned(),
@@ -113,7 +113,74 @@ fn sound() -> StateTrace {
             Answer { node: "n2".into(), term: 2, invoke_us: 20, complete_us: 30 },
         ],
         end_us: 11_000_000,
+        ..sound_logs()
     }
+}
+
+/// The part of it that tells of topics, their records and producers.
+fn sound_logs() -> StateTrace {
+    StateTrace {
+        // Two batches of an epoch, and one of the next, of which only the last is left.
+        appends: vec![append(1, 0, (0, 0, 1)), append(2, 2, (0, 2, 3)), append(3, 4, (1, 0, 1))],
+        spans: vec![span(1, 0, 0), span(4, 2, 6), span(5, 4, 6)],
+        raises: vec![raise(4, (0, 2), Why::Asked(2)), raise(5, (2, 4), RETENTION)],
+        record_deletions: vec![RecordDeletion {
+            index: 4,
+            topic: "t".to_owned(),
+            partition: 0,
+            before: 2,
+            start: 2,
+        }],
+        forgettings: Vec::new(),
+        topic_ends: vec![TopicEnd {
+            index: 1,
+            topic: "t".to_owned(),
+            asked: false,
+            ended: false,
+            exists: true,
+            committed: Vec::new(),
+            owned: Vec::new(),
+        }],
+        held: vec![Held {
+            node: "n1".to_owned(),
+            incarnation: 0,
+            index: 5,
+            topic: "t".to_owned(),
+            partition: 0,
+            start: 4,
+            end: 6,
+            first: Some(4),
+        }],
+        ..StateTrace::default()
+    }
+}
+
+/// A batch is to go when it is older than 1 ms, or when there are 50 bytes behind it.
+const RETENTION: Why = Why::Retention { ms: Some(1), bytes: Some(50) };
+
+/// Two records of a producer, of 50 bytes, which the state had at the entry's index in ms.
+fn append(index: u64, offset: u64, (epoch, first, last): (u16, u32, u32)) -> Append {
+    Append {
+        index,
+        topic: "t".to_owned(),
+        partition: 0,
+        log: 7,
+        offset,
+        count: 2,
+        bytes: 50,
+        newest_ms: index,
+        now_ms: index,
+        numbers: Some(Numbers { producer: 1, epoch, first, last }),
+    }
+}
+
+fn span(index: u64, start: u64, end: u64) -> Span {
+    Span { index, topic: "t".to_owned(), partition: 0, start, end }
+}
+
+fn raise(index: u64, (from, to): (u64, u64), why: Why) -> Raise {
+    let topic = "t".to_owned();
+    Raise { index, topic, partition: 0, log: 7, from, to, now_ms: index, why }
 }
 
 /// Breaks the sound trace in one way, which that checker alone must catch.
@@ -317,6 +384,99 @@ fn g23_twice_applied() {
     let mut trace = sound();
     trace.effects.push(Effect { index: 2, origin: "n1/0/3".to_owned() });
     assert!(check_all(&trace).iter().all(|(_, verdict)| verdict.is_valid()));
+}
+
+#[test]
+fn a_start_or_an_end_that_goes_back() {
+    catches("state/start-goes-back", "begins at 1 and ends at 6, after 2 and 6", |trace| {
+        trace.spans[2].start = 1;
+    });
+    catches("state/start-goes-back", "ends at 5", |trace| trace.spans[2].end = 5);
+    // A topic that was deleted begins anew.
+    let mut trace = sound();
+    trace.topic_ends.push(TopicEnd { index: 6, asked: true, ..trace.topic_ends[0].clone() });
+    trace.spans.push(span(6, 0, 0));
+    assert!(check_all(&trace).iter().all(|(_, verdict)| !verdict.is_violated()));
+}
+
+#[test]
+fn records_that_stay_though_they_were_deleted() {
+    catches("state/records-not-deleted", "before 3 were to go", |trace| {
+        trace.record_deletions[0].before = 3;
+    });
+}
+
+#[test]
+fn records_that_go_though_they_had_to_stay() {
+    let of = |name: &str, break_it: fn(&mut StateTrace)| {
+        catches("state/records-removed-early", name, break_it);
+    };
+    of("before 1 were to go", |trace| trace.raises[0].why = Why::Asked(1));
+    of("nobody had asked", |trace| trace.raises[0].why = Why::None);
+    // Neither old nor too much.
+    of("was 3 ms old, with 50 bytes behind it", |trace| {
+        trace.raises[1].why = Why::Retention { ms: Some(3), bytes: Some(51) };
+    });
+    of("50 bytes behind it", |trace| {
+        trace.raises[1].why = Why::Retention { ms: None, bytes: Some(51) };
+    });
+    // One of both is enough.
+    for why in
+        [Why::Retention { ms: Some(2), bytes: None }, Why::Retention { ms: None, bytes: Some(50) }]
+    {
+        let mut trace = sound();
+        trace.raises[1].why = why;
+        assert!(check_all(&trace).iter().all(|(_, verdict)| !verdict.is_violated()), "{why:?}");
+    }
+}
+
+#[test]
+fn records_that_a_node_does_not_have() {
+    catches("state/records-missing", "it from 5 on", |trace| trace.held[0].first = Some(5));
+    catches("state/records-missing", "has nothing", |trace| trace.held[0].first = None);
+}
+
+#[test]
+fn what_outlives_its_topic() {
+    let of = |name: &str, break_it: fn(&mut TopicEnd)| {
+        catches("state/topic-outlived", name, |trace| {
+            let mut end = TopicEnd { asked: true, ended: true, ..trace.topic_ends[0].clone() };
+            (end.index, end.exists) = (7, false);
+            break_it(&mut end);
+            trace.topic_ends.push(end);
+        });
+    };
+    of("nobody made it", |end| end.exists = true);
+    of("offsets of g are from before", |end| end.committed.push("g".to_owned()));
+    of("members of g own", |end| end.owned.push("g".to_owned()));
+    // It comes again.
+    of("offsets of g are from before", |end| {
+        (end.asked, end.ended, end.exists) = (false, false, true);
+        end.committed.push("g".to_owned());
+    });
+}
+
+#[test]
+fn p1_and_p2_and_epochs_of_idempotent_producers() {
+    catches("state/idempotent-duplicate", "offset 2 and again at 6", |trace| {
+        trace.appends.insert(2, append(3, 6, (0, 2, 3)));
+    });
+    catches("state/idempotent-gap", "number 5 of producer 1 (epoch 0)", |trace| {
+        trace.appends.insert(2, append(3, 6, (0, 5, 5)));
+    });
+    catches("state/idempotent-gap", "where 0 had to come", |trace| {
+        trace.appends[2] = append(3, 4, (1, 1, 1));
+    });
+    catches("state/producer-epoch", "in epoch 0 was appended", |trace| {
+        trace.appends.push(append(6, 6, (0, 4, 4)));
+    });
+    // Of a producer that was silent for so long nothing is known.
+    let mut trace = sound();
+    trace.forgettings.push(Forgetting { index: 5, silent_ms: 1, now_ms: 5 });
+    trace.appends.push(append(6, 6, (0, 2, 3)));
+    assert!(check_all(&trace).iter().all(|(_, verdict)| !verdict.is_violated()));
+    trace.forgettings[0].silent_ms = 2;
+    assert!(check_all(&trace).iter().any(|(_, verdict)| verdict.is_violated()), "not so long");
 }
 
 #[test]

@@ -26,7 +26,7 @@ use state_machine::ids::TopicPartition;
 use state_machine::offsets::command::{Fence, OffsetCommand};
 use state_machine::topics::command::TopicCommand;
 
-use super::planted_offsets as offsets;
+use super::{planted_offsets as offsets, planted_records as records};
 use crate::raft::applier::StateMachine;
 use crate::raft::replica::Replica;
 use crate::raft::types::{Applied, Proposal, RoundId};
@@ -95,11 +95,29 @@ pub enum Flaw {
     CommitsLost,
     /// With a new leader groups have again what they had committed before their last commits.
     OldOffsets,
+    /// A new leader knows no idempotent producer: any number is taken for the first.
+    ProducersForgotten,
+    /// A record of a producer's epoch that is over is taken for the next of the newest epoch.
+    EpochsNotChecked,
+    /// Some deletions of records are acknowledged, and nothing is deleted.
+    RecordDeletionsLost,
+    /// A deletion of records takes one more than was asked for.
+    DeletedTooFar,
+    /// Records are kept for half as long, and half as many of them.
+    RetainedTooShort,
+    /// With the records before an offset goes the segment that the offset is in.
+    SegmentTooMany,
+    /// A partition whose records are all deleted begins at offset 0 again.
+    EmptiedBeginsAnew,
+    /// A deleted topic is made again at once.
+    TopicComesBack,
+    /// What groups committed of a topic stays when the topic is deleted.
+    OffsetsOutliveTopic,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 38] = [
         Self::AcknowledgedBeforeCommit,
         Self::RetryAppliedTwice,
         Self::StaleRead,
@@ -129,6 +147,15 @@ impl Flaw {
         Self::JoinsNotWaitedFor,
         Self::CommitsLost,
         Self::OldOffsets,
+        Self::ProducersForgotten,
+        Self::EpochsNotChecked,
+        Self::RecordDeletionsLost,
+        Self::DeletedTooFar,
+        Self::RetainedTooShort,
+        Self::SegmentTooMany,
+        Self::EmptiedBeginsAnew,
+        Self::TopicComesBack,
+        Self::OffsetsOutliveTopic,
     ];
 
     /// Its name on a command line.
@@ -163,6 +190,15 @@ impl Flaw {
             Self::JoinsNotWaitedFor => "joins-not-waited-for",
             Self::CommitsLost => "commits-lost",
             Self::OldOffsets => "old-offsets",
+            Self::ProducersForgotten => "producers-forgotten",
+            Self::EpochsNotChecked => "epochs-not-checked",
+            Self::RecordDeletionsLost => "record-deletions-lost",
+            Self::DeletedTooFar => "deleted-too-far",
+            Self::RetainedTooShort => "retained-too-short",
+            Self::SegmentTooMany => "segment-too-many",
+            Self::EmptiedBeginsAnew => "emptied-begins-anew",
+            Self::TopicComesBack => "topic-comes-back",
+            Self::OffsetsOutliveTopic => "offsets-outlive-topic",
         }
     }
 }
@@ -262,11 +298,19 @@ pub(super) fn apply_another_batch(
         return Ok(Some(applied));
     }
     let flaws = [Flaw::EarlyHandover, Flaw::JoinedTwice, Flaw::JoinsNotWaitedFor];
-    if !flaws.into_iter().any(has) {
+    if has(Flaw::SegmentTooMany) {
+        let before = replica.state.clone();
+        let applied = replica.apply_batch(round, batch, answer)?;
+        records::one_segment_more(replica, &before);
+        return Ok(Some(applied));
+    }
+    if !flaws.into_iter().any(has) && !records::applies_more() {
         return Ok(None);
     }
+    let before = replica.state.clone();
     let mut applied = replica.apply_batch(round, batch, answer)?;
-    let more = writes_after(&replica.state, batch);
+    let mut more = writes_after(&replica.state, batch);
+    more.extend(records::writes_after(&before, &replica.state, batch));
     if !more.is_empty() {
         let mut instead = batch.clone();
         for write in more {
@@ -317,7 +361,7 @@ fn batch_instead(state: &State, batch: &Batch, round: RoundId) -> Option<Batch> 
         batch.writes.iter_mut().for_each(|write| legitimate(state, &mut write.command));
         return Some(batch);
     }
-    None
+    records::instead(state, batch, round.number)
 }
 
 /// Requests older than the newest few of their node are forgotten, and hence new when they come

@@ -147,11 +147,12 @@ fn only_reads(op: &Op) -> bool {
 
 /// The topic that the arguments of a request name, also where it is the default one.
 fn named_topic(op: &Op) -> Option<&str> {
-    const OF_A_TOPIC: [&str; 8] = [
+    const OF_A_TOPIC: [&str; 9] = [
         "fetch",
         "create_topic",
         "create_partitions",
         "delete_topic",
+        "delete_records",
         "commit",
         "commit_offset",
         "fetch_offset",

@@ -20,6 +20,9 @@ pub enum Need {
     NoTransactions,
     /// All faults. Nobody tells a watch when a broker is stopped.
     EveryFault,
+    /// That logs keep what was sent. The header's `records_go` says that records are deleted, or not
+    /// kept for ever.
+    KeptRecords,
     /// A promise that cohort makes and Kafka does not. The header's `linearizable` says that a
     /// broker of the stage `wire` makes it.
     OwnPromise,
@@ -37,6 +40,8 @@ impl Need {
                 .then_some("transactions may have set committed offsets (`transactions`)"),
             Self::EveryFault => (history.header.stage == "watch")
                 .then_some("a watch does not know when brokers were stopped"),
+            Self::KeptRecords => says("records_go")
+                .then_some("records were deleted, or not kept for ever (`records_go`)"),
             Self::OwnPromise => (is_wire(history) && !says("linearizable"))
                 .then_some("the broker need not promise that (`linearizable`)"),
         }

@@ -63,6 +63,9 @@ enum Command {
     Groups(RunArgs),
     /// Kafka's classic consumers: the group's leader assigns.
     Classic(RunArgs),
+    /// Idempotent producers, while records and topics are deleted beneath them; not with
+    /// `--stage wire`.
+    Records(RunArgs),
     /// Partition logs: plain and idempotent producers, and readers; only with `--stage wire`.
     Log(RunArgs),
     /// Kafka's consumers of KIP-848, over Kafka's wire.
@@ -142,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Offsets(args) => run(Kind::Offsets, &args),
         Command::Groups(args) => run(Kind::Groups, &args),
         Command::Classic(args) => run(Kind::Classic, &args),
+        Command::Records(args) => run(Kind::Records, &args),
         Command::Log(args) => run(Kind::Log, &args),
         Command::Consumer(args) => run(Kind::Consumer, &args),
         Command::Apps(args) => run(Kind::Apps, &args),

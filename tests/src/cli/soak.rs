@@ -52,8 +52,10 @@ pub(super) fn soak_cases(args: &SoakArgs) -> Result<u8, Trouble> {
     let cases = args.cases.unwrap_or(if until.is_some() { u64::MAX } else { 100 });
     let workloads: Vec<Kind> = match &args.workload {
         Some(name) => {
-            let known = Kind::ALL.into_iter().find(|kind| kind.name() == name);
-            vec![known.ok_or_else(|| Trouble::Use(format!("no workload `{name}`")))?]
+            vec![
+                Kind::with_lines(name)
+                    .ok_or_else(|| Trouble::Use(format!("no workload `{name}`")))?,
+            ]
         }
         None => Kind::ALL.to_vec(),
     };

@@ -35,6 +35,17 @@ const RECOVER_LATENCIES: u32 = 60;
 /// The arguments of nodes with short logs.
 const SHORT_LOGS: [&str; 2] = ["--snapshot-entries", "20"];
 
+/// What nodes keep of records where records go.
+const RETENTIONS: [&[&str]; 4] = [
+    &[],
+    &["--retention-ms", "2000"],
+    &["--retention-bytes", "3000"],
+    &["--retention-ms", "4000", "--retention-bytes", "6000"],
+];
+
+/// And how often they look.
+const RETENTION_CHECK: [&str; 2] = ["--retention-check", "500"];
+
 /// Everything that determines a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
@@ -108,6 +119,7 @@ impl Case {
     /// without members round trips are long. (Sessions of members are too short for that.)
     pub fn swarm(seed: u64, target: &dyn Target, workloads: &[Kind]) -> Self {
         let case = Self::swarm_nearby(seed, target, workloads);
+        let case = case.with_retention();
         // From a stream of its own, so that seeds keep the rest of their case.
         let mut rng = Rng::new(seed, "case with long round trips");
         let members = matches!(case.workload, Kind::Groups | Kind::Classic);
@@ -127,6 +139,16 @@ impl Case {
             }
         }
         case.patient()
+    }
+
+    /// Where records go, in three of four cases nodes keep them only for a while, or only so many.
+    fn with_retention(mut self) -> Self {
+        if self.workload == Kind::Records {
+            let mut rng = Rng::new(self.seed, "case with retention");
+            let of = rng.pick(&RETENTIONS).copied().unwrap_or_default();
+            self.args.extend(of.iter().chain(&RETENTION_CHECK).map(|arg| (*arg).to_owned()));
+        }
+        self
     }
 
     /// With clients that wait for as long as round trips of 2 s need, and nodes that know it. They

@@ -14,6 +14,7 @@ pub mod kafka;
 pub mod lin_kv;
 pub mod log;
 pub mod offsets;
+pub mod records;
 pub mod spread;
 pub mod topics;
 
@@ -42,6 +43,8 @@ pub enum Kind {
     Log,
     /// Kafka's consumers of KIP-848.
     Consumer,
+    /// Records, and topics, that are deleted beneath idempotent producers and readers.
+    Records,
     /// Records for applications that somebody else wrote. Not among the others: it needs one.
     Apps,
 }
@@ -54,6 +57,10 @@ impl Kind {
     pub const ALL: [Self; 5] =
         [Self::Kafka, Self::LinKv, Self::Offsets, Self::Groups, Self::Classic];
 
+    /// Those that speak it too, and that no random case draws unless they are asked for: the seeds
+    /// of the others keep their cases.
+    pub const APART: [Self; 1] = [Self::Records];
+
     /// As on the command line and in a history.
     pub fn name(self) -> &'static str {
         match self {
@@ -64,14 +71,19 @@ impl Kind {
             Self::Classic => "classic",
             Self::Log => "log",
             Self::Consumer => "consumer",
+            Self::Records => "records",
             Self::Apps => "apps",
         }
     }
 
     /// The workload of that name.
     pub fn named(name: &str) -> Option<Self> {
-        let mut all = Self::ALL.into_iter().chain(Self::WIRE);
-        all.find(|kind| kind.name() == name)
+        Self::with_lines(name).or_else(|| Self::WIRE.into_iter().find(|kind| kind.name() == name))
+    }
+
+    /// The workload of that name, if it speaks the JSON protocol.
+    pub fn with_lines(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().chain(Self::APART).find(|kind| kind.name() == name)
     }
 
     /// The workload, ready to begin.
@@ -84,6 +96,7 @@ impl Kind {
             Self::Classic => Box::new(classic::Classic::new(plan, rng)),
             Self::Log => Box::new(log::Log::new(plan)),
             Self::Consumer => Box::new(consumer::ConsumerGroups::new(plan, rng)),
+            Self::Records => Box::new(records::Records::new(plan)),
             Self::Apps => Box::new(apps::Apps::new(plan)),
         }
     }

@@ -23,7 +23,7 @@ impl Checker for DenseOffsets {
     }
 
     fn needs(&self) -> &'static [Need] {
-        &[Need::OwnPromise, Need::EveryClient]
+        &[Need::OwnPromise, Need::EveryClient, Need::KeptRecords]
     }
 
     fn check(&self, history: &History) -> Verdict {

@@ -7,7 +7,7 @@
 //! never see what is before it. Messages beyond all reads are judged by `unseen`.
 
 use super::{Log, LogId, Logs, NO_LOGS};
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::History;
 
 /// An acknowledged message that readers passed over.
@@ -17,6 +17,10 @@ pub struct LostWrite;
 impl Checker for LostWrite {
     fn name(&self) -> &'static str {
         "lost-write"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::KeptRecords]
     }
 
     fn check(&self, history: &History) -> Verdict {

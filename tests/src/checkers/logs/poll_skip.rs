@@ -8,7 +8,7 @@
 
 use super::positions::thin_reads;
 use super::{Logs, NO_LOGS, PlacedRead};
-use crate::checkers::{Checker, Verdict, Violation};
+use crate::checkers::{Checker, Need, Verdict, Violation};
 use crate::history::History;
 
 /// A read that left out records.
@@ -18,6 +18,10 @@ pub struct PollSkip;
 impl Checker for PollSkip {
     fn name(&self) -> &'static str {
         "poll-skip"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::KeptRecords]
     }
 
     fn check(&self, history: &History) -> Verdict {

@@ -25,7 +25,7 @@ impl Checker for IdempotentGap {
     }
 
     fn needs(&self) -> &'static [Need] {
-        &[Need::EveryClient]
+        &[Need::EveryClient, Need::KeptRecords]
     }
 
     fn check(&self, history: &History) -> Verdict {

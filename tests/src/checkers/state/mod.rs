@@ -11,16 +11,25 @@ mod double_ownership;
 mod early_eviction;
 mod fenced_commit;
 mod generation_reuse;
+mod idempotent_duplicate;
+mod idempotent_gap;
 mod invariants;
 mod lost_member;
 mod not_covering;
 mod one_entry_per_index;
 mod one_leader_per_term;
 mod outside_subscription;
+mod producer_epoch;
+mod producer_streams;
 mod rebalance_storm;
+mod records_missing;
+mod records_not_deleted;
+mod records_removed_early;
 mod replicas;
 mod served_after_removal;
 mod stale_leader;
+mod start_goes_back;
+mod topic_outlived;
 pub mod trace;
 mod twice_applied;
 
@@ -37,7 +46,8 @@ pub trait StateChecker: Sync {
     fn check(&self, trace: &StateTrace) -> Verdict;
 }
 
-/// Every checker of traces: Raft's own properties first, then G1 to G23.
+/// Every checker of traces: Raft's own properties first, then G1 to G23, then those of logs, topics
+/// and producers.
 #[must_use]
 pub fn all() -> Vec<&'static dyn StateChecker> {
     vec![
@@ -59,6 +69,14 @@ pub fn all() -> Vec<&'static dyn StateChecker> {
         &replicas::ReplicaDivergence,
         &replicas::NondeterministicApply,
         &twice_applied::TwiceApplied,
+        &start_goes_back::StartGoesBack,
+        &records_not_deleted::RecordsNotDeleted,
+        &records_removed_early::RecordsRemovedEarly,
+        &records_missing::RecordsMissing,
+        &topic_outlived::TopicOutlived,
+        &idempotent_duplicate::IdempotentDuplicate,
+        &idempotent_gap::IdempotentGap,
+        &producer_epoch::ProducerEpoch,
     ]
 }
 

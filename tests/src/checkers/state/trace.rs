@@ -28,6 +28,27 @@ pub struct StateTrace {
     /// Topics that were made, grown or deleted, in the order of the log.
     #[serde(default)]
     pub topics: Vec<TopicChange>,
+    /// Batches that were appended to partitions, in the order of the log.
+    #[serde(default)]
+    pub appends: Vec<Append>,
+    /// Where partitions begin, and end, after each entry that made them or moved their beginning.
+    #[serde(default)]
+    pub spans: Vec<Span>,
+    /// What moved the beginnings of partitions, in the order of the log.
+    #[serde(default)]
+    pub raises: Vec<Raise>,
+    /// Deletions of records that were accepted, in the order of the log.
+    #[serde(default)]
+    pub record_deletions: Vec<RecordDeletion>,
+    /// When silent producers were to be forgotten, in the order of the log.
+    #[serde(default)]
+    pub forgettings: Vec<Forgetting>,
+    /// Topics whose deletion was asked for and accepted, or that were made, in the order of the log.
+    #[serde(default)]
+    pub topic_ends: Vec<TopicEnd>,
+    /// What nodes have of partitions whose beginning has moved, in the order of time.
+    #[serde(default)]
+    pub held: Vec<Held>,
     /// Commits of offsets that were accepted, in the order of the log.
     pub commits: Vec<Commit>,
     /// Requests by which members showed the coordinator that they live, in the order of time.
@@ -174,6 +195,163 @@ pub struct TopicChange {
     pub index: u64,
     /// The topic.
     pub topic: String,
+}
+
+/// A batch was appended to a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Append {
+    /// The entry's index.
+    pub index: u64,
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i64,
+    /// The partition's log, which no other partition ever has, also none of the same name.
+    pub log: u64,
+    /// The first record's offset.
+    pub offset: u64,
+    /// How many records.
+    pub count: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// The newest time of its records, in ms.
+    pub newest_ms: u64,
+    /// The state's time, in ms.
+    pub now_ms: u64,
+    /// What the request said of its producer, if that is an idempotent one.
+    pub numbers: Option<Numbers>,
+}
+
+/// The sequence of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// The producer's id.
+    pub producer: u64,
+    /// Its epoch.
+    pub epoch: u16,
+    /// The first record's number.
+    pub first: u32,
+    /// The last record's number.
+    pub last: u32,
+}
+
+/// Where a partition begins and ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// The entry's index.
+    pub index: u64,
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i64,
+    /// The first offset that is left.
+    pub start: u64,
+    /// The next offset.
+    pub end: u64,
+}
+
+/// The beginning of a partition moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raise {
+    /// The entry's index.
+    pub index: u64,
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i64,
+    /// Its log.
+    pub log: u64,
+    /// Where it began.
+    pub from: u64,
+    /// Where it begins.
+    pub to: u64,
+    /// The state's time, in ms.
+    pub now_ms: u64,
+    /// What the log says that was to be done.
+    pub why: Why,
+}
+
+/// Why records may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Somebody asked for the deletion of all before an offset.
+    Asked(u64),
+    /// Whole segments that are too old or too much.
+    Retention {
+        /// How old a record may become.
+        ms: Option<u64>,
+        /// How many bytes are kept.
+        bytes: Option<u64>,
+    },
+    /// No reason is known.
+    None,
+}
+
+/// A deletion of records was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordDeletion {
+    /// The entry's index.
+    pub index: u64,
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i64,
+    /// The first offset that was to be left.
+    pub before: u64,
+    /// The first offset that was left then.
+    pub start: u64,
+}
+
+/// Producers that have been silent for so long were to be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgetting {
+    /// The entry's index.
+    pub index: u64,
+    /// For how long, in ms.
+    pub silent_ms: u64,
+    /// The state's time, in ms.
+    pub now_ms: u64,
+}
+
+/// What is there of a topic's earlier life after an entry that ended the topic, or made it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicEnd {
+    /// The entry's index.
+    pub index: u64,
+    /// The topic.
+    pub topic: String,
+    /// Whether somebody asked for its deletion by the entry.
+    pub asked: bool,
+    /// Whether that was the end of it, as nobody asked to make it again.
+    pub ended: bool,
+    /// Whether there is a topic of that name.
+    pub exists: bool,
+    /// Groups with a committed offset of it to which nobody has committed since its last deletion.
+    pub committed: Vec<String>,
+    /// Groups with an owner of a partition of it, where the coordinator assigns; if it ended.
+    pub owned: Vec<String>,
+}
+
+/// What a node has of a partition's records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The node.
+    pub node: String,
+    /// Its incarnation.
+    pub incarnation: u32,
+    /// The entry's index.
+    pub index: u64,
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i64,
+    /// The first offset that is left by the state.
+    pub start: u64,
+    /// The next offset by the state.
+    pub end: u64,
+    /// The first offset that the node can read from there on.
+    pub first: Option<u64>,
 }
 
 /// An accepted commit of an offset.

@@ -31,6 +31,7 @@ use disk::MachineDisk;
 use watch::Watch;
 
 mod disk;
+mod log_facts;
 mod replay;
 mod watch;
 

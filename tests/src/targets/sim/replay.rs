@@ -23,6 +23,7 @@ use state_machine::topics::event::TopicEvent;
 use state_machine::values::TopicPartitions;
 use state_machine::{State, invariants};
 
+use super::log_facts::{Asked, LogFacts};
 use super::watch::{Entry, Notes, hash_state};
 use crate::checkers::state::StateTrace;
 use crate::checkers::state::trace::{
@@ -45,6 +46,7 @@ pub(super) fn trace(notes: Notes) -> StateTrace {
         records: RecordStore::default(),
         present: BTreeSet::new(),
         sessions: BTreeMap::new(),
+        facts: LogFacts::default(),
     };
     for (index, entry) in &entries {
         replay.entry(*index, entry, hashed.contains(index));
@@ -62,6 +64,8 @@ struct Replay {
     present: BTreeSet<(GroupId, MemberId)>,
     /// Their session time-outs.
     sessions: BTreeMap<(GroupId, MemberId), Micros>,
+    /// Of topics, records and producers.
+    facts: LogFacts,
 }
 
 /// Where in the log something happened, and by whose doing.
@@ -101,7 +105,10 @@ impl Replay {
             let said = logged.writes.get(i).unwrap_or(write);
             let generation = named(&said.command).and_then(|named| self.generation_of(&named));
             let mut events = Vec::new();
+            let asked = Asked::of(&self.state, write, logged.writes.get(i));
             let outcome = self.state.apply(write, Some(&mut events));
+            let came = (&outcome, &events[..]);
+            self.facts.wrote(&self.state, index, &asked, came, &mut self.trace);
             let request_id = said.request_id.as_ref().map(name_of);
             if let (Some(request_id), false) = (&request_id, events.is_empty()) {
                 self.trace.effects.push(Effect { index, origin: request_id.clone() });
@@ -148,6 +155,7 @@ impl Replay {
             self.commit(index, said, &outcome, &events, generation);
         }
         self.look_at_invariants(index, &before);
+        self.facts.ended(&self.state, index, &mut self.trace);
         for id in touched {
             let now = self.state.group(&id).map(|group| describe(&self.state, index, &id, group));
             self.trace.groups.extend(now);

@@ -14,11 +14,14 @@ use raft_store::{Checkpoint, Proposal, StateMachine, codec, flaws};
 use serde::Serialize;
 use state_machine::State;
 use state_machine::command::{Batch, RequestId};
-use state_machine::ids::{GroupId, MemberId};
+use state_machine::ids::{GroupId, LogId, MemberId, Offset};
+use state_machine::reply::{Answer as Read, Reply};
+use state_machine::topics::command::TopicQuery;
+use state_machine::topics::reply::TopicReply;
 use tokio::time::Instant;
 
 use crate::checkers::state::StateTrace;
-use crate::checkers::state::trace::{Answer, Applied, Heartbeat, Leader, Served};
+use crate::checkers::state::trace::{Answer, Applied, Heartbeat, Held, Leader, Served};
 use crate::history::Micros;
 
 /// The state is hashed after every so manieth entry, with the records of its logs: each hash reads
@@ -95,7 +98,8 @@ impl Watch {
         let incarnations = notes.incarnations.entry(node).or_default();
         let incarnation = u32::try_from(incarnations.len()).unwrap_or(u32::MAX);
         incarnations.push(machine);
-        Arc::new(OneIncarnation { watch: self.clone(), node, name: name(node), incarnation })
+        let (watch, name, begins) = (self.clone(), name(node), Mutex::default());
+        Arc::new(OneIncarnation { watch, node, name, incarnation, begins })
     }
 
     /// A node's process has ended, and its disk is about to lose what was not synced.
@@ -162,9 +166,47 @@ struct OneIncarnation {
     node: usize,
     name: String,
     incarnation: u32,
+    /// Where logs began when it was last looked.
+    begins: Mutex<BTreeMap<LogId, Offset>>,
+}
+
+/// The first offset that can be read from this one on, where reading does not fail.
+fn first_left(state: &State, records: &RecordStore, fetch: TopicQuery) -> Option<Option<Offset>> {
+    let Ok(Read::Reply(mut reply)) = state.query(&fetch.into()) else { return None };
+    records.fill(&mut reply).ok()?;
+    let Reply::Topic(TopicReply::Fetched { found, .. }) = reply else { return None };
+    Some(found.batches.first().map(|batch| batch.base_offset))
 }
 
 impl OneIncarnation {
+    /// What is left of the partitions of topics whose beginning is another than when it was last
+    /// looked.
+    fn held(&self, index: u64, state: &State, records: &RecordStore) -> Vec<Held> {
+        let mut begins = self.begins.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = Vec::new();
+        for (topic, found) in state.topics() {
+            for (partition, log) in (0..).zip(&found.partitions) {
+                let offset = log.start_offset();
+                if begins.insert(log.id(), offset).unwrap_or(0) == offset {
+                    continue;
+                }
+                let fetch =
+                    TopicQuery::Fetch { topic: topic.clone(), partition, offset, max_messages: 1 };
+                held.extend(first_left(state, records, fetch).map(|first| Held {
+                    node: self.name.clone(),
+                    incarnation: self.incarnation,
+                    index,
+                    topic: topic.to_string(),
+                    partition: i64::from(partition),
+                    start: offset,
+                    end: log.end_offset(),
+                    first,
+                }));
+            }
+        }
+        held
+    }
+
     /// The node's own clock.
     fn clock_us(&self) -> Micros {
         runtime::wall_ms() * 1_000
@@ -175,7 +217,9 @@ impl Observer for OneIncarnation {
     fn applied(&self, entry: &AppliedEntry<'_>, state: &State, records: &RecordStore) {
         let checkpoint = || Checkpoint { state: state.clone(), records: records.freeze() };
         let given = flaws::recall::<Batch>();
+        let held = self.held(entry.index, state, records);
         let mut notes = self.watch.lock();
+        notes.trace.held.extend(held);
         notes.trace.applied.push(Applied {
             node: self.name.clone(),
             incarnation: self.incarnation,
