@@ -67,6 +67,15 @@ pub(crate) fn is_heard(heard: bool) -> bool {
     heard
 }
 
+/// Kafka's error code for a batch that was refused.
+#[inline]
+pub(crate) fn refused_batch(code: i16) -> i16 {
+    #[cfg(feature = "flaws")]
+    return planted::refused_batch(code);
+    #[cfg(not(feature = "flaws"))]
+    code
+}
+
 /// From where a query reads, in a node that has proposed this many rounds.
 #[inline]
 pub(crate) fn read_position(query: Query, rounds: u64) -> Query {

@@ -133,6 +133,81 @@ fn a_lost_acknowledged_commit_is_found() {
     found("commits-lost", "offsets", &["offset-goes-back", "linearizable-offset"]);
 }
 
+/// A bug behind the Kafka listener, which this predicate has to find, whatever else others find.
+fn found_by(flaw: &str, workload: &str, predicate: &str) {
+    let cluster = brokers("cohort-3.toml");
+    let words = [
+        "judge",
+        "--cluster",
+        &cluster,
+        "--flaw",
+        flaw,
+        "--by",
+        predicate,
+        "--workload",
+        workload,
+        "--seeds",
+        "50",
+        "--seconds",
+        "6",
+    ];
+    let text = text(&arena(&format!("{flaw}-{predicate}"), &words));
+    assert!(text.contains(&format!("ANOMALY     {predicate} ")), "{text}");
+}
+
+#[test]
+fn a_record_that_is_taken_for_known_is_found() {
+    found_by("taken-for-known", "log", "idempotent-gap");
+}
+
+#[test]
+fn logs_that_begin_anew_with_a_leader_are_found() {
+    found_by("logs-begin-anew", "log", "idempotent-reorder");
+}
+
+#[test]
+fn members_that_begin_at_an_older_offset_are_found() {
+    found_by("commits-lost", "classic", "reset-position");
+}
+
+/// A fault of the arena's own members, which this predicate has to find within so many seeds.
+fn found_in_members(fault: &str, predicate: &str) {
+    let cluster = brokers("cohort.toml");
+    for seed in 1..=50 {
+        let seed = seed.to_string();
+        let words = [
+            "classic",
+            "--stage",
+            "wire",
+            "--cluster",
+            &cluster,
+            "--member-fault",
+            fault,
+            "--nemesis",
+            "none",
+            "--seconds",
+            "10",
+            "--seed",
+            &seed,
+        ];
+        let text = text(&arena(fault, &words));
+        if text.contains(&format!("ANOMALY     {predicate} ")) {
+            return;
+        }
+    }
+    panic!("{fault} was not found by {predicate}");
+}
+
+#[test]
+fn members_that_start_over_are_found() {
+    found_in_members("starts-over", "reset-position");
+}
+
+#[test]
+fn members_that_leave_a_partition_unread_are_found() {
+    found_in_members("leaves-unread", "unread-partition");
+}
+
 #[test]
 fn a_broker_that_runs_already_needs_no_more_than_its_address() {
     let mut broker = Command::new(cohort_binary::binary());

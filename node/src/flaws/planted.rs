@@ -8,6 +8,7 @@ use raft_store::{Proposal, StateMachine};
 use state_machine::State;
 use state_machine::command::Query;
 use state_machine::keyed_logs::command::KeyedLogQuery;
+use wire::errors;
 
 use crate::service::api::RequestNumber;
 use crate::service::deadlines;
@@ -57,6 +58,14 @@ pub(super) fn remembered_reads(bytes: usize) -> usize {
 
 pub(super) fn is_heard(heard: bool) -> bool {
     heard || flaws::has(Flaw::DeafLeader)
+}
+
+/// [`Flaw::TakenForKnown`] refuses batches as if they were too large.
+pub(super) fn refused_batch(code: i16) -> i16 {
+    if code == errors::MESSAGE_TOO_LARGE && flaws::has(Flaw::TakenForKnown) {
+        return errors::DUPLICATE_SEQUENCE_NUMBER;
+    }
+    code
 }
 
 pub(super) fn read_position(mut query: Query, rounds: u64) -> Query {

@@ -113,11 +113,15 @@ pub enum Flaw {
     TopicComesBack,
     /// What groups committed of a topic stays when the topic is deleted.
     OffsetsOutliveTopic,
+    /// Some records of idempotent producers are taken for ones that came long ago, and are nowhere.
+    TakenForKnown,
+    /// With a new leader all partitions are empty, and begin at offset 0 again.
+    LogsBeginAnew,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::AcknowledgedBeforeCommit,
         Self::RetryAppliedTwice,
         Self::StaleRead,
@@ -156,6 +160,8 @@ impl Flaw {
         Self::EmptiedBeginsAnew,
         Self::TopicComesBack,
         Self::OffsetsOutliveTopic,
+        Self::TakenForKnown,
+        Self::LogsBeginAnew,
     ];
 
     /// Its name on a command line.
@@ -199,6 +205,8 @@ impl Flaw {
             Self::EmptiedBeginsAnew => "emptied-begins-anew",
             Self::TopicComesBack => "topic-comes-back",
             Self::OffsetsOutliveTopic => "offsets-outlive-topic",
+            Self::TakenForKnown => "taken-for-known",
+            Self::LogsBeginAnew => "logs-begin-anew",
         }
     }
 }

@@ -17,10 +17,15 @@ use crate::raft::replica::Replica;
 /// One in so many entries with deletions of records does nothing of them.
 const LOST_ONE_IN: u64 = 4;
 
+/// One in so many records of a producer is taken for known.
+const KNOWN_ONE_IN: u32 = 8;
+
 /// The batch that takes the place of the one at a round, where a flaw says so.
 pub(super) fn instead(state: &State, batch: &Batch, round: u64) -> Option<Batch> {
     let change: &dyn Fn(&mut TopicCommand) = if has(Flaw::EpochsNotChecked) {
         &|command| in_the_newest_epoch(state, command)
+    } else if has(Flaw::TakenForKnown) {
+        &|command| not_if_known(state, command)
     } else if has(Flaw::RecordDeletionsLost) && round.is_multiple_of(LOST_ONE_IN) {
         &|command| {
             if let TopicCommand::Trim { before, .. } = command {
@@ -64,6 +69,25 @@ fn in_the_newest_epoch(state: &State, command: &mut TopicCommand) {
     follow(sequence, expected);
 }
 
+/// Refuses a record that is taken for known, and takes the ones after it for the next. Whoever
+/// answers tells the refusal as if the record was there.
+fn not_if_known(state: &State, command: &mut TopicCommand) {
+    if let TopicCommand::Append { sequence: Some(sequence), max_bytes, .. } = command
+        && sequence.first % KNOWN_ONE_IN == KNOWN_ONE_IN - 1
+    {
+        *max_bytes = 0;
+        return;
+    }
+    let Some(Rejection::OutOfSequence { given, expected, .. }) = refusal(state, command) else {
+        return;
+    };
+    if let TopicCommand::Append { sequence: Some(sequence), .. } = command
+        && given > expected
+    {
+        follow(sequence, expected);
+    }
+}
+
 /// Why a command would be refused.
 fn refusal(state: &State, command: &TopicCommand) -> Option<Rejection> {
     let write = Write { request_id: None, command: command.clone().into() };
@@ -94,6 +118,10 @@ pub(super) fn writes_after(before: &State, state: &State, batch: &Batch) -> Vec<
             .map(|_| TopicCommand::ForgetProducers { silent_ms: 0 }.into())
             .into_iter()
             .collect()
+    } else if has(Flaw::LogsBeginAnew) {
+        let mut begins = commands.filter(|it| matches!(it, Command::NewCoordinator { .. }));
+        let all = begins.next().into_iter().flat_map(|_| state.topics());
+        all.flat_map(|(topic, _)| anew(state, topic)).collect()
     } else if has(Flaw::TopicComesBack) {
         deleted.map(|topic| TopicCommand::create(topic.clone(), 1).into()).collect()
     } else if has(Flaw::OffsetsOutliveTopic) {
@@ -163,6 +191,7 @@ pub(super) fn one_segment_more(replica: &Replica, before: &State) {
 pub(super) fn applies_more() -> bool {
     let flaws = [
         Flaw::ProducersForgotten,
+        Flaw::LogsBeginAnew,
         Flaw::TopicComesBack,
         Flaw::OffsetsOutliveTopic,
         Flaw::EmptiedBeginsAnew,

@@ -46,6 +46,9 @@ pub(super) struct JudgeArgs {
     /// Puts a bug into every node of cohort on purpose, and stops when it is found.
     #[arg(long, value_name = "NAME")]
     flaw: Option<Flaw>,
+    /// With `--flaw`: stops only when this predicate finds it.
+    #[arg(long, value_name = "PREDICATE", requires = "flaw")]
+    by: Option<String>,
     /// So many clusters at once.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     jobs: u8,
@@ -221,7 +224,7 @@ fn case(args: &JudgeArgs, place: &Place, todo: &Todo) -> Result<(Setup, String),
     Ok((setup, repeat))
 }
 
-/// Makes one run. Whether it found an anomaly.
+/// Makes one run. Whether it found an anomaly, or the one that is looked for.
 fn one(
     args: &JudgeArgs,
     place: &Place,
@@ -260,7 +263,8 @@ fn one(
     }
     say!("{name} {kind} seed {seed}: {summary}\n  repeat with {repeat}");
     say!("{}", finished.judgement);
-    Ok(true)
+    let mut broken = finished.judgement.anomalies().map(|(predicate, _)| predicate);
+    Ok(args.by.as_ref().is_none_or(|by| broken.any(|predicate| predicate == by)))
 }
 
 impl Todo {

@@ -16,7 +16,7 @@ use crate::nemesis::schedule::Schedule;
 use crate::report;
 use crate::run::Outcome;
 use crate::run::case::{Case, Finished};
-use crate::workloads::Kind;
+use crate::workloads::{Kind, MemberFault};
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct RunArgs {
@@ -79,6 +79,9 @@ pub(super) struct RunArgs {
     /// name lists all.
     #[arg(long, value_name = "NAME")]
     pub(super) flaw: Option<Flaw>,
+    /// What the members of `classic` do wrong on purpose, to see it found; only with `--stage wire`.
+    #[arg(long, value_name = "NAME")]
+    pub(super) member_fault: Option<MemberFault>,
     /// Where to write the history.
     #[arg(long, value_name = "FILE")]
     pub(super) history: Option<PathBuf>,
@@ -215,6 +218,9 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
 
 /// Refuses what only the stage `wire` has.
 fn refuse_wire(kind: Kind, args: &RunArgs) -> Result<(), Trouble> {
+    if args.member_fault.is_some() {
+        return Err(Trouble::Use("--member-fault is for --stage wire".to_owned()));
+    }
     let known = Kind::with_lines(kind.name()).is_some();
     if args.kafka.is_none() && args.cluster.is_none() && args.app.is_none() && known {
         return Ok(());

@@ -152,6 +152,7 @@ impl Place {
             rate,
             pipeline,
             calm: false,
+            member_fault: None,
             linearizable: matches!(self, Self::File { file, .. } if file.linearizable),
             faults_us: us(seconds),
             start_us: us(start),
@@ -223,7 +224,7 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
     );
     let pace = (args.rate, usize::from(args.pipeline));
     let mut setup = place.setup(kind, clients, pace, args.seconds, schedule, seed);
-    setup.apps = apps;
+    (setup.apps, setup.member_fault) = (apps, args.member_fault);
     let mut tell = |at_us, text: &str| complain!("{:9.3} s  {text}", at_us as f64 / 1e6);
     let Finished { outcome, judgement, .. } = perform(&place, setup, &folder, &mut tell)?;
     let history_file = args.history.clone().unwrap_or_else(|| folder.join("history.jsonl"));
@@ -278,6 +279,8 @@ fn folder_of(path: &Path) -> Result<PathBuf, Trouble> {
 fn repeat(kind: Kind, args: &RunArgs, place: &Place, seed: u64, clients: usize) -> String {
     let flaw = args.flaw.map_or(String::new(), |flaw| format!(" --flaw {flaw}"));
     let app = args.app.as_ref().map_or(String::new(), |path| format!(" --app {}", path.display()));
+    let member =
+        args.member_fault.map_or(String::new(), |it| format!(" --member-fault {}", it.name()));
     let faults = match &args.schedule {
         Some(path) => format!("--schedule {}", path.display()),
         None => format!("--nemesis {}", args.nemesis),
@@ -285,7 +288,7 @@ fn repeat(kind: Kind, args: &RunArgs, place: &Place, seed: u64, clients: usize) 
     let extra =
         if args.args.is_empty() { String::new() } else { format!(" -- {}", args.args.join(" ")) };
     format!(
-        "scripts/arena {} --stage wire {}{app}{flaw} --seconds {} {faults} --seed {seed} --rate {} \
+        "scripts/arena {} --stage wire {}{app}{flaw}{member} --seconds {} {faults} --seed {seed} --rate {} \
          --pipeline {} --clients {clients}{extra}",
         kind.name(),
         place.flags(),

@@ -144,6 +144,7 @@ impl Run {
             pipeline: setup.pipeline.max(1),
             wire: false,
             calm: false,
+            member_fault: None,
         };
         let workload = setup.workload.build(&plan, &mut rng);
         let mut start_us = vec![0; nodes];

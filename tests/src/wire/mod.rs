@@ -34,7 +34,7 @@ use crate::run::nodes::Nodes;
 use crate::run::recorder::Recorder;
 use crate::targets::brokers::Brokers;
 use crate::targets::{Action, TargetError};
-use crate::workloads::{Kind, Plan, Workload};
+use crate::workloads::{Kind, MemberFault, Plan, Workload};
 use apps::{Apps, AppsSetup, Said};
 use client::{Client, Done, Shared};
 use connection::Connection;
@@ -65,6 +65,8 @@ pub struct Setup {
     pub recover_us: Micros,
     /// Whether members come and go seldom, and never without a word.
     pub calm: bool,
+    /// What members do wrong on purpose.
+    pub member_fault: Option<MemberFault>,
     /// Whether the broker promises that a read tells all that was acknowledged before it.
     pub linearizable: bool,
     /// How many copies of a topic there are; -1: as many as the broker likes.
@@ -247,6 +249,7 @@ impl<'a> Run<'a> {
             pipeline: setup.pipeline.max(1),
             wire: true,
             calm: setup.calm,
+            member_fault: setup.member_fault,
         };
         let workload = setup.workload.build(&plan, &mut rng);
         let shared = Rc::new(Shared {

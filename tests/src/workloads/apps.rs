@@ -176,7 +176,15 @@ mod tests {
 
     #[test]
     fn it_waits_until_the_group_has_committed_everything() {
-        let plan = Plan { nodes: 1, slots: 1, rate: 1, pipeline: 1, wire: true, calm: false };
+        let plan = Plan {
+            nodes: 1,
+            slots: 1,
+            rate: 1,
+            pipeline: 1,
+            wire: true,
+            calm: false,
+            member_fault: None,
+        };
         let mut apps = Apps::new(&plan);
         let mut rng = Rng::new(1, "test");
         let mut cx = Cx { now_us: 0, rng: &mut rng, draining: false, node: 0, in_flight: 0 };

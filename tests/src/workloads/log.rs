@@ -305,7 +305,15 @@ mod tests {
 
     #[test]
     fn a_log_that_ends_before_what_was_acknowledged_is_read_again() {
-        let plan = Plan { nodes: 1, slots: 3, rate: 1, pipeline: 1, wire: true, calm: false };
+        let plan = Plan {
+            nodes: 1,
+            slots: 3,
+            rate: 1,
+            pipeline: 1,
+            wire: true,
+            calm: false,
+            member_fault: None,
+        };
         let mut log = Log::new(&plan);
         let mut rng = Rng::new(1, "test");
         let mut cx = Cx { now_us: 0, rng: &mut rng, draining: false, node: 0, in_flight: 0 };

@@ -13,12 +13,15 @@ pub mod groups;
 pub mod kafka;
 pub mod lin_kv;
 pub mod log;
+pub mod member_fault;
 pub mod offsets;
 pub mod records;
 pub mod spread;
 pub mod topics;
 
 use serde_json::Value;
+
+pub use member_fault::MemberFault;
 
 use crate::history::{Micros, Op};
 use crate::rng::Rng;
@@ -117,6 +120,8 @@ pub struct Plan {
     pub wire: bool,
     /// Whether members come and go seldom, and never without a word.
     pub calm: bool,
+    /// What members do wrong on purpose.
+    pub member_fault: Option<MemberFault>,
 }
 
 /// What a slot may look at when it decides.

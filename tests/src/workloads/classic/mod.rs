@@ -21,7 +21,7 @@ use crate::history::{Micros, Op, Outcome};
 use crate::rng::Rng;
 use crate::workloads::spread::{Joined, spread};
 use crate::workloads::topics::{Topics, config, fetch};
-use crate::workloads::{Cx, PATIENCE_US, Pace, Plan, Request, Step, Workload};
+use crate::workloads::{Cx, MemberFault, PATIENCE_US, Pace, Plan, Request, Step, Workload};
 
 /// Over Kafka's wire so many of a hundred commits of a member are made a second time under the
 /// generation before, as somebody would who has missed a rebalance.
@@ -55,6 +55,7 @@ pub struct Classic {
     wire: bool,
     /// See [`Plan::calm`].
     calm: bool,
+    fault: Option<MemberFault>,
 }
 
 /// When a member comes or goes next. Over Kafka's wire runs are short, and sessions begin at once.
@@ -105,6 +106,7 @@ impl Classic {
             pace: Pace::new(plan.slots, plan.rate),
             wire: plan.wire,
             calm: plan.calm,
+            fault: plan.member_fault,
             topics,
             groups,
             consumers,
@@ -246,7 +248,10 @@ impl Classic {
             return Step::Invoke(Request::new("heartbeat", heartbeat));
         }
         consumer.turn = consumer.turn.wrapping_add(1);
-        let at = consumer.turn % consumer.positions.len().max(1);
+        let all = consumer.positions.len().max(1);
+        let passed_over = self.fault == Some(MemberFault::LeavesUnread) && all > 1 && !cx.draining;
+        let first = usize::from(passed_over);
+        let at = first + consumer.turn % (all - first);
         match consumer.positions.iter().nth(at) {
             Some(((topic, partition), Some(next))) => {
                 let most = if cx.draining { 400 } else { cx.rng.between(1, 40) };
@@ -475,7 +480,9 @@ impl Workload for Classic {
             "fetch_offset" => {
                 if let Some(at) = slot_of(op).filter(|at| consumer.owned.contains(at)) {
                     // Null is what Kafka says where nothing was committed.
-                    consumer.positions.insert(at, Some(result["offset"].as_u64().unwrap_or(0)));
+                    let told = result["offset"].as_u64().unwrap_or(0);
+                    let starts_over = self.fault == Some(MemberFault::StartsOver);
+                    consumer.positions.insert(at, Some(if starts_over { 0 } else { told }));
                     consumer.rest_us = cx.now_us;
                 }
             }

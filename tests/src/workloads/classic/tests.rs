@@ -5,7 +5,15 @@ use super::*;
 /// A cooperative member over Kafka's wire that measures pauses, with one partition of which it
 /// knows where it is, and one of which it does not.
 fn measuring(life: Life) -> (Classic, usize) {
-    let plan = Plan { nodes: 1, slots: 6, rate: 1, pipeline: 1, wire: true, calm: true };
+    let plan = Plan {
+        nodes: 1,
+        slots: 6,
+        rate: 1,
+        pipeline: 1,
+        wire: true,
+        calm: true,
+        member_fault: None,
+    };
     let mut rng = Rng::new(1, "test");
     let mut classic = Classic::new(&plan, &mut rng);
     let mut cx = Cx { now_us: 0, rng: &mut rng, draining: false, node: 0, in_flight: 0 };

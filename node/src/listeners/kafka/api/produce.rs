@@ -21,8 +21,8 @@ use wire::{errors, versions};
 use super::super::connection::Closed;
 use super::super::errors::About;
 use super::{Context, LeaderHint, name_of, node_id, text, wire_offset};
-use crate::limits;
 use crate::service::api::Response;
+use crate::{flaws, limits};
 
 /// Zstandard is taken only from clients that know it.
 const ZSTD_FROM: i16 = 7;
@@ -178,7 +178,7 @@ fn of_response(response: Response) -> PartitionProduceResponse {
         }
         Ok(_) => of_refusal(Refusal { code: errors::UNKNOWN_SERVER_ERROR, text: None }),
         Err(failure) => of_refusal(Refusal {
-            code: About::Partition.code(&failure),
+            code: flaws::refused_batch(About::Partition.code(&failure)),
             text: Some(failure.to_string()),
         }),
     }
