@@ -123,6 +123,9 @@ pub const KAFKA_BATCH: usize = MIB + 12;
 /// No flag makes batches larger than this: each has to fit one entry of the log.
 pub const KAFKA_BATCH_MOST: usize = MAX_BATCH_BYTES as usize;
 
+/// Of so many bad records of a batch, at most, it is told that they are bad.
+pub const KAFKA_RECORD_ERRORS_MOST: usize = 10_000;
+
 /// A request of Kafka's clients is answered at the latest so long after it came in. They wait 30 s.
 pub const KAFKA_REQUEST: Duration = Duration::from_secs(20);
 

@@ -27,7 +27,7 @@ use crate::limits::{
 use crate::records::batch::NoBatch;
 
 /// The version of the form; raised with every change of a replicated type.
-pub const VERSION: u8 = 8;
+pub const VERSION: u8 = 9;
 
 /// Why bytes could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use proptest::prelude::{any, prop, proptest};
 use wire::batch::{BatchError, Codec, Limits, Producer, Record, RecordFault};
 use wire::batch::{HEADER_SIZE, set_max_timestamp};
-use wire::batch::{build, check, crc_of, records, seal, set_base_offset, set_leader_epoch};
+use wire::batch::{
+    build, check, crc_of, keyless, records, seal, set_base_offset, set_leader_epoch,
+};
 use wire::errors;
 
 const PRODUCER: Producer = Producer { id: 7, epoch: 1, base_sequence: 40 };
@@ -274,7 +276,10 @@ fn limits_are_the_callers() {
     assert_eq!(error.to_string(), "record 1: timestamp 990, expected 991 to 9999, or -1");
     let (code, record, _) = refused(Limits { keys_needed: true, ..Limits::default() });
     assert_eq!((code, record), (errors::INVALID_RECORD, Some(1)));
+    assert_eq!(keyless(&batch, &Limits::default(), 9), [1, 2]);
+    assert_eq!(keyless(&batch, &Limits::default(), 1), [1]);
     let squeezed = with_payload(&batch, 4, &zstd(&batch[HEADER_SIZE..]));
+    assert_eq!(keyless(&squeezed, &Limits::default(), 9), [1, 2]);
     let old = Limits { zstd: false, ..Limits::default() };
     assert!(check(&batch, &old).is_ok());
     let code = check(&squeezed, &old).expect_err("zstd in an old version").code();

@@ -144,7 +144,10 @@ fn produce(
         value: Some(Bytes::from(vec![b'x'; bytes])),
         headers: Vec::new(),
     };
-    let batch = batch::build(&[record], timestamp, None);
+    produce_all(client, topic, batch::build(&[record], timestamp, None))
+}
+
+fn produce_all(client: &mut Client, topic: &str, batch: Bytes) -> PartitionProduceResponse {
     let data = PartitionProduceData::default().with_records(Some(batch));
     let data = TopicProduceData::default()
         .with_name(TopicName(text(topic)))
@@ -246,6 +249,31 @@ fn a_topic_says_how_large_its_batches_are() {
     assert_eq!(change(client, TOPIC, "t", &smaller), errors::NONE);
     assert_eq!(send(client, "t", 1_000), errors::MESSAGE_TOO_LARGE);
     assert_eq!(send(client, "t", 100), errors::NONE);
+}
+
+#[test]
+fn regression_a_compacted_topic_takes_no_records_without_a_key() {
+    let broker = Broker::dev(&[]);
+    let client = &mut broker.connect();
+    create(client, "t", &[("cleanup.policy", "compact")]);
+    let record = |offset_delta, key: Option<&'static str>| Record {
+        offset_delta,
+        key: key.map(Bytes::from),
+        value: Some(Bytes::from("v")),
+        ..Record::default()
+    };
+    let records = [record(0, None), record(1, Some("k")), record(2, None)];
+    let reply = produce_all(client, "t", batch::build(&records, 0, None));
+    assert_eq!((reply.error_code, reply.base_offset), (errors::INVALID_RECORD, -1));
+    let bad: Vec<_> = reply.record_errors.iter().map(|it| it.batch_index).collect();
+    assert_eq!(bad, [0, 2], "which ones clients fail, and the others for being with them");
+    assert!(reply.record_errors.iter().all(|it| it.batch_index_error_message.is_some()));
+    let reply = produce_all(client, "t", batch::build(&[record(0, Some("k"))], 0, None));
+    assert_eq!((reply.error_code, reply.base_offset), (errors::NONE, 0));
+    let not_compacted = [("cleanup.policy", SET, "delete")];
+    assert_eq!(change(client, TOPIC, "t", &not_compacted), errors::NONE);
+    let reply = produce_all(client, "t", batch::build(&records, 0, None));
+    assert_eq!((reply.error_code, reply.base_offset), (errors::NONE, 1));
 }
 
 #[test]

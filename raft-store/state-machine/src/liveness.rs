@@ -107,6 +107,7 @@ pub fn proves_alive<T>(outcome: &Result<T, Rejection>) -> bool {
             | Rejection::UnknownConfig(_)
             | Rejection::InvalidConfig { .. }
             | Rejection::BatchTooLarge { .. }
+            | Rejection::KeyMissing(_)
             | Rejection::TimestampAhead { .. }
             | Rejection::OffsetOutOfRange { .. }
             | Rejection::ProducerFenced { .. }

@@ -57,6 +57,9 @@ pub enum Rejection {
     /// A batch of records that is larger than the topic takes.
     #[error("topic `{topic}` takes batches of at most {limit} bytes, not {bytes}")]
     BatchTooLarge { topic: TopicName, bytes: u64, limit: u32 },
+    /// Records without keys, for a topic that is to be compacted.
+    #[error("topic `{0}` is compacted, and takes no records without a key")]
+    KeyMissing(TopicName),
     /// Records whose time is too far ahead.
     #[error("topic `{topic}` takes records of times up to {latest}, not {given}")]
     TimestampAhead { topic: TopicName, given: Millis, latest: Millis },

@@ -25,6 +25,7 @@ fn segments(config: &[(&str, &str)]) -> usize {
             partition: 0,
             sequence: None,
             records: Records { count: 1, bytes, created: Some(created), escapes: 0 },
+            keyless: true,
             max_bytes: u32::MAX,
         });
     }

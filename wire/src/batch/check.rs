@@ -71,6 +71,41 @@ pub fn check(bytes: &[u8], limits: &Limits) -> Result<Checked, BatchError> {
     })
 }
 
+/// Which records have no key, of a batch that was checked: the first `most` of them.
+pub fn keyless(bytes: &[u8], limits: &Limits, most: usize) -> Vec<u32> {
+    let Some(header) = Header::of(bytes) else { return Vec::new() };
+    let Ok(codec) = Codec::from_attributes(header.attributes()) else { return Vec::new() };
+    let count = header.count() as u32;
+    let walk = Keyless { count, most };
+    decompress(codec, &bytes[HEADER_SIZE..], limits, walk).unwrap_or_default()
+}
+
+/// The walk that looks for records without a key.
+struct Keyless {
+    count: u32,
+    most: usize,
+}
+
+impl Visit for Keyless {
+    type Output = Vec<u32>;
+
+    fn visit<R: BufRead>(self, stream: R) -> Result<Vec<u32>, BatchError> {
+        let mut stream = Stream::new(stream);
+        let mut found = Vec::new();
+        for index in 0..self.count {
+            if found.len() == self.most {
+                break;
+            }
+            // It cannot fail: each record was read before.
+            let Ok(record) = stream.record(|_, _| {}) else { break };
+            if record.key.is_none() {
+                found.push(index);
+            }
+        }
+        Ok(found)
+    }
+}
+
 /// That there is one batch, of a format that is known, and nothing else.
 fn one_batch<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Header<'a>, BatchError> {
     if bytes.is_empty() {

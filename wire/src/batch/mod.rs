@@ -27,7 +27,7 @@ mod record;
 mod stored;
 
 pub use build::build;
-pub use check::{Checked, check};
+pub use check::{Checked, check, keyless};
 pub use error::{BatchError, RecordFault};
 pub use header::{
     Codec, HEADER_SIZE, Producer, crc_of, seal, set_base_offset, set_leader_epoch,

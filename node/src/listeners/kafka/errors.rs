@@ -65,6 +65,7 @@ pub(super) fn of_rejection(rejection: &Rejection) -> i16 {
         Rejection::TopicCannotShrink { .. } => errors::INVALID_PARTITIONS,
         Rejection::UnknownConfig(_) | Rejection::InvalidConfig { .. } => errors::INVALID_CONFIG,
         Rejection::BatchTooLarge { .. } => errors::MESSAGE_TOO_LARGE,
+        Rejection::KeyMissing(_) => errors::INVALID_RECORD,
         Rejection::TimestampAhead { .. } => errors::INVALID_TIMESTAMP,
         Rejection::OffsetBeyondEnd { .. } | Rejection::OffsetOutOfRange { .. } => {
             errors::OFFSET_OUT_OF_RANGE

@@ -107,6 +107,7 @@ fn of_rejection(rejection: &Rejection) -> Code {
         | Rejection::InvalidAssignment { .. } => INVALID_REQUEST,
         Rejection::UnknownConfig(_) | Rejection::InvalidConfig { .. } => (12, "INVALID_CONFIG"),
         Rejection::BatchTooLarge { .. } => (12, "MESSAGE_TOO_LARGE"),
+        Rejection::KeyMissing(_) => (12, "INVALID_RECORD"),
         Rejection::TimestampAhead { .. } => (12, "INVALID_TIMESTAMP"),
         Rejection::OffsetOutOfRange { .. } => (12, "OFFSET_OUT_OF_RANGE"),
         Rejection::ProducerFenced { .. } => (22, "INVALID_PRODUCER_EPOCH"),

@@ -12,13 +12,21 @@ use crate::reply::Outcome;
 use crate::transition::Transition;
 use crate::values::Records;
 
+/// What a topic may refuse a batch for.
+pub(super) struct Limits {
+    /// Whether a record has no key.
+    pub(super) keyless: bool,
+    /// No more bytes of records, unless the topic says itself how many.
+    pub(super) max_bytes: u32,
+}
+
 pub(super) fn append(
     tx: &mut Transition<'_>,
     topic: &TopicName,
     partition: PartitionId,
     sequence: Option<&Sequence>,
     records: &Records,
-    max_bytes: u32,
+    Limits { keyless, max_bytes }: Limits,
 ) -> Outcome {
     let log = existing_partition(tx.state(), topic, partition)?;
     let start = log.start_offset();
@@ -33,6 +41,9 @@ pub(super) fn append(
     if records.bytes.len() > limit as usize {
         let bytes = records.bytes.len() as u64;
         return Err(Rejection::BatchTooLarge { topic: topic.clone(), bytes, limit });
+    }
+    if keyless && config.needs_keys() {
+        return Err(Rejection::KeyMissing(topic.clone()));
     }
     if config.bears_append_time() {
         let appended = Some(log.timestamp_at(tx.state().now_ms()));

@@ -63,6 +63,8 @@ pub enum TopicCommand {
         /// Of an idempotent producer.
         sequence: Option<Sequence>,
         records: Records,
+        /// Whether a record has no key.
+        keyless: bool,
         /// No more bytes of records, unless the topic says itself how many.
         max_bytes: u32,
     },

@@ -279,6 +279,11 @@ impl TopicConfig {
         self.number(MAX_MESSAGE_BYTES).unwrap_or(otherwise)
     }
 
+    /// Whether each record needs a key, since the topic is to be compacted.
+    pub fn needs_keys(&self) -> bool {
+        self.get(CLEANUP_POLICY).is_some_and(|policy| items(policy).any(|it| it == "compact"))
+    }
+
     /// Whether records bear the time at which they were appended, whatever their producer gave them.
     pub fn bears_append_time(&self) -> bool {
         self.get(TIMESTAMP_TYPE).is_some_and(|kind| kind.trim() == LOG_APPEND_TIME)

@@ -52,8 +52,9 @@ pub(crate) fn decide(tx: &mut Transition<'_>, command: &TopicCommand) -> Outcome
         TopicCommand::Produce { topic, placement, new_topic_partitions, records } => {
             produce::produce(tx, topic, *placement, *new_topic_partitions, records)
         }
-        TopicCommand::Append { topic, partition, sequence, records, max_bytes } => {
-            append::append(tx, topic, *partition, sequence.as_ref(), records, *max_bytes)
+        TopicCommand::Append { topic, partition, sequence, records, keyless, max_bytes } => {
+            let limits = append::Limits { keyless: *keyless, max_bytes: *max_bytes };
+            append::append(tx, topic, *partition, sequence.as_ref(), records, limits)
         }
         TopicCommand::ForgetProducers { silent_ms } => append::forget_producers(tx, *silent_ms),
     }

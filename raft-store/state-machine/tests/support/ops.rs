@@ -396,12 +396,12 @@ impl Op {
                 let at = TopicPartition { topic: TOPICS[topic].into(), partition };
                 let end = state.partition(&at).map_or(0, |log| log.end_offset());
                 let end = u32::try_from(end).expect("a short log");
-                let created = created.map(|ms| state.now_ms().saturating_sub(ms));
                 TopicCommand::Append {
                     topic: at.topic,
                     partition,
                     sequence: producer.map(|(id, by)| Sequence::new(id, 0, end + by, count)),
-                    records: records(count, created),
+                    records: records(count, created.map(|ms| state.now_ms().saturating_sub(ms))),
+                    keyless: count == 1,
                     max_bytes: 2,
                 }
                 .into()

@@ -410,6 +410,7 @@ fn error_name(rejection: &Rejection) -> &'static str {
         | Rejection::AssignorFailed { .. } => "INVALID_REQUEST",
         Rejection::UnknownConfig(_) | Rejection::InvalidConfig { .. } => "INVALID_CONFIG",
         Rejection::BatchTooLarge { .. } => "MESSAGE_TOO_LARGE",
+        Rejection::KeyMissing(_) => "INVALID_RECORD",
         Rejection::TimestampAhead { .. } => "INVALID_TIMESTAMP",
         Rejection::OffsetOutOfRange { .. } => "OFFSET_OUT_OF_RANGE",
         Rejection::ProducerFenced { .. } => "INVALID_PRODUCER_EPOCH",

@@ -14,7 +14,8 @@ use state_machine::values::Records;
 use wire::batch::{self, Checked};
 use wire::kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest};
 use wire::kafka_protocol::messages::produce_response::{
-    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    ProduceResponse, TopicProduceResponse,
 };
 use wire::{errors, versions};
 
@@ -26,6 +27,10 @@ use crate::{flaws, limits};
 
 /// Zstandard is taken only from clients that know it.
 const ZSTD_FROM: i16 = 7;
+
+/// From here on it is told which records of a batch are bad. Clients fail those for themselves, and
+/// say of the others that they were in bad company.
+const RECORD_ERRORS_FROM: i16 = 8;
 
 /// From here on a node that does not lead says who does, and where that is.
 const LEADER_FROM: i16 = 10;
@@ -72,7 +77,7 @@ pub(super) async fn answer(
         let mut told = Vec::with_capacity(partitions.len());
         for (index, appended) in partitions {
             let reply = match appended {
-                Ok(appended) => of_response(appended.await),
+                Ok((appended, keyless)) => of_response(appended.await, keyless.as_deref()),
                 Err(refusal) => of_refusal(refusal),
             };
             failed |= reply.error_code != errors::NONE;
@@ -115,22 +120,23 @@ struct Refusal {
     text: Option<String>,
 }
 
-/// Checks a batch and submits it.
+fn batch_limits() -> batch::Limits {
+    batch::Limits { max_batch: limits::KAFKA_BATCH_MOST, ..batch::Limits::default() }
+}
+
+/// Checks a batch and submits it. What is given back with the answer is the batch, where it is to
+/// be told which records have no key, if that turns out to be wrong.
 fn append(
     cx: &Context,
     topic: &TopicName,
     partition: &PartitionProduceData,
     bytes: Bytes,
-) -> Result<impl Future<Output = Response> + use<>, Refusal> {
+) -> Result<(impl Future<Output = Response> + use<>, Option<Bytes>), Refusal> {
     let refuse = |code, text: &str| Refusal { code, text: Some(text.to_owned()) };
     let Ok(index) = u32::try_from(partition.index) else {
         return Err(Refusal { code: errors::UNKNOWN_TOPIC_OR_PARTITION, text: None });
     };
-    let limits = batch::Limits {
-        max_batch: limits::KAFKA_BATCH_MOST,
-        zstd: cx.version >= ZSTD_FROM,
-        ..batch::Limits::default()
-    };
+    let limits = batch::Limits { zstd: cx.version >= ZSTD_FROM, ..batch_limits() };
     let checked = batch::check(&bytes, &limits)
         .map_err(|problem| refuse(problem.code(), &problem.to_string()))?;
     if checked.is_transactional {
@@ -143,14 +149,17 @@ fn append(
         let first = u32::try_from(producer.base_sequence).unwrap_or_default();
         Sequence::new(id, epoch, first, checked.count)
     });
+    let is_told = checked.has_null_key && cx.version >= RECORD_ERRORS_FROM;
+    let keyless = is_told.then(|| bytes.clone());
     let command = TopicCommand::Append {
         topic: topic.clone(),
         partition: index,
         sequence,
         records: records(bytes, &checked),
+        keyless: checked.has_null_key,
         max_bytes: u32::try_from(cx.broker.settings.max_batch).unwrap_or(u32::MAX),
     };
-    Ok(cx.asker.command(command))
+    Ok((cx.asker.command(command), keyless))
 }
 
 fn records(bytes: Bytes, checked: &Checked) -> Records {
@@ -168,7 +177,19 @@ fn records(bytes: Bytes, checked: &Checked) -> Records {
     Records { count: checked.count, bytes, created, escapes }
 }
 
-fn of_response(response: Response) -> PartitionProduceResponse {
+/// What is wrong with the records of a batch that have no key.
+fn without_key(batch: &[u8]) -> Vec<BatchIndexAndErrorMessage> {
+    let told = |index| {
+        BatchIndexAndErrorMessage::default()
+            .with_batch_index(i32::try_from(index).unwrap_or(i32::MAX))
+            .with_batch_index_error_message(Some(text("no key, and the topic is compacted")))
+    };
+    let limits = batch_limits();
+    batch::keyless(batch, &limits, limits::KAFKA_RECORD_ERRORS_MOST).into_iter().map(told).collect()
+}
+
+/// `keyless`: the batch, if it has records without a key and it is to be told which.
+fn of_response(response: Response, keyless: Option<&[u8]>) -> PartitionProduceResponse {
     match response {
         Ok(Reply::Topic(TopicReply::Produced { offset, start, appended })) => {
             PartitionProduceResponse::default()
@@ -177,10 +198,14 @@ fn of_response(response: Response) -> PartitionProduceResponse {
                 .with_log_start_offset(wire_offset(start))
         }
         Ok(_) => of_refusal(Refusal { code: errors::UNKNOWN_SERVER_ERROR, text: None }),
-        Err(failure) => of_refusal(Refusal {
-            code: flaws::refused_batch(About::Partition.code(&failure)),
-            text: Some(failure.to_string()),
-        }),
+        Err(failure) => {
+            let code = flaws::refused_batch(About::Partition.code(&failure));
+            let reply = of_refusal(Refusal { code, text: Some(failure.to_string()) });
+            match keyless.filter(|_| code == errors::INVALID_RECORD) {
+                Some(batch) => reply.with_record_errors(without_key(batch)),
+                None => reply,
+            }
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn send(body: &Body<'_>, config: &Config, encoder: &mut Encoder) -> R
         };
         let records = message(encoder, key.as_deref(), "message", body.any("message")?)?;
         if let Some(sequence) = sequence(body)? {
-            return append(body, sequence, records);
+            return append(body, sequence, records, key.is_none());
         }
         let new_topic_partitions = config.default_partitions;
         TopicCommand::Produce {
@@ -66,10 +66,10 @@ fn sequence(body: &Body<'_>) -> Result<Option<Sequence>> {
 
 /// Appends the record of an idempotent producer. Its numbers count in one partition, so it names
 /// that, and the topic is there already.
-fn append(body: &Body<'_>, sequence: Sequence, records: Records) -> Result<Decoded> {
+fn append(body: &Body<'_>, sequence: Sequence, records: Records, keyless: bool) -> Result<Decoded> {
     let (topic, partition) = (body.topic_or_default()?, body.partition()?);
     let (sequence, max_bytes) = (Some(sequence), u32::MAX);
-    let append = TopicCommand::Append { topic, partition, sequence, records, max_bytes };
+    let append = TopicCommand::Append { topic, partition, sequence, records, keyless, max_bytes };
     let shape = ReplyShape { ok: "send_ok", partition: Some(partition) };
     Ok(Decoded::Service(Request::Command(append.into()), shape))
 }

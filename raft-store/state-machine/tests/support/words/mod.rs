@@ -233,6 +233,7 @@ fn of_kafka(w: &Words<'_>) -> Option<Ask> {
                 partition,
                 sequence: sequence(w, count),
                 records,
+                keyless: w.has("keyless"),
                 max_bytes: w.number("most").unwrap_or(u32::MAX),
             })
         }
