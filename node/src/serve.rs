@@ -222,6 +222,11 @@ impl Sockets {
     }
 }
 
+/// The host of an address. Clients are told the name that was given, not what it means here.
+fn host(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host.trim_matches(['[', ']']))
+}
+
 fn refused(flag: &'static str, address: &str, problem: io::Error) -> ServeError {
     ServeError::Address { flag, address: address.to_owned(), problem }
 }
@@ -287,7 +292,7 @@ impl Node {
         let (storage, cluster) = storage(serve, node, members.as_ref(), cluster).await?;
         let (host, port) = match &serve.advertise {
             Some((host, port)) => (host.clone(), *port),
-            None => (kafka.ip().to_string(), kafka.port()),
+            None => (host(&serve.kafka).to_owned(), kafka.port()),
         };
         let endpoint = Endpoint { host: host.into(), port };
         let nodes: Vec<NodeId> = members.as_ref().map_or(vec![node], |all| all.ids().collect());

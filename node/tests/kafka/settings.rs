@@ -3,7 +3,9 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use super::broker::{Broker, Folder};
+use wire::kafka_protocol::messages::metadata_request::MetadataRequest;
+
+use super::broker::{Broker, Folder, ask};
 
 fn serve(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cohort"));
@@ -67,6 +69,18 @@ fn exit_codes_say_why() {
     let data = folder.0.to_str().expect("a path");
     let (text, code) = said(&mut serve(&["--data-dir", data, "--kafka", "127.0.0.1:0"]));
     assert!(text.contains("letter.txt") && code == Some(3), "{text}");
+}
+
+#[test]
+fn regression_clients_are_told_the_name_that_the_node_listens_at() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cohort"));
+    command.args(["serve", "--dev", "--kafka", "localhost:0"]).stdout(Stdio::piped());
+    let broker = Broker::run(command);
+    let port: i32 = broker.address.rsplit_once(':').expect("a port").1.parse().expect("a port");
+    let request = MetadataRequest::default();
+    let client = &mut broker.connect();
+    let reply = ask!(client, Metadata METADATA 9, request);
+    assert_eq!((reply.brokers[0].host.as_str(), reply.brokers[0].port), ("localhost", port));
 }
 
 #[test]
