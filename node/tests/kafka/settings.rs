@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use wire::kafka_protocol::messages::metadata_request::MetadataRequest;
 
@@ -81,6 +83,30 @@ fn regression_clients_are_told_the_name_that_the_node_listens_at() {
     let client = &mut broker.connect();
     let reply = ask!(client, Metadata METADATA 9, request);
     assert_eq!((reply.brokers[0].host.as_str(), reply.brokers[0].port), ("localhost", port));
+}
+
+#[test]
+fn regression_a_folder_is_refused_while_a_broker_serves_it() {
+    let folder = Folder::new();
+    let start = || {
+        let mut command = super::broker::command();
+        command.arg("--data-dir").arg(&folder.0).args(["--free-floor", "0"]);
+        command
+    };
+    let broker = Broker::run(start());
+    let mut second = start().stderr(Stdio::piped()).spawn().expect("it starts");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while second.try_wait().expect("it runs").is_none() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
+    }
+    // One that serves does not end by itself.
+    let _ended = second.kill();
+    let output = second.wait_with_output().expect("it has ended");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("another process uses this folder"), "{text}");
+    drop(broker);
+    drop(Broker::run(start()));
 }
 
 #[test]

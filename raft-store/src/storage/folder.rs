@@ -144,7 +144,7 @@ pub(super) struct Folder {
     identity: Option<Identity>,
     id: u64,
     wal: Wal,
-    lock: Box<dyn Lock>,
+    lock: Arc<dyn Lock>,
 }
 
 impl Folder {
@@ -347,7 +347,7 @@ async fn open_here(
         }
         found => found?.check()?,
     }
-    let lock = files.lock(Path::new(LOCK)).map_err(|error| match error.kind() {
+    let lock = files.lock(Path::new(LOCK)).map(Arc::from).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked,
         _ => error.into(),
     })?;
@@ -366,7 +366,7 @@ async fn begin(
     files: Arc<dyn Files>,
     machine: StateMachine,
     sizes: WalSizes,
-    lock: Box<dyn Lock>,
+    lock: Arc<dyn Lock>,
 ) -> Result<Storage, OpenError> {
     let wal = Path::new(recovery::FOLDER);
     let half_made = recovery::half_made(&*files)?;
@@ -377,7 +377,7 @@ async fn begin(
         files.sync_dir(wal).await?;
     }
     let (id, recovered) = (runtime::random(), Recovered::default());
-    let wal = Wal::start(files.clone(), id, sizes, &recovered)?;
+    let wal = Wal::start(files.clone(), id, sizes, &recovered, lock.clone())?;
     // Nobody names a segment that a first start may have left.
     let store = FileStore::open(files.clone(), &State::default())?;
     store.remove_unused(&State::default()).await?;
@@ -395,7 +395,7 @@ async fn reopen(
     files: Arc<dyn Files>,
     machine: StateMachine,
     sizes: WalSizes,
-    lock: Box<dyn Lock>,
+    lock: Arc<dyn Lock>,
     top: Top,
     copies: Copies,
 ) -> Result<Storage, OpenError> {
@@ -425,7 +425,7 @@ async fn reopen(
     recovery::settle(&*files, &log).await?;
     files.sync_dir(Path::new("")).await?;
     let id = identity.folder;
-    let wal = Wal::start(files.clone(), id, sizes, &log)?;
+    let wal = Wal::start(files.clone(), id, sizes, &log, lock.clone())?;
     let incarnation = log.replay.scalars.incarnation.unwrap_or_default() + 1;
     keep(&machine, &files, id, &wal, store, checkpoint);
     Ok(Storage {

@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 
 use runtime::Instant;
 use runtime::durations::{Durations, Measured};
-use runtime::files::{self, File, Files, Open};
+use runtime::files::{self, File, Files, Lock, Open};
 use tokio::sync::mpsc;
 
 use super::format::{ALIGN, FORMAT, GROUP_HEAD_LEN, GroupHead, HEAD_LEN, Record, SegmentHead};
@@ -72,6 +72,8 @@ pub(crate) struct Wal {
     syncs: Arc<Durations>,
     messages: mpsc::UnboundedSender<Message>,
     failure: Arc<OnceLock<String>>,
+    /// Whoever can write holds it: the task, the node's log, and a checkpoint that is saved.
+    _lock: Arc<dyn Lock>,
 }
 
 impl std::fmt::Debug for Wal {
@@ -81,7 +83,8 @@ impl std::fmt::Debug for Wal {
 }
 
 impl Wal {
-    /// Starts the task that goes on behind what was recovered, in a new segment.
+    /// Starts the task that goes on behind what was recovered, in a new segment. `lock` is the
+    /// folder's: it is held as long as anybody has this log.
     ///
     /// # Errors
     /// Where there is no thread for it.
@@ -90,6 +93,7 @@ impl Wal {
         folder: u64,
         sizes: WalSizes,
         recovered: &Recovered,
+        lock: Arc<dyn Lock>,
     ) -> io::Result<Self> {
         let (messages, received) = mpsc::unbounded_channel();
         let (failure, syncs) = (Arc::new(OnceLock::new()), Arc::<Durations>::default());
@@ -108,9 +112,10 @@ impl Wal {
             sealed: true,
             held: Vec::new(),
             buffer: Vec::new(),
+            _lock: lock.clone(),
         };
         files::spawn_disk_task("wal", writer.run(received))?;
-        Ok(Self { files, syncs, messages, failure })
+        Ok(Self { files, syncs, messages, failure, _lock: lock })
     }
 
     /// Writes records. They will be durable before anything that is written later.
@@ -205,6 +210,7 @@ struct Writer {
     held: Vec<Record>,
     /// The group that is written.
     buffer: Vec<u8>,
+    _lock: Arc<dyn Lock>,
 }
 
 impl Writer {
