@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::io::Errno;
 
@@ -21,6 +21,10 @@ const SYNCED_ONE_BY_ONE: usize = 16;
 #[derive(Debug, Clone)]
 pub struct OsFiles {
     root: PathBuf,
+    /// The root, open since the lock was taken. A write that failed in the background is told once
+    /// to each file that was open then. A file that is opened later is not told what anybody else
+    /// has heard, such as another node on this file system.
+    opened: Arc<OnceLock<fs::File>>,
 }
 
 impl OsFiles {
@@ -28,7 +32,16 @@ impl OsFiles {
     /// path makes it, and makes its name durable, since nobody else can: no path of this seam leads
     /// above it.
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, opened: Arc::default() }
+    }
+
+    /// The root, open as long as these are.
+    fn open_root(&self) -> io::Result<&fs::File> {
+        if let Some(root) = self.opened.get() {
+            return Ok(root);
+        }
+        let root = fs::File::open(&self.root)?;
+        Ok(self.opened.get_or_init(|| root))
     }
 
     /// The path for the operating system.
@@ -105,8 +118,9 @@ impl Files for OsFiles {
         Box::pin(async move {
             if paths.len() > SYNCED_ONE_BY_ONE {
                 // The whole file system, at the price of a few files.
-                let synced = fs::File::open(&files.root)
-                    .and_then(|root| rustix::fs::syncfs(&root).map_err(io::Error::from));
+                let synced = files
+                    .open_root()
+                    .and_then(|root| rustix::fs::syncfs(root).map_err(io::Error::from));
                 return synced.map_err(|error| about(&files.root, &error));
             }
             for path in paths {
@@ -125,6 +139,7 @@ impl Files for OsFiles {
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         let path = self.locate(path)?;
+        self.open_root().map_err(|error| about(&self.root, &error))?;
         let mut options = fs::OpenOptions::new();
         // Not cut: what is in it belongs to whoever has the lock.
         options.read(true).write(true).create(true).truncate(false);
@@ -284,6 +299,62 @@ mod tests {
         assert_eq!(read_secret(&path, 5).expect("short enough"), b"12345");
         assert!(read_secret(&path, 4).expect_err("too long").to_string().contains("4 bytes"));
         assert!(read_secret(&scratch.0, 5).is_err(), "a folder");
+    }
+
+    /// A file system whose disk has no more room than it pretends to have, in a folder of its own.
+    /// `None` where this user may not mount, or there are no tools.
+    struct Overcommitted(PathBuf);
+
+    impl Overcommitted {
+        fn new(folder: &Path) -> Option<Self> {
+            let script = "mkdir disk top && mount -t tmpfs -o size=4m tmpfs disk \
+                          && truncate -s 64m disk/image \
+                          && mkfs.ext4 -q -O ^has_journal -E lazy_itable_init=0 disk/image \
+                          && mount -o loop,errors=continue disk/image top";
+            let made = Self(folder.to_owned());
+            made.run(script).then_some(made)
+        }
+
+        fn run(&self, script: &str) -> bool {
+            let mut shell = std::process::Command::new("sh");
+            let quiet = std::process::Stdio::null();
+            shell.args(["-c", script]).current_dir(&self.0).stderr(quiet);
+            shell.status().is_ok_and(|status| status.success())
+        }
+    }
+
+    impl Drop for Overcommitted {
+        fn drop(&mut self) {
+            self.run("umount top; umount disk");
+        }
+    }
+
+    #[tokio::test]
+    async fn regression_a_write_that_failed_is_told_though_somebody_else_was_told_before() {
+        let scratch = Scratch::new();
+        let Some(mounted) = Overcommitted::new(&scratch.0) else {
+            // Nothing can be shown to a user who may not mount a file system.
+            return;
+        };
+        let root = scratch.0.join("top/data");
+        let files = OsFiles::new(root.clone());
+        files.create_dir(Path::new("")).expect("made");
+        let _lock = files.lock(Path::new("LOCK")).expect("nobody has it");
+        mounted.run("dd if=/dev/zero of=disk/filler bs=64k");
+        let names = (0..=SYNCED_ONE_BY_ONE).map(|n| PathBuf::from(n.to_string()));
+        let names: Vec<PathBuf> = names.collect();
+        for name in &names {
+            let file = files.open(name, Open::Create).expect("a new name");
+            write_all_at(&*file, &[1; 64 * 1024], 0).expect("the cache takes it");
+        }
+        // The system tells each open file once, and a new one nothing that somebody was told.
+        let other = fs::File::open(&root).expect("there");
+        let told = rustix::fs::syncfs(&other);
+        mounted.run("rm disk/filler");
+        assert!(told.is_err(), "the disk is full");
+        drop(other);
+        let error = files.sync_files(names).await.expect_err("what was written is lost");
+        assert!(error.to_string().starts_with(&root.display().to_string()), "{error}");
     }
 
     #[test]
