@@ -18,6 +18,7 @@ use raft_store::{Inspected, OpenError};
 use runtime::Instant;
 use runtime::files::Files;
 use runtime::files::os::OsFiles;
+use runtime::net;
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
@@ -54,13 +55,17 @@ fn main() -> ExitCode {
     if let Err(problem) = log_to_stderr(config.log.as_deref(), LogFormat::Text) {
         return wrong_use(&problem);
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "no runtime");
             return ExitCode::FAILURE;
         }
     };
+    if let Err(error) = runtime.block_on(async { net::survive_limits_of_files() }) {
+        tracing::error!(%error, "signals cannot be watched");
+        return ExitCode::FAILURE;
+    }
     // Before anything is read: a folder that is refused is refused at once.
     let storage = match runtime.block_on(open_storage(config.data_dir.as_deref(), config.moved)) {
         Ok(storage) => storage,

@@ -89,6 +89,7 @@ pub async fn run(
     serve: Serve,
     ready: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), ServeError> {
+    net::survive_limits_of_files().map_err(ServeError::Signals)?;
     let sockets = Sockets::bind(&serve).await?;
     if serve.dev {
         tracing::info!("everything is in memory, and nothing outlives the process (--dev)");

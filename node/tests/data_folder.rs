@@ -552,3 +552,25 @@ fn on_a_full_disk_a_node_stops_and_keeps_what_it_acknowledged() {
     assert!(offset.parse::<u64>().expect("a number") >= acknowledged, "{offset}");
     node.kill();
 }
+
+#[test]
+fn regression_a_limit_of_file_sizes_ends_a_node_with_its_reason() {
+    let temporary = Temporary::new();
+    let data = temporary.data();
+    let mut limited = Command::new("sh");
+    // In units of 512 or 1,024 bytes: less than a segment of the log becomes.
+    limited.args(["-c", r#"ulimit -f 10000; exec "$0" --free-floor 0 --data-dir "$1""#]);
+    limited.arg(env!("CARGO_BIN_EXE_cohort")).arg(&data);
+    let mut node = Node::run(limited);
+    let message = "m".repeat(100_000);
+    let send = format!(r#"{{"type":"send","msg_id":2,"key":"k","msg":"{message}"}}"#);
+    let acknowledged = (0..200).take_while(|_| node.ask(&send).contains("send_ok")).count();
+    assert!((10..200).contains(&acknowledged), "{acknowledged}");
+    let output = node.child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("File too large"), "{said}");
+    let mut node = Node::start(&data);
+    assert!(node.ask(&send).contains("send_ok"));
+    node.kill();
+}

@@ -85,3 +85,15 @@ pub async fn told_to_end() -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Makes a write that would make a file larger than this process may have fail, as on a full disk.
+/// Otherwise the operating system ends the process without a word (SIGXFSZ).
+///
+/// # Errors
+/// Where signals cannot be watched.
+pub fn survive_limits_of_files() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // The signal stays watched, though nobody waits for it.
+    let number = rustix::process::Signal::XFSZ.as_raw();
+    signal(SignalKind::from_raw(number)).map(drop)
+}
