@@ -31,7 +31,7 @@ use wire::kafka_protocol::protocol::StrBytes;
 use super::super::errors::{About, of_rejection};
 use super::members::code_of;
 use super::metadata::describe as describe_topics;
-use super::{Context, kafka_name, name_of, text, wire_offset};
+use super::{Context, kafka_name, name_of, text};
 use crate::service::api::Rejection;
 
 /// From here on several groups are asked for at once.
@@ -89,8 +89,9 @@ fn commit_of(topic: &TopicName, asked: &OffsetCommitRequestPartition) -> Commit 
     }
     let partition =
         u32::try_from(asked.partition_index).map_err(|_| errors::UNKNOWN_TOPIC_OR_PARTITION)?;
-    let offset =
-        u64::try_from(asked.committed_offset).map_err(|_| errors::INVALID_COMMIT_OFFSET_SIZE)?;
+    // One below 0 is kept and told, as Kafka does: kafkajs commits -1 and -2 where a group is to
+    // begin anew. To the state it lies beyond every log.
+    let offset = asked.committed_offset.cast_unsigned();
     let metadata = metadata.filter(|text| !text.is_empty()).map(Into::into);
     // -1 is none.
     let leader_epoch = u32::try_from(asked.committed_leader_epoch).ok();
@@ -235,7 +236,7 @@ fn by_topic(found: Found) -> Committed {
 /// clients cannot read that there is none.
 fn told(committed: Option<&CommittedOffset>) -> (i64, StrBytes) {
     let note = committed.and_then(|committed| committed.metadata.as_deref()).unwrap_or("");
-    (committed.map_or(-1, |committed| wire_offset(committed.offset)), text(note))
+    (committed.map_or(-1, |committed| committed.offset.cast_signed()), text(note))
 }
 
 /// The epoch that its committer told; without one that is -1.
