@@ -190,6 +190,17 @@ fn joins_that_break_a_rule_are_refused_with_kafkas_codes() {
 }
 
 #[test]
+fn regression_a_members_id_begins_with_its_clients() {
+    let broker = Broker::dev(&[]);
+    let client = &mut broker.connect();
+    let first = ask!(client, JoinGroup JOIN_GROUP 9, join("", b"one"));
+    assert!(first.member_id.starts_with("test-"), "{}", &*first.member_id);
+    let named = join("", b"one").with_group_instance_id(Some(text("me")));
+    let joined = ask!(client, JoinGroup JOIN_GROUP 9, named);
+    assert!(joined.member_id.starts_with("me-"), "{}", &*joined.member_id);
+}
+
+#[test]
 fn a_member_is_given_its_id_first_and_joins_with_it() {
     let broker = Broker::dev(&["--group.min.session.timeout.ms", "100"]);
     let (one, two) = (&mut broker.connect(), &mut broker.connect());

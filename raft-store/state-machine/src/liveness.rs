@@ -68,7 +68,7 @@ impl Command {
             ..
         })) = self
         {
-            return Some((group.clone(), member_id_for(request_id?, info.instance_id.as_ref())));
+            return Some((group.clone(), member_id_for(request_id?, info)));
         }
         let sign = self.heartbeat()?;
         Some((sign.group.clone(), sign.member?.clone()))

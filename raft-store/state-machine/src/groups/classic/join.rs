@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use super::command::JoinInfo;
 use super::event::ClassicEvent;
-use super::members::{Classic, ClassicMember, DelayedKind, Phase, member_text};
+use super::members::{Classic, ClassicMember, DelayedKind, Phase, base_of_id, member_text};
 use super::rebalance::{answer, classic, joined, joins_may_finish, maybe_finish, prepare};
 use super::reply::ClassicReply;
 use super::{leave, replace};
 use crate::command::RequestId;
 use crate::groups::event::{RebalanceReason, RemovalReason};
 use crate::groups::group::Group;
-use crate::ids::{GroupId, InstanceId, MemberId};
+use crate::ids::{GroupId, MemberId};
 use crate::rejection::Rejection;
 use crate::reply::{Decided, Decision, Reply};
 use crate::topics::budget::MAX_REPLY_TEXT;
@@ -64,8 +64,9 @@ pub(super) fn join(
         return Err(group.inconsistent(id, "not all members support one of the protocols offered"));
     }
     let before = member.or(seat.as_ref()).map_or(0, |member| members.text_of(member));
-    let text =
-        members.text_to_come() - before + member_text(info.instance_id.as_ref(), &info.protocols);
+    let (instance_id, client) = (info.instance_id.as_ref(), info.client.as_ref());
+    let own = member_text(instance_id, client, &info.protocols);
+    let text = members.text_to_come() - before + own;
     if text > MAX_REPLY_TEXT as u64 {
         // Its leader could not be told of all members, and could not assign.
         if let Some(member) = member.filter(|m| members.pending_join.contains_key(*m)) {
@@ -183,24 +184,24 @@ fn classic_member<'a>(
 }
 
 /// The id that a first join gives its member, so that a retry gives the same: the static
-/// identity or `consumer`, then the node, its incarnation and the request's number.
-pub(crate) fn member_id_for(request_id: &RequestId, instance_id: Option<&InstanceId>) -> MemberId {
-    let base = base(instance_id);
+/// identity, the client's name or `consumer`, then the node, its incarnation and the request's
+/// number. Assignors sort members by their ids, and who names clients may rely on that.
+pub(crate) fn member_id_for(request_id: &RequestId, info: &JoinInfo) -> MemberId {
+    let base = base(info);
     format!("{base}-{}-{:x}-{}", request_id.node, request_id.incarnation, request_id.seq).into()
 }
 
-fn base(instance_id: Option<&InstanceId>) -> &str {
-    instance_id.map_or("consumer", InstanceId::as_str)
+fn base(info: &JoinInfo) -> &str {
+    base_of_id(info.instance_id.as_ref(), info.client.as_ref()).unwrap_or("consumer")
 }
 
 /// A new member's id: that [made](member_id_for) from its request, or without a request id the
 /// first free number.
 pub(super) fn new_id(tx: &Transition<'_>, id: &GroupId, info: &JoinInfo) -> MemberId {
-    let instance_id = info.instance_id.as_ref();
     match tx.request_id() {
-        Some(request_id) => member_id_for(&request_id, instance_id),
+        Some(request_id) => member_id_for(&request_id, info),
         None => {
-            let base = base(instance_id);
+            let base = base(info);
             let group = tx.state().group(id).and_then(|group| group.membership.classic());
             let is_given =
                 |name: &MemberId| group.is_some_and(|group| group.pending_join.contains_key(name));

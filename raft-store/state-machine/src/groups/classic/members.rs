@@ -124,23 +124,41 @@ pub enum DelayedKind {
 /// What is told of a member besides its static identity and what it offers, as text.
 const MEMBER_TEXT: u64 = 512;
 
+/// So many bytes of a client's name are in its member's id, at most.
+const NAME_IN_ID: usize = 128;
+
+/// What the id of a member begins with, so that its kind and its client are seen: its static
+/// identity, or else its client's name.
+pub(super) fn base_of_id<'a>(
+    instance_id: Option<&'a InstanceId>,
+    client: Option<&'a Client>,
+) -> Option<&'a str> {
+    let name = client.map(|client| &*client.client_id).filter(|name| !name.is_empty());
+    let name = name.map(|name| &name[..name.floor_char_boundary(NAME_IN_ID)]);
+    instance_id.map(InstanceId::as_str).or(name)
+}
+
 /// At most so many bytes of text tell the group's leader of a member. Its id is made of its
-/// identity.
-pub(super) fn member_text(instance_id: Option<&InstanceId>, protocols: &[Protocol]) -> u64 {
+/// identity, or of its client's name.
+pub(super) fn member_text(
+    instance_id: Option<&InstanceId>,
+    client: Option<&Client>,
+    protocols: &[Protocol],
+) -> u64 {
     let offered = protocols.iter().map(|protocol| {
         let topics = protocol.topics.iter().map(|name| topic_text(name.as_str(), 0));
         let owned = protocol.owned.iter();
         let owned = owned.map(|(name, of_topic)| topic_text(name.as_str(), of_topic.len()));
         topics.chain(owned).sum::<u64>() + protocol.metadata.len() as u64
     });
-    let identity = instance_id.map_or(0, |id| 2 * text_len(id.as_str()));
+    let identity = base_of_id(instance_id, client).map_or(0, |base| 2 * text_len(base));
     MEMBER_TEXT + identity + offered.max().unwrap_or(0)
 }
 
 impl ClassicMember {
     /// See [`member_text`].
     pub(super) fn text(&self) -> u64 {
-        member_text(self.instance_id.as_ref(), &self.protocols)
+        member_text(self.instance_id.as_ref(), self.client.as_ref(), &self.protocols)
     }
 }
 

@@ -36,7 +36,7 @@ fn offers(w: &Words<'_>) -> Vec<Protocol> {
 fn client(w: &Words<'_>) -> Option<Client> {
     Some(Client {
         protocol_type: w.text("client")?.into(),
-        client_id: "client".into(),
+        client_id: w.text("named").unwrap_or_default().into(),
         host: "/127.0.0.1".into(),
     })
 }
