@@ -55,14 +55,22 @@ fn main() -> ExitCode {
     if let Err(problem) = log_to_stderr(config.log.as_deref(), LogFormat::Text) {
         return wrong_use(&problem);
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    // Only a node with files watches signals, and so needs a runtime that does.
+    let builder = match config.data_dir {
+        Some(_) => builder.enable_all(),
+        None => builder.enable_time(),
+    };
+    let runtime = match builder.build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "no runtime");
             return ExitCode::FAILURE;
         }
     };
-    if let Err(error) = runtime.block_on(async { net::survive_limits_of_files() }) {
+    if config.data_dir.is_some()
+        && let Err(error) = runtime.block_on(async { net::survive_limits_of_files() })
+    {
         tracing::error!(%error, "signals cannot be watched");
         return ExitCode::FAILURE;
     }
