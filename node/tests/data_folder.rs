@@ -574,3 +574,21 @@ fn regression_a_limit_of_file_sizes_ends_a_node_with_its_reason() {
     assert!(node.ask(&send).contains("send_ok"));
     node.kill();
 }
+
+#[test]
+fn regression_a_folder_that_cannot_be_read_now_is_not_called_damaged() {
+    let temporary = Temporary::new();
+    let data = used(&temporary);
+    let mut told = 0;
+    for most in 6..16 {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", r#"ulimit -n "$0"; exec "$1" --free-floor 0 --data-dir "$2""#]);
+        limited.arg(most.to_string()).arg(env!("CARGO_BIN_EXE_cohort")).arg(&data);
+        let output = limited.stdin(Stdio::null()).output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("cannot be used any more"), "{most} files: {said}");
+        told += usize::from(said.contains("is refused") && said.contains("Too many open files"));
+    }
+    assert!(told > 0, "with few files it cannot be read");
+    Node::start(&data).kill();
+}

@@ -117,7 +117,11 @@ const REBUILD: &str = "nothing was changed. What is missing may have been acknow
 
 impl From<Damage> for OpenError {
     fn from(damage: Damage) -> Self {
-        Self::Damaged(damage.to_string())
+        match damage {
+            // What cannot be read now may be read later.
+            Damage::Io { error, .. } if error.kind() != io::ErrorKind::NotFound => Self::Io(error),
+            damage => Self::Damaged(damage.to_string()),
+        }
     }
 }
 
@@ -407,8 +411,10 @@ async fn reopen(
     let entries = entries(&mut log)?;
     let no_state = State::default();
     let state = checkpoint.as_ref().map_or(&no_state, |loaded| &loaded.state);
-    let store = FileStore::open(files.clone(), state)
-        .map_err(|error| OpenError::Damaged(error.to_string()))?;
+    let store = FileStore::open(files.clone(), state).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => OpenError::Damaged(error.to_string()),
+        _ => OpenError::Io(error),
+    })?;
     for path in top.leftovers.iter().chain(&log.leftovers) {
         files.remove(path)?;
     }
