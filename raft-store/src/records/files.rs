@@ -325,14 +325,22 @@ impl FileStore {
         if piece.bytes.start > piece.bytes.end || len.is_none_or(|len| piece.bytes.end > len) {
             return Err(damaged("a segment is shorter than what is read of it"));
         }
-        let bytes = self.read_range((log, piece.segment), piece.bytes.clone())?;
+        let segment = (log, piece.segment);
+        let bytes = self.read_range(segment, piece.bytes.clone())?;
+        // Whoever has to repair the disk has to know where.
+        let bad = |at: usize, problem: io::Error| {
+            let (name, at) = (path(segment), piece.bytes.start + at as u64);
+            let problem = format!("{} at or behind byte {at}: {problem}", name.display());
+            io::Error::new(io::ErrorKind::InvalidData, problem)
+        };
         // A disk may give back something else than was written. No checksum covers offsets.
-        batch::follow(&bytes, piece.first)?;
-        let selected = batch::select(&bytes, offsets)?;
-        let first = batches.len();
-        batch::split(bytes.slice(selected), batches)?;
+        batch::follow(&bytes, piece.first).map_err(|problem| bad(0, problem.into()))?;
+        let selected = batch::select(&bytes, offsets).map_err(|problem| bad(0, problem.into()))?;
+        let (first, mut at) = (batches.len(), selected.start);
+        batch::split(bytes.slice(selected), batches).map_err(|problem| bad(at, problem.into()))?;
         for found in &batches[first..] {
-            batch::check(&found.bytes)?;
+            batch::check(&found.bytes).map_err(|problem| bad(at, problem.into()))?;
+            at += found.bytes.len();
         }
         Ok(())
     }
@@ -342,7 +350,14 @@ impl FileStore {
         self.flush()?;
         let mut bytes = vec![0; len];
         let file = self.file(segment, false)?;
-        files::read_exact_at(&*file, &mut bytes, range.start)?;
+        let read = files::read_exact_at(&*file, &mut bytes, range.start);
+        read.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                let name = path(segment);
+                damaged(&format!("{} ends before byte {}", name.display(), range.end))
+            }
+            _ => error,
+        })?;
         Ok(bytes.into())
     }
 

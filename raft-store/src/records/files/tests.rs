@@ -69,10 +69,15 @@ fn a_batch_that_rots_is_an_error_for_who_reads_it_and_for_nobody_else() {
         files.flip_bit(Path::new(&first), 8 * byte).expect("it is there");
         let error = read(&state, &store, 0).expect_err("rotten").to_string();
         assert!(error.contains(expected), "{error}");
+        assert!(error.contains(&format!("{first} at or behind byte ")), "{error}");
         files.flip_bit(Path::new(&first), 8 * byte).expect("it is there");
     }
     files.flip_bit(Path::new(&first), 8 * 900).expect("it is there");
     assert_eq!(read(&state, &store, 3).expect("another segment"), 2);
+    let file = files.open(Path::new(&first), Open::Write).expect("it is there");
+    file.set_len(2_999).expect("cut");
+    let error = read(&state, &store, 2).expect_err("cut").to_string();
+    assert!(error.contains(&format!("{first} ends before byte 3000")), "{error}");
 }
 
 #[test]
