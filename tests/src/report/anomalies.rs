@@ -21,6 +21,7 @@ const SHOWN: usize = 400;
 pub fn meaning(checker: &str) -> Option<&'static str> {
     let name = checker.strip_prefix("state/").unwrap_or(checker);
     log_meaning(name)
+        .or_else(|| record_meaning(name))
         .or_else(|| group_meaning(name))
         .or_else(|| app_meaning(name))
         .or_else(|| inner_meaning(name))
@@ -78,6 +79,26 @@ fn log_meaning(name: &str) -> Option<&'static str> {
             "A record of an idempotent producer is missing, and later ones of it are there: the broker took a sequence that was not the next."
         }
         "idempotent-reorder" => "Records of an idempotent producer changed places.",
+        _ => return None,
+    })
+}
+
+fn record_meaning(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "start-goes-back" => {
+            "A partition's first or last offset went back: offsets are used twice."
+        }
+        "records-not-deleted" => "DeleteRecords was acknowledged, and records before it are there.",
+        "records-removed-early" => {
+            "Records are gone that nobody had asked to delete, and that were neither too old nor too many."
+        }
+        "records-missing" => "A replica cannot read records that its log is said to have.",
+        "topic-outlived" => {
+            "A topic was deleted, and it, its committed offsets or its owners are there all the same."
+        }
+        "producer-epoch" => {
+            "A record of a producer's old epoch was appended after a newer one: a zombie was not fenced."
+        }
         _ => return None,
     })
 }
