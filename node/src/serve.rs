@@ -293,6 +293,13 @@ impl Node {
         let (storage, cluster) = storage(serve, node, members.as_ref(), cluster).await?;
         let (host, port) = match &serve.advertise {
             Some((host, port)) => (host.clone(), *port),
+            // What a name means is known only now.
+            None if kafka.ip().is_unspecified() => {
+                let everywhere =
+                    "it listens everywhere: --advertise has to say where clients connect";
+                let problem = io::Error::new(io::ErrorKind::InvalidInput, everywhere);
+                return Err(refused("--kafka", &serve.kafka, problem));
+            }
             None => (host(&serve.kafka).to_owned(), kafka.port()),
         };
         let endpoint = Endpoint { host: host.into(), port };

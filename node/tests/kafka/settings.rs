@@ -63,6 +63,9 @@ fn a_flag_counts_before_the_environment_and_that_before_the_file() {
 fn exit_codes_say_why() {
     let (text, code) = said(&mut serve(&["--kafka", "0.0.0.0:0"]));
     assert!(text.contains("--advertise") && code == Some(2), "{text}");
+    // Another way to write it, which only the operating system knows.
+    let (text, code) = said(&mut serve(&["--dev", "--kafka", "0:0"]));
+    assert!(text.contains("--advertise") && code == Some(1), "{text}");
     let (text, code) = said(&mut serve(&["--dev", "--kafka", "no.such.host.invalid:1"]));
     assert!(text.contains("no.such.host.invalid:1") && code == Some(1), "{text}");
     let folder = Folder::new();
