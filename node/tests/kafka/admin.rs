@@ -53,7 +53,12 @@ fn fill(client: &mut Client) {
     let request = ProduceRequest::default().with_acks(-1).with_topic_data(topics);
     let reply = ask!(client, Produce PRODUCE 9, request);
     assert_eq!(reply.responses[0].partition_responses[0].error_code, errors::NONE);
-    let partition = OffsetCommitRequestPartition::default().with_committed_offset(2);
+    commit(client, 2);
+}
+
+/// Group `g` commits an offset of the first partition of `t`.
+fn commit(client: &mut Client, offset: i64) {
+    let partition = OffsetCommitRequestPartition::default().with_committed_offset(offset);
     let topic = OffsetCommitRequestTopic::default()
         .with_name(StrBytes::from_static_str("t").into())
         .with_partitions(vec![partition]);
@@ -104,6 +109,21 @@ fn a_nodes_pages_tell_what_there_is() {
     let groups = json("/v1/groups");
     assert_eq!(groups["groups"][0]["group"], "g");
     assert_eq!(groups["groups"][0]["offsets"][0]["lag"], 1);
+}
+
+#[test]
+fn what_was_committed_below_0_is_no_offset_of_the_log() {
+    let broker = Broker::dev(&["--admin", "127.0.0.1:0"]);
+    let admin = broker.admin.clone().expect("it says where");
+    let client = &mut broker.connect();
+    fill(client);
+    commit(client, -2);
+    let (_, metrics) = get(&admin, "GET", "/metrics");
+    assert!(!metrics.contains("kafka_consumergroup_current_offset{"), "{metrics}");
+    let (_, groups) = get(&admin, "GET", "/v1/groups");
+    let groups: serde_json::Value = serde_json::from_str(&groups).expect("JSON");
+    let offset = &groups["groups"][0]["offsets"][0];
+    assert_eq!((offset["committed"].is_null(), &offset["lag"]), (true, &serde_json::json!(3)));
 }
 
 #[test]

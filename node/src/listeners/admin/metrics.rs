@@ -271,13 +271,11 @@ fn groups(series: &mut Series, groups: &[Description]) {
     series.many("kafka_consumergroup_members", "Members of a group", members);
     let rebalances = of_group(|group| group.rebalances);
     series.many("cohort_group_rebalances", "Rebalances that a group has completed", rebalances);
-    // What nobody has committed has neither an offset nor a lag, as in kafka_exporter. Nor has what
-    // a client committed below 0.
+    // What nobody has committed has neither an offset nor a lag, as in kafka_exporter.
     let committed: Vec<_> = groups
         .iter()
         .flat_map(|group| group.offsets.iter().map(move |offset| (name(group), offset)))
-        .filter_map(|(group, offset)| Some((group, offset, offset.committed?)))
-        .filter(|(_, _, committed)| i64::try_from(*committed).is_ok())
+        .filter_map(|(group, offset)| Some((group, offset, offset.reached()?)))
         .collect();
     let labels = |group: &str, topic: &str, partition: u32| OfGroupPartition {
         consumergroup: group.to_owned(),

@@ -44,7 +44,7 @@ pub(super) fn group(group: &Description) -> Value {
         json!({
             "topic": offset.partition.topic.as_str(),
             "partition": offset.partition.partition,
-            "committed": offset.committed,
+            "committed": offset.reached(),
             "end": offset.log_end_offset,
             "lag": offset.lag(),
         })

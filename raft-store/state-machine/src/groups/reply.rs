@@ -105,7 +105,7 @@ pub struct DescribedClient {
 #[allow(missing_docs, reason = "a field is documented where its name does not say all")]
 pub struct DescribedOffset {
     pub partition: TopicPartition,
-    /// The committed offset.
+    /// What was committed; [`reached`](Self::reached) where an offset of the log is wanted.
     pub committed: Option<Offset>,
     /// Where its reader is.
     pub position: Option<Offset>,
@@ -120,10 +120,16 @@ pub struct DescribedOffset {
 }
 
 impl DescribedOffset {
+    /// Up to where the group has read. Nothing where nobody has committed, or where a client of
+    /// Kafka has committed a number below 0, which is kept as one above `i64::MAX`.
+    pub fn reached(&self) -> Option<Offset> {
+        self.committed.filter(|committed| i64::try_from(*committed).is_ok())
+    }
+
     /// How many offsets the group has not yet read: log end minus committed, from 0 where nothing
     /// was committed; never below 0.
     pub fn lag(&self) -> Offset {
-        self.log_end_offset.saturating_sub(self.committed.unwrap_or(0))
+        self.log_end_offset.saturating_sub(self.reached().unwrap_or(0))
     }
 
     /// The lag in percent of the log's end; 0 for an empty log.
