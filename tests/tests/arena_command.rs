@@ -109,6 +109,9 @@ fn what_would_judge_nothing_is_wrong_use() {
         (&["kafka", "--stage", "sim", "--nemesis", "partition,none"], "`none` stands alone"),
         (&["kafka", "--stage", "sim", "--nemesis", "partition,all"], "`all` stands alone"),
         (&["kafka", "--stage", "sim", "--nemesis", "partion"], "no nemesis `partion`"),
+        (&["judge", "--cluster", "x", "--flaw", "commits-lost", "--by", "rot"], "predicate `rot`"),
+        (&["log", "--stage", "wire", "--kafka", "x:1", "--member-fault", "starts-over"], "`log`"),
+        (&["kafka", "--member-fault", "starts-over"], "--stage wire"),
     ] {
         let ended = output(args);
         let text = String::from_utf8_lossy(&ended.stderr);

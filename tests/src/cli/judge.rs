@@ -13,6 +13,7 @@ use super::output::{complain, say, say_on};
 use super::run::Stage;
 use super::wire::{Place, perform};
 use super::{Trouble, write};
+use crate::checkers;
 use crate::nemesis::Nemesis;
 use crate::nemesis::draw::{Ground, NEAR_MS, draw};
 use crate::nemesis::schedule::{Schedule, Scheduled, Victim, What};
@@ -91,6 +92,11 @@ struct Todo {
 }
 
 pub(super) fn judge(args: &JudgeArgs) -> Result<u8, Trouble> {
+    if let Some(by) = &args.by
+        && !checkers::all().iter().any(|checker| checker.name() == by)
+    {
+        return Err(Trouble::Use(format!("no predicate `{by}`: docs/checkers.md lists them")));
+    }
     let places: Vec<Place> = args
         .cluster
         .iter()

@@ -192,6 +192,10 @@ pub(super) fn run(kind: Kind, args: &RunArgs) -> Result<u8, Trouble> {
         let (name, known) = (kind.name(), known.join(", "));
         return Err(Trouble::Use(format!("the stage `wire` has {known}, and not `{name}`")));
     }
+    if args.member_fault.is_some() && kind != Kind::Classic {
+        let name = kind.name();
+        return Err(Trouble::Use(format!("--member-fault is for `classic`, and not for `{name}`")));
+    }
     let place = Place::of(args)?;
     place.must_serve(kind)?;
     let seed = args.seed.unwrap_or_else(fresh_seed);
