@@ -78,7 +78,7 @@ impl Left {
 
 #[test]
 fn a_seed_gives_the_same_output_in_two_processes() {
-    for (workload, seed) in Kind::ALL.into_iter().zip(20_u64..) {
+    for (workload, seed) in Kind::ALL.into_iter().chain(Kind::APART).zip(20_u64..) {
         let folder = |which: &str| {
             let name = format!("sim-twice-{}-{which}", workload.name());
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
