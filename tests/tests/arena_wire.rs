@@ -87,25 +87,27 @@ fn classic_groups_of_one_node_that_is_killed() {
 
 /// A bug behind the Kafka listener, which one of these predicates has to find within so many seeds.
 fn found(flaw: &str, workload: &str, predicates: &[&str]) {
-    let cluster = brokers("cohort-3.toml");
-    let words = [
-        "judge",
-        "--cluster",
-        &cluster,
-        "--flaw",
-        flaw,
-        "--workload",
-        workload,
-        "--seeds",
-        "20",
-        "--seconds",
-        "6",
-    ];
-    let output = arena(flaw, &words);
-    let text = text(&output);
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    let text = judged(flaw, workload, "20", &[]);
     let is_found = |predicate: &&str| text.contains(&format!("ANOMALY     {predicate} "));
     assert!(predicates.iter().any(is_found), "expected one of {predicates:?} in\n{text}");
+}
+
+/// The same, which this predicate has to find, whatever else others find.
+fn found_by(flaw: &str, workload: &str, predicate: &str) {
+    let text = judged(flaw, workload, "50", &["--by", predicate]);
+    assert!(text.contains(&format!("ANOMALY     {predicate} ")), "{text}");
+}
+
+/// What is said of a bug that is looked for in so many seeds, and found.
+fn judged(flaw: &str, workload: &str, seeds: &str, more: &[&str]) -> String {
+    let cluster = brokers("cohort-3.toml");
+    let mut words = vec!["judge", "--cluster", &cluster, "--flaw", flaw, "--workload", workload];
+    words.extend(["--seeds", seeds, "--seconds", "6"]);
+    words.extend(more);
+    let output = arena(&[&[flaw], more].concat().join("-"), &words);
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    text
 }
 
 #[test]
@@ -133,28 +135,6 @@ fn a_lost_acknowledged_commit_is_found() {
     found("commits-lost", "offsets", &["offset-goes-back", "linearizable-offset"]);
 }
 
-/// A bug behind the Kafka listener, which this predicate has to find, whatever else others find.
-fn found_by(flaw: &str, workload: &str, predicate: &str) {
-    let cluster = brokers("cohort-3.toml");
-    let words = [
-        "judge",
-        "--cluster",
-        &cluster,
-        "--flaw",
-        flaw,
-        "--by",
-        predicate,
-        "--workload",
-        workload,
-        "--seeds",
-        "50",
-        "--seconds",
-        "6",
-    ];
-    let text = text(&arena(&format!("{flaw}-{predicate}"), &words));
-    assert!(text.contains(&format!("ANOMALY     {predicate} ")), "{text}");
-}
-
 #[test]
 fn a_record_that_is_taken_for_known_is_found() {
     found_by("taken-for-known", "log", "idempotent-gap");
@@ -175,21 +155,9 @@ fn found_in_members(fault: &str, predicate: &str) {
     let cluster = brokers("cohort.toml");
     for seed in 1..=50 {
         let seed = seed.to_string();
-        let words = [
-            "classic",
-            "--stage",
-            "wire",
-            "--cluster",
-            &cluster,
-            "--member-fault",
-            fault,
-            "--nemesis",
-            "none",
-            "--seconds",
-            "10",
-            "--seed",
-            &seed,
-        ];
+        let mut words = vec!["classic", "--stage", "wire", "--cluster", &cluster];
+        words.extend(["--member-fault", fault, "--nemesis", "none"]);
+        words.extend(["--seconds", "10", "--seed", &seed]);
         let text = text(&arena(fault, &words));
         if text.contains(&format!("ANOMALY     {predicate} ")) {
             return;
