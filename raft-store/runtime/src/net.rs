@@ -1,4 +1,4 @@
-//! Sockets: TCP as the operating system gives it.
+//! Sockets and signals: TCP as the operating system gives it, and what it tells a process.
 //!
 //! A node that serves opens its sockets here and nowhere else. What is spoken over them is others'
 //! business. The simulator has none of this: it drives a listener over any stream of bytes.
