@@ -223,6 +223,22 @@ impl Sockets {
     }
 }
 
+/// Where clients are told to connect: where `--advertise` says, or at the name that the node
+/// listens at, and the port that it has.
+fn endpoint(serve: &Serve, listens_at: SocketAddr) -> Result<Endpoint, ServeError> {
+    let (host, port) = match &serve.advertise {
+        Some((host, port)) => (host.clone(), *port),
+        // What a name means is known only now.
+        None if listens_at.ip().is_unspecified() => {
+            let everywhere = "it listens everywhere: --advertise has to say where clients connect";
+            let problem = io::Error::new(io::ErrorKind::InvalidInput, everywhere);
+            return Err(refused("--kafka", &serve.kafka, problem));
+        }
+        None => (host(&serve.kafka).to_owned(), listens_at.port()),
+    };
+    Ok(Endpoint { host: host.into(), port })
+}
+
 /// The host of an address. Clients are told the name that was given, not what it means here.
 fn host(address: &str) -> &str {
     address.rsplit_once(':').map_or(address, |(host, _)| host.trim_matches(['[', ']']))
@@ -291,18 +307,7 @@ impl Node {
         let kafka =
             listener.address().map_err(|problem| refused("--kafka", &serve.kafka, problem))?;
         let (storage, cluster) = storage(serve, node, members.as_ref(), cluster).await?;
-        let (host, port) = match &serve.advertise {
-            Some((host, port)) => (host.clone(), *port),
-            // What a name means is known only now.
-            None if kafka.ip().is_unspecified() => {
-                let everywhere =
-                    "it listens everywhere: --advertise has to say where clients connect";
-                let problem = io::Error::new(io::ErrorKind::InvalidInput, everywhere);
-                return Err(refused("--kafka", &serve.kafka, problem));
-            }
-            None => (host(&serve.kafka).to_owned(), kafka.port()),
-        };
-        let endpoint = Endpoint { host: host.into(), port };
+        let endpoint = endpoint(serve, kafka)?;
         let nodes: Vec<NodeId> = members.as_ref().map_or(vec![node], |all| all.ids().collect());
         let directory = Directory::new(node, endpoint.clone(), nodes.clone());
         let transport: Box<dyn Transport> = match (peers, members) {

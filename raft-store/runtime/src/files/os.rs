@@ -333,7 +333,7 @@ mod tests {
     async fn regression_a_write_that_failed_is_told_though_somebody_else_was_told_before() {
         let scratch = Scratch::new();
         let Some(mounted) = Overcommitted::new(&scratch.0) else {
-            println!("not shown: this user may not mount a file system, or has no tools for it");
+            // Nothing can be shown to a user who may not mount a file system.
             return;
         };
         let root = scratch.0.join("top/data");
