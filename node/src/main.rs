@@ -139,14 +139,13 @@ fn serve(args: Vec<OsString>) -> ExitCode {
         // Who reads lines of JSON cannot read another.
         Err(error) if format == LogFormat::Json => {
             tracing::error!("{error}");
-            let refused = matches!(error, ServeError::Folder { .. });
-            if refused { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
+            if error.is_of_folder() { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
         }
         Err(ServeError::Folder { folder, refused }) => refuse(Some(&folder), &refused),
         Err(error) => {
             // Nobody is left to tell if standard error is closed too.
             let _told = writeln!(io::stderr(), "cohort: {error}");
-            ExitCode::FAILURE
+            if error.is_of_folder() { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
         }
     }
 }

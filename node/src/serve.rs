@@ -36,6 +36,9 @@ pub enum ServeError {
         /// Why.
         refused: OpenError,
     },
+    /// A peer has heard this node with a memory that it does not have now.
+    #[error("{0}")]
+    Forgotten(String),
     /// The address cannot be listened at.
     #[error("{flag} {address}: {problem}")]
     Address {
@@ -52,6 +55,13 @@ pub enum ServeError {
     /// Raft or its storage has failed.
     #[error("the node has stopped: {0}")]
     Stopped(String),
+}
+
+impl ServeError {
+    /// Whether it is the data folder that is refused.
+    pub fn is_of_folder(&self) -> bool {
+        matches!(self, Self::Folder { .. } | Self::Forgotten(_))
+    }
 }
 
 /// What is told when the node serves.
@@ -105,11 +115,12 @@ pub async fn run(
     }
     let mut end = Box::pin(net::told_to_end());
     for node in &mut nodes {
+        let handle = node.handle.clone();
         tokio::select! {
             biased;
-            error = failed(&mut node.service) => return Err(error),
+            error = node.failed() => return Err(error),
             ended = &mut end => return ended.map_err(ServeError::Signals),
-            () = knows_leader(&node.handle) => {}
+            () = knows_leader(&handle) => {}
         }
     }
     let kafka: Vec<String> = nodes.iter().map(|node| node.kafka.to_string()).collect();
@@ -127,10 +138,10 @@ pub async fn run(
     };
     tracing::info!(kafka = %told.kafka, cluster = %told.cluster, "ready");
     ready(&told).map_err(|error| ServeError::Stopped(format!("standard output: {error}")))?;
-    let services = nodes.iter_mut().map(|node| Box::pin(failed(&mut node.service)));
+    let failed = nodes.iter_mut().map(|node| Box::pin(node.failed()));
     tokio::select! {
         biased;
-        (error, ..) = futures::future::select_all(services) => return Err(error),
+        (error, ..) = futures::future::select_all(failed) => return Err(error),
         ended = &mut end => ended.map_err(ServeError::Signals)?,
     }
     tracing::info!("told to end");
@@ -167,11 +178,6 @@ async fn leave(nodes: &[Node]) {
         () = others_lead => {}
         () = runtime::sleep(most) => tracing::warn!("not everything was answered"),
     }
-}
-
-/// Waits until a service has failed, and says why.
-async fn failed(service: &mut JoinHandle<String>) -> ServeError {
-    ServeError::Stopped(service.await.unwrap_or_else(|error| error.to_string()))
 }
 
 /// Waits until a node knows who leads. For ever where its service has ended.
@@ -277,6 +283,10 @@ struct Node {
     handle: Handle,
     kafka: SocketAddr,
     settings: Settings,
+    /// Where it keeps everything; `None`: in memory.
+    folder: Option<PathBuf>,
+    /// Where it has peers.
+    transport: Option<TcpTransport>,
     /// Taken when clients are served.
     listener: Option<Listener>,
     clients: Option<JoinHandle<()>>,
@@ -310,15 +320,15 @@ impl Node {
         let endpoint = endpoint(serve, kafka)?;
         let nodes: Vec<NodeId> = members.as_ref().map_or(vec![node], |all| all.ids().collect());
         let directory = Directory::new(node, endpoint.clone(), nodes.clone());
-        let transport: Box<dyn Transport> = match (peers, members) {
+        let transport = match (peers, members) {
             (Some(listener), Some(members)) => {
                 let incarnation = storage.incarnation();
                 let secret = serve.secret.clone();
                 let own = Own { cluster: cluster.clone(), node, incarnation, endpoint, secret };
                 let (heard, directory) = (storage.heard(), directory.clone());
-                Box::new(TcpTransport::start(own, members, directory, heard, listener))
+                Some(TcpTransport::start(own, members, directory, heard, listener))
             }
-            _ => Box::new(Nobody),
+            _ => None,
         };
         let config = Arc::new(serve.config.clone());
         let timeouts = Timeouts {
@@ -327,7 +337,7 @@ impl Node {
             heartbeat: config.heartbeat,
         };
         let others = nodes.iter().copied().filter(|id| *id != node).collect();
-        let peers = Peers::new(node, others, transport, timeouts, &storage);
+        let peers = Peers::new(node, others, carrier(&transport), timeouts, &storage);
         let service = Service::new(config, node, nodes, &storage, peers);
         let handle = service.handle();
         let settings = Settings {
@@ -365,6 +375,8 @@ impl Node {
             handle,
             kafka,
             settings,
+            folder: serve.config.data_dir.clone(),
+            transport,
             listener,
             clients,
             owed,
@@ -374,6 +386,29 @@ impl Node {
         })
     }
 
+    /// Waits until the node cannot go on, and says why.
+    async fn failed(&mut self) -> ServeError {
+        let forgotten = async {
+            match &self.transport {
+                Some(transport) => transport.forgotten().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = &mut self.service => {
+                ServeError::Stopped(ended.unwrap_or_else(|error| error.to_string()))
+            }
+            told = forgotten => ServeError::Forgotten(match &self.folder {
+                Some(folder) => {
+                    let folder = folder.display();
+                    format!("data folder {folder} is refused: {told}; it needs the one that it had")
+                }
+                None => format!("what was in memory has ended with its process: {told}"),
+            }),
+        }
+    }
+
     fn serve_clients(&mut self) {
         if let Some(listener) = self.listener.take() {
             let (settings, handle) = (self.settings.clone(), self.handle.clone());
@@ -381,6 +416,14 @@ impl Node {
             let serve = server::serve(listener, settings, handle, owed, counters);
             self.clients = Some(runtime::spawn(serve));
         }
+    }
+}
+
+/// What carries messages to a node's peers, if it has any.
+fn carrier(transport: &Option<TcpTransport>) -> Box<dyn Transport> {
+    match transport {
+        Some(transport) => Box::new(transport.clone()),
+        None => Box::new(Nobody),
     }
 }
 

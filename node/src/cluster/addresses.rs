@@ -39,8 +39,8 @@ impl Addresses {
             let id: NodeId = number.parse().map_err(|_| bad())?;
             let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
             let is_port = port.parse::<u16>().is_ok_and(|port| port != 0);
-            // Kafka's clients know nodes by a positive number of 31 bits.
-            if host.is_empty() || !is_port || !(1..=0x7fff_ffff).contains(&id) {
+            // Kafka's clients know nodes by a number of 31 bits.
+            if host.is_empty() || !is_port || id > 0x7fff_ffff {
                 return Err(bad());
             }
             let same = |(_, other): &(&NodeId, &String)| *other == address;
@@ -97,11 +97,11 @@ mod tests {
 
     #[test]
     fn members_have_numbers_and_addresses() {
-        let addresses = Addresses::parse("n2=b:2, n1=a:1,10=[::1]:3").expect("good");
-        assert_eq!(addresses.ids().collect::<Vec<_>>(), [1, 2, 10]);
+        let addresses = Addresses::parse("n2=b:2, n0=a:1,10=[::1]:3").expect("good");
+        assert_eq!(addresses.ids().collect::<Vec<_>>(), [0, 2, 10]);
         assert_eq!(addresses.of(10), Some("[::1]:3"));
         assert_eq!(addresses.of(3), None);
-        assert_eq!(addresses.to_string(), "n1=a:1,n2=b:2,n10=[::1]:3");
+        assert_eq!(addresses.to_string(), "n0=a:1,n2=b:2,n10=[::1]:3");
         assert_eq!(Addresses::parse(&addresses.to_string()), Ok(addresses));
     }
 
@@ -113,7 +113,8 @@ mod tests {
             ("n1=a", "`n1=a`"),
             ("n1=a:1,", "``"),
             ("n1=:1", "`n1=:1`"),
-            ("n0=a:1", "`n0=a:1`"),
+            ("n-1=a:1", "`n-1=a:1`"),
+            ("n2147483648=a:1", "`n2147483648=a:1`"),
             ("nx=a:1", "`nx=a:1`"),
             ("n1=a:0", "`n1=a:0`"),
             ("n1=a:70000", "`n1=a:70000`"),

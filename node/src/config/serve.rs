@@ -33,13 +33,13 @@ pub struct ServeArgs {
     #[arg(long)]
     print_config: bool,
 
-    /// This node's number, from 1
+    /// This node's number, from 0
     #[arg(
         long,
         env = "COHORT_NODE_ID",
         value_name = "N",
         default_value_t = 1,
-        value_parser = clap::value_parser!(u32).range(1..=0x7fff_ffff)
+        value_parser = clap::value_parser!(u32).range(0..=0x7fff_ffff)
     )]
     node_id: u32,
 

@@ -380,8 +380,28 @@ fn a_second_node_of_one_number_is_refused_and_says_so() {
     // Its own peers' port is another, and it has another memory.
     let mut second = node(2, &cluster.members, &elsewhere.0);
     second.args(["--peers", "127.0.0.1:0"]);
-    let _second = says(&mut second, "n2 was heard here before");
+    let _second = says(&mut second, "heard n2 before, and this n2 does not have its memory");
     let leader = cluster.leader(1, None);
+    create(&mut cluster.connect(leader));
+    assert_eq!(offset(&produce(&mut cluster.connect(leader), "x")), 0, "the others go on");
+}
+
+#[test]
+fn regression_a_node_that_has_lost_its_folder_ends_and_holds_no_clients() {
+    let mut cluster = Cluster::start();
+    let leader = cluster.leader(1, None);
+    let lost = (1..=3).find(|number| *number != leader).expect("two follow");
+    cluster.nodes[lost - 1] = None;
+    std::fs::remove_dir_all(cluster.folder.0.join(format!("n{lost}"))).expect("a folder");
+    // It said that it was ready, and clients that asked it waited for ever.
+    for time in ["at first", "started again"] {
+        let mut without = node(lost, &cluster.members, &cluster.folder.0);
+        let ended = without.stderr(Stdio::piped()).output().expect("it ran");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(3), "{time}: {said}");
+        let expected = format!("n{lost} does not have its memory; it needs the one that it had");
+        assert!(said.contains(&expected), "{time}: {said}");
+    }
     create(&mut cluster.connect(leader));
     assert_eq!(offset(&produce(&mut cluster.connect(leader), "x")), 0, "the others go on");
 }

@@ -219,6 +219,39 @@ fn configurations_change_one_by_one_or_all_at_once() {
 }
 
 #[test]
+fn a_broker_tells_what_it_was_told_and_what_topics_have_by_default() {
+    let settings = ["--node-id", "0", "--num.partitions", "3", "--segment.bytes", "4096"];
+    let broker = Broker::dev(&settings);
+    let resource = DescribeConfigsResource::default()
+        .with_resource_type(BROKER)
+        .with_resource_name(text("0"))
+        .with_configuration_keys(None);
+    let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+    let client = &mut broker.connect();
+    let told = ask!(client, DescribeConfigs DESCRIBE_CONFIGS 4, request);
+    let told = &told.results[0].configs;
+    assert!(
+        told.is_sorted_by_key(|config| config.name.as_str()) && told.iter().all(|it| it.read_only)
+    );
+    let listener = format!("PLAINTEXT://{}", broker.address);
+    for (name, value, source) in [
+        ("node.id", "0", 4),
+        ("broker.id", "0", 4),
+        ("num.partitions", "3", 4),
+        ("log.segment.bytes", "4096", 4),
+        ("log.retention.ms", "604800000", 5),
+        ("log.cleanup.policy", "delete", 5),
+        ("message.max.bytes", "1048588", 5),
+        ("default.replication.factor", "1", 4),
+        ("advertised.listeners", &listener, 4),
+    ] {
+        let config = told.iter().find(|config| config.name.as_str() == name).expect(name);
+        let now = (config.value.as_ref().map(|it| it.as_str()), config.config_source);
+        assert_eq!(now, (Some(value), source), "{name}");
+    }
+}
+
+#[test]
 fn what_cannot_be_changed_is_refused() {
     let broker = Broker::dev(&[]);
     let client = &mut broker.connect();

@@ -209,6 +209,21 @@ fn an_idempotent_producers_batches_are_appended_once_in_a_pipeline_too() {
     assert_eq!(answers, [done(0), done(1), done(2), done(1), done(3), out_of_order, done(4)]);
 }
 
+#[test]
+fn a_transactional_id_is_refused_for_good() {
+    let broker = Broker::dev(&[]);
+    let request = InitProducerIdRequest::default()
+        .with_transactional_id(Some(StrBytes::from_static_str("t").into()))
+        .with_transaction_timeout_ms(1_000)
+        .with_producer_id((-1).into())
+        .with_producer_epoch(-1);
+    let client = &mut broker.connect();
+    let refused = ask!(client, InitProducerId INIT_PRODUCER_ID 4, request);
+    // No client of those that are served takes this one for something to wait for.
+    assert_eq!(refused.error_code, errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    assert_eq!(refused.producer_id.0, -1);
+}
+
 fn offset_at(client: &mut Client, timestamp: i64) -> (i16, i64, i64) {
     let partition =
         ListOffsetsPartition::default().with_current_leader_epoch(-1).with_timestamp(timestamp);

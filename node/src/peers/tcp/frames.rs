@@ -9,7 +9,8 @@
 //! listens    said: a `Hello`;                             with a secret: said: its code
 //! connects                                                with a secret: said: its code
 //! listens                                                 with a secret: said: nothing
-//! said       format u16, then a frame: 0 and that, or 1 and a text that says what is wrong
+//! said       format u16, then a frame: 0 and that, or 1 and a text that says what is wrong,
+//!            or 2 and a text: who connects does not have the memory of the node that was heard
 //! ```
 //!
 //! Numbers are big-endian, and these frames have checksums. A `Hello` and a message are in the
@@ -35,6 +36,7 @@ pub(super) const FORMAT: u16 = 2 << 8 | codec::VERSION as u16;
 
 const SAID: u8 = 0;
 const REFUSED: u8 = 1;
+const FORGOTTEN: u8 = 2;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -86,6 +88,9 @@ pub(super) enum BadFrame {
     /// The other end has said why.
     #[error("{0}")]
     Refused(String),
+    /// The other end has heard this node with another memory than it has now.
+    #[error("{0}")]
+    Forgotten(String),
 }
 
 /// The first bytes of a connection.
@@ -120,13 +125,23 @@ fn same_format(format: u16) -> Result<(), BadFrame> {
 
 /// What one end says to the other: something that the moment asks for, or what is wrong.
 pub(super) fn said(what: Result<&[u8], &str>) -> Vec<u8> {
-    let (kind, what) = match what {
-        Ok(what) => (SAID, what),
-        // It may name what a stranger said.
-        Err(problem) => {
-            (REFUSED, &problem.as_bytes()[..problem.floor_char_boundary(limits::PEER_REFUSAL)])
-        }
-    };
+    match what {
+        Ok(what) => framed(SAID, what),
+        Err(problem) => framed(REFUSED, cut(problem)),
+    }
+}
+
+/// What one end says to a node that does not have the memory of the one that was heard.
+pub(super) fn forgotten(problem: &str) -> Vec<u8> {
+    framed(FORGOTTEN, cut(problem))
+}
+
+/// So much of a text as is told. It may name what a stranger said.
+fn cut(problem: &str) -> &[u8] {
+    &problem.as_bytes()[..problem.floor_char_boundary(limits::PEER_REFUSAL)]
+}
+
+fn framed(kind: u8, what: &[u8]) -> Vec<u8> {
     let mut bytes = FORMAT.to_be_bytes().to_vec();
     Seal::Checksum.put(&[&[kind], what].concat(), &mut bytes);
     bytes
@@ -142,8 +157,10 @@ pub(super) fn take_said(input: &mut BytesMut) -> Result<Option<Bytes>, BadFrame>
         return Ok(None);
     };
     *input = rest;
+    let text = |body: &[u8]| String::from_utf8_lossy(&body[1..]).into_owned();
     match body.first() {
-        Some(&REFUSED) => Err(BadFrame::Refused(String::from_utf8_lossy(&body[1..]).into_owned())),
+        Some(&REFUSED) => Err(BadFrame::Refused(text(&body))),
+        Some(&FORGOTTEN) => Err(BadFrame::Forgotten(text(&body))),
         Some(&SAID) => {
             same_format(format)?;
             Ok(Some(body.split_off(1).freeze()))
@@ -214,6 +231,7 @@ mod tests {
         assert_eq!(take(said(Ok(b"it"))).expect("said").as_deref(), Some(&b"it"[..]));
         let refused = take(said(Err("this is n3"))).expect_err("a refusal");
         assert_eq!(refused.to_string(), "this is n3");
+        assert!(matches!(take(forgotten("n2")), Err(BadFrame::Forgotten(it)) if it == "n2"));
         let mut of_another_version = said(Err("too old"));
         of_another_version[0] += 1;
         assert_eq!(take(of_another_version).expect_err("a refusal").to_string(), "too old");

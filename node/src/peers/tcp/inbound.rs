@@ -43,8 +43,10 @@ enum Refusal {
     Myself(u64),
     #[error("this is n{me}, and n{from} is no member of the cluster {members}")]
     NoMember { me: u64, from: u64, members: String },
-    #[error("n{from} was heard here before, and this one does not have its memory")]
-    Forgotten { from: u64 },
+    #[error(
+        "this is n{me}, which has heard n{from} before, and this n{from} does not have its memory"
+    )]
+    Forgotten { me: u64, from: u64 },
     #[error("this is n{me}, which has a cluster secret, and n{from} has none")]
     WithoutSecret { me: u64, from: u64 },
     #[error("this is n{me}, which has no cluster secret, and n{from} has one")]
@@ -92,12 +94,17 @@ async fn listen(shared: &Shared, mut stream: Stream) -> Result<(), Closed> {
         Ok(None) => return Ok(()),
         Err(problem) => {
             let told = match &problem {
-                Closed::Frame(problem @ BadFrame::Format(_)) => Some(problem.to_string()),
-                Closed::Refused(_, refusal) => Some(refusal.to_string()),
+                Closed::Frame(problem @ BadFrame::Format(_)) => {
+                    Some(frames::said(Err(&problem.to_string())))
+                }
+                Closed::Refused(_, refusal @ Refusal::Forgotten { .. }) => {
+                    Some(frames::forgotten(&refusal.to_string()))
+                }
+                Closed::Refused(_, refusal) => Some(frames::said(Err(&refusal.to_string()))),
                 _ => None,
             };
             if let Some(told) = told {
-                stream.write_all(&frames::said(Err(&told))).await?;
+                stream.write_all(&told).await?;
             }
             return Err(problem);
         }
@@ -199,7 +206,10 @@ impl<'a> Speaking<'a> {
             return Err(Refusal::Second { from });
         }
         let mut incarnations = shared.incarnations.lock().unwrap_or_else(PoisonError::into_inner);
-        incarnations.hear(from, incarnation).map_err(|_| Refusal::Forgotten { from })?;
+        incarnations.hear(from, incarnation).map_err(|_| {
+            let me = shared.own.node;
+            Refusal::Forgotten { me, from }
+        })?;
         let now = speaking.get(&from).filter(|other| same(other)).map_or(0, |o| o.connections);
         speaking.insert(from, Speaker { incarnation, process, connections: now + 1 });
         drop(incarnations);
@@ -225,6 +235,8 @@ impl Drop for Speaking<'_> {
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::Mutex;
+
+    use tokio::sync::watch;
 
     use super::super::frames::Use;
     use super::super::{Inbox, Own};
@@ -255,6 +267,7 @@ mod tests {
             inbox: Inbox::default(),
             incarnations: Mutex::new(Incarnations::remembered(&BTreeMap::from([(2, 70)]))),
             speaking: Mutex::default(),
+            forgotten: watch::Sender::default(),
         }
     }
 

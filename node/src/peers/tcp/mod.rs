@@ -23,7 +23,7 @@ use runtime::Instant;
 use runtime::net::{Listener, Stream};
 use state_machine::ids::NodeId;
 use tokio::io::AsyncReadExt;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::message::Message;
 use super::transport::{Inbox, Receiving, Transport};
@@ -75,6 +75,8 @@ struct Shared {
     incarnations: Mutex<Incarnations>,
     /// Which process speaks for a peer now, and on how many connections.
     speaking: Mutex<BTreeMap<NodeId, Speaker>>,
+    /// What a peer says that has heard this node with another memory.
+    forgotten: watch::Sender<Option<String>>,
 }
 
 /// A process that speaks for a peer.
@@ -184,6 +186,7 @@ impl TcpTransport {
             inbox: Inbox::default(),
             incarnations: Mutex::new(Incarnations::remembered(heard)),
             speaking: Mutex::default(),
+            forgotten: watch::Sender::default(),
             own,
         });
         for (peer, usage) in shared.queues.keys().copied() {
@@ -192,6 +195,16 @@ impl TcpTransport {
         }
         let _task = runtime::spawn(inbound::accept(shared.clone(), listener));
         Self(shared)
+    }
+
+    /// Waits until a peer says that it has heard this node before, with a memory that the node does
+    /// not have now; what it says. Such a peer never listens to the node again, so most wait for
+    /// ever. Dropping the wait loses nothing.
+    pub async fn forgotten(&self) -> String {
+        let mut told = self.0.forgotten.subscribe();
+        let told = told.wait_for(Option::is_some).await.ok().and_then(|told| told.clone());
+        // The other end of what is waited for is held here.
+        told.unwrap_or_default()
     }
 }
 

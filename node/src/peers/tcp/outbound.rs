@@ -53,6 +53,9 @@ pub(super) async fn keep_connected(shared: Arc<Shared>, peer: NodeId, usage: Use
             }
             Err(lost) => lost,
         };
+        if let Lost::Frame(BadFrame::Forgotten(told)) = &lost {
+            shared.forgotten.send_replace(Some(told.clone()));
+        }
         // A peer that is down would fill the log.
         let problem = lost.to_string();
         if usage == Use::Small && told.as_ref() != Some(&problem) {

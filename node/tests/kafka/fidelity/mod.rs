@@ -30,7 +30,8 @@ mod scenario;
 mod tree;
 
 /// Settings of cohort that are those of the Kafka that was asked: `docs/kafka.md` names them.
-const SETTINGS: &[&str] = &["--group.min.session.timeout.ms", "1000", "--retention.ms", "-1"];
+const SETTINGS: &[&str] =
+    &["--node-id", "0", "--group.min.session.timeout.ms", "1000", "--retention.ms", "-1"];
 
 /// The address of a Kafka whose answers are kept in place of those that are there. It is asked
 /// before cohort is.

@@ -22,6 +22,9 @@ use super::super::errors::About;
 use super::metadata::{CLUSTER_OPERATIONS, describe as describe_topics};
 use super::{Context, kafka_name, name_of, node_id, text};
 
+/// The folder in which a node has its records, as clients are told it.
+pub(super) const LOG_DIR: &str = "records";
+
 /// The kind of endpoints that there are: brokers.
 const BROKERS: i8 = 1;
 /// The kind of endpoints that only controllers have.
@@ -90,7 +93,7 @@ pub(super) async fn log_dirs(
         );
     }
     let result = DescribeLogDirsResult::default()
-        .with_log_dir(text("records"))
+        .with_log_dir(text(LOG_DIR))
         .with_topics(topics)
         .with_total_bytes(-1)
         .with_usable_bytes(-1);

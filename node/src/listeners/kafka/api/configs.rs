@@ -32,6 +32,7 @@ use wire::kafka_protocol::messages::incremental_alter_configs_response::{
 use wire::kafka_protocol::protocol::StrBytes;
 
 use super::super::errors::{About, of_rejection};
+use super::cluster::LOG_DIR;
 use super::metadata::describe as describe_topics;
 use super::{Context, config_names, is_topic_name, text};
 
@@ -63,6 +64,8 @@ struct Config {
     kind: i8,
     value: String,
     source: i8,
+    /// No request changes it.
+    is_read_only: bool,
     /// Where it comes from, and what it would be without that: names, values, sources.
     synonyms: Vec<(&'static str, String, i8)>,
 }
@@ -124,25 +127,41 @@ fn of_topic(cx: &Context, topic: &TopicConfig) -> Vec<Config> {
         let default = config_names::default_of_brokers(name, known.default);
         let default = default.map(|(name, value)| (name, value.to_owned(), DEFAULT));
         let synonyms = [own, of_node, default].into_iter().flatten().collect();
-        Config { name, kind: wire_kind(&known.kind), value, source, synonyms }
+        Config { name, kind: wire_kind(&known.kind), value, source, is_read_only: false, synonyms }
     };
     KNOWN.iter().map(config).collect()
 }
 
+/// What a node says of itself, and what it says of all topics, by name.
 fn of_broker(cx: &Context) -> Vec<Config> {
     let settings = &cx.broker.settings;
-    let config = |name, kind, value: String| {
+    let own = |name, kind, value: String| {
         let synonyms = vec![(name, value.clone(), STATIC_BROKER)];
-        Config { name, kind, value, source: STATIC_BROKER, synonyms }
+        Config { name, kind, value, source: STATIC_BROKER, is_read_only: true, synonyms }
     };
-    vec![
-        config("auto.create.topics.enable", BOOLEAN, settings.auto_create_topics.to_string()),
-        config("delete.topic.enable", BOOLEAN, "true".to_owned()),
-        config("group.max.session.timeout.ms", INT, settings.session_timeout.max.to_string()),
-        config("group.min.session.timeout.ms", INT, settings.session_timeout.min.to_string()),
-        config("message.max.bytes", INT, settings.max_batch.to_string()),
-        config("num.partitions", INT, settings.partitions.to_string()),
-    ]
+    let mut configs = vec![
+        own("auto.create.topics.enable", BOOLEAN, settings.auto_create_topics.to_string()),
+        own("broker.id", INT, settings.node.to_string()),
+        // Every node has every record.
+        own("default.replication.factor", INT, settings.directory.members().len().to_string()),
+        own("delete.topic.enable", BOOLEAN, "true".to_owned()),
+        own("group.max.session.timeout.ms", INT, settings.session_timeout.max.to_string()),
+        own("group.min.session.timeout.ms", INT, settings.session_timeout.min.to_string()),
+        own("log.dirs", STRING, LOG_DIR.to_owned()),
+        own("node.id", INT, settings.node.to_string()),
+        own("num.partitions", INT, settings.partitions.to_string()),
+    ];
+    if let Some(endpoint) = cx.broker.endpoint(settings.node) {
+        let listener = format!("PLAINTEXT://{}:{}", endpoint.host, endpoint.port);
+        configs.push(own("advertised.listeners", STRING, listener));
+    }
+    let of_topics = of_topic(cx, &TopicConfig::default()).into_iter();
+    configs.extend(of_topics.filter_map(|config| {
+        let name = config_names::of_brokers(config.name)?;
+        Some(Config { name, is_read_only: true, ..config })
+    }));
+    configs.sort_by_key(|config| config.name);
+    configs
 }
 
 /// The configuration of a topic that was made just now.
@@ -225,6 +244,7 @@ fn told(config: Config, with_synonyms: bool, version: i16) -> DescribeConfigsRes
         .with_name(text(config.name))
         .with_value(Some(text(&config.value)))
         .with_config_source(config.source)
+        .with_read_only(config.is_read_only)
         .with_documentation((version < 3).then(StrBytes::default));
     let result = if with_synonyms {
         let synonym = |(name, value, source): (&str, String, i8)| {

@@ -28,7 +28,8 @@ pub(super) async fn init(cx: &Context, asked: &InitProducerIdRequest) -> InitPro
         return refused(errors::INVALID_REQUEST);
     }
     if asked.transactional_id.is_some() {
-        return refused(errors::UNSUPPORTED_VERSION);
+        // UNSUPPORTED_VERSION would say more, but librdkafka asks again and again after it.
+        return refused(errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
     }
     match cx.asker.command(ProducerCommand::Make).await {
         Ok(Reply::Producer(ProducerReply::Made { id })) => InitProducerIdResponse::default()
