@@ -42,6 +42,45 @@ pub(crate) struct SegmentHead {
     pub(crate) salt: u64,
     /// The number of its first group, and so of the last group before it.
     pub(crate) first_seq: u64,
+    /// How long the file was, durably, when it got its name, in bytes. It never gets shorter. 0:
+    /// written by a version that did not say.
+    pub(crate) len: u64,
+}
+
+/// What is said of a segment later, in the padding of its head. It is written and not synced: it
+/// says only what was durable before it was written, and nothing relies on its being there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// The last group that was durable.
+    pub(crate) synced: u64,
+    /// Whether there is a next segment.
+    pub(crate) has_next: bool,
+}
+
+impl Note {
+    /// Where it stands in a segment.
+    pub(crate) const AT: u64 = 64;
+
+    /// How many bytes it takes.
+    const LEN: usize = 16;
+
+    /// Its bytes.
+    pub(crate) fn encode(&self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        bytes[..8].copy_from_slice(&self.synced.to_le_bytes());
+        bytes[8] = self.has_next.into();
+        let crc = crc32c::crc32c(&bytes[..12]);
+        bytes[12..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// From the first [`HEAD_LEN`] bytes of a segment, if it has one.
+    pub(crate) fn decode(head: &[u8]) -> Option<Self> {
+        let bytes = head.get(Self::AT as usize..)?.get(..Self::LEN)?;
+        let (synced, is_good) =
+            (u64_at(bytes, 0), u32_at(bytes, 12) == crc32c::crc32c(&bytes[..12]));
+        (synced > 0 && is_good).then_some(Self { synced, has_next: bytes[8] != 0 })
+    }
 }
 
 /// Why the head of a segment is none.
@@ -76,7 +115,7 @@ impl SegmentHead {
         for number in [self.folder, self.number, self.salt, self.first_seq] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        bytes.extend_from_slice(&[0; 8]);
+        bytes.extend_from_slice(&self.len.to_le_bytes());
         let crc = crc32c::crc32c(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         debug_assert_eq!(bytes.len(), HEAD_USED);
@@ -102,6 +141,7 @@ impl SegmentHead {
             number: u64_at(bytes, 24),
             salt: u64_at(bytes, 32),
             first_seq: u64_at(bytes, 40),
+            len: u64_at(bytes, 48),
         })
     }
 }
@@ -438,6 +478,7 @@ mod tests {
             number: 7,
             salt: 0x1234_5678_9abc,
             first_seq: 9,
+            len: 4_096,
         };
         let bytes = head.encode();
         assert_eq!(SegmentHead::decode(&bytes), Ok(head));
@@ -459,9 +500,23 @@ mod tests {
     }
 
     #[test]
+    fn a_note_is_read_as_it_was_written_or_not_at_all() {
+        let note = Note { synced: 7 << 33, has_next: true };
+        let mut head = vec![0; HEAD_LEN as usize];
+        assert_eq!(Note::decode(&head), None);
+        head[64..80].copy_from_slice(&note.encode());
+        assert_eq!(Note::decode(&head), Some(note));
+        for bit in 8 * 64..8 * 80 {
+            head[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Note::decode(&head), None, "bit {bit}");
+            head[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    #[test]
     fn a_head_of_a_newer_format_is_named() {
         let mut bytes =
-            SegmentHead { format: FORMAT + 1, folder: 5, number: 7, salt: 1, first_seq: 9 }
+            SegmentHead { format: FORMAT + 1, folder: 5, number: 7, salt: 1, first_seq: 9, len: 0 }
                 .encode();
         assert_eq!(SegmentHead::decode(&bytes), Err(BadHead::Newer(FORMAT + 1)));
         bytes[0] = b'x';

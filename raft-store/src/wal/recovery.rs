@@ -7,7 +7,9 @@
 //!
 //! The two are told apart by what groups say of each other. Each group names the last group that
 //! was durable when it was written, and each segment names the last group of the segment before.
-//! So a group that cannot be read is torn only where nothing after it vouches for it.
+//! So a group that cannot be read is torn only where nothing after it vouches for it. What hands do
+//! and disks do not, such as removing the last segment or cutting it short, is told by the length
+//! in a segment's head and by its note, as far as that was written ([`Note`]).
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +18,7 @@ use runtime::files::{File, Files, Kind, Open};
 use thiserror::Error;
 
 use super::format::{ALIGN, BadHead, BadRecord, GROUP_HEAD_LEN, GroupHead, HEAD_LEN, SegmentHead};
-use super::format::{LogId, Record};
+use super::format::{LogId, Note, Record};
 use super::replay::{Gap, Replay};
 
 /// The folder of the log in a data folder.
@@ -59,8 +61,18 @@ pub(crate) enum Damage {
     #[error("{} is no file of cohort's", .0.display())]
     Foreign(PathBuf),
     /// A segment is not there.
-    #[error("{} is missing: the segments around it are there", .0.display())]
+    #[error("{} is missing: others say that it was there", .0.display())]
     Missing(PathBuf),
+    /// A segment is shorter than it was.
+    #[error("{} was cut at byte {len}: it had {was} bytes", path.display())]
+    Cut {
+        /// The segment.
+        path: PathBuf,
+        /// How long it is, in bytes.
+        len: u64,
+        /// How long it was, at least.
+        was: u64,
+    },
     /// A segment's head is none.
     #[error("{}: {problem}", path.display())]
     Head {
@@ -219,6 +231,9 @@ pub(crate) fn recover(
         .iter()
         .map(|number| Segment::open(files, *number, folder))
         .collect::<Result<_, _>>()?;
+    if let Some(Segment { head, note: Some(Note { has_next: true, .. }), .. }) = opened.last() {
+        return Err(Damage::Missing(segment_path(head.number + 1)));
+    }
     let mut replay = Replay::default();
     let mut last_begin = 0;
     for (i, segment) in opened.iter().enumerate() {
@@ -237,7 +252,7 @@ pub(crate) fn recover(
         while until.is_none_or(|until| found.last_seq + 1 < until) {
             let seq = found.last_seq + 1;
             let Some((head, body)) = segment.group(at, seq)? else {
-                if next.is_some() || segment.vouched(at, seq)? {
+                if next.is_some() || segment.is_noted(seq) || segment.vouched(at, seq)? {
                     return Err(Damage::Group { path: segment.path.clone(), offset: at, seq });
                 }
                 found.torn = segment.begun(at)?;
@@ -301,6 +316,7 @@ struct Segment {
     file: std::sync::Arc<dyn File>,
     len: u64,
     head: SegmentHead,
+    note: Option<Note>,
 }
 
 impl Segment {
@@ -316,7 +332,10 @@ impl Segment {
         if head.number != number || head.folder != folder || head.first_seq == 0 {
             return Err(Damage::Misplaced { path, number: head.number });
         }
-        Ok(Self { path, file, len, head })
+        if len < head.len {
+            return Err(Damage::Cut { path, len, was: head.len });
+        }
+        Ok(Self { path, file, len, head, note: Note::decode(&bytes) })
     }
 
     fn read(&self, at: u64, len: usize) -> Result<Vec<u8>, Damage> {
@@ -339,6 +358,11 @@ impl Segment {
         let body = self.read(at + GROUP_HEAD_LEN as u64, head.body_len as usize)?;
         let good = body.len() == head.body_len as usize && crc32c::crc32c(&body) == head.body_crc;
         Ok(good.then(|| (head, body.into())))
+    }
+
+    /// Whether the segment's note says that the group `seq` had been durable.
+    fn is_noted(&self, seq: u64) -> bool {
+        self.note.is_some_and(|note| note.synced >= seq)
     }
 
     /// Whether anything after a place says that the group `seq` had been durable.

@@ -24,7 +24,9 @@ use runtime::durations::{Durations, Measured};
 use runtime::files::{self, File, Files, Lock, Open};
 use tokio::sync::mpsc;
 
-use super::format::{ALIGN, FORMAT, GROUP_HEAD_LEN, GroupHead, HEAD_LEN, Record, SegmentHead};
+use super::format::{
+    ALIGN, FORMAT, GROUP_HEAD_LEN, GroupHead, HEAD_LEN, Note, Record, SegmentHead,
+};
 use super::recovery::{FOLDER, Found, Recovered, new_path, segment_path, spare_path};
 use super::replay::Scalars;
 use crate::flaws;
@@ -331,6 +333,9 @@ impl Writer {
         });
         segment.last_index = segment.last_index.max(indexes.max());
         (self.seq, self.sealed) = (seq, records.is_empty());
+        if self.sealed {
+            segment.note(Note { synced: seq, has_next: false })?;
+        }
         records.iter().for_each(|record| self.scalars.take(record));
         if records.iter().any(|record| matches!(record, Record::Purged(_))) {
             self.recycle().await?;
@@ -365,32 +370,34 @@ impl Writer {
         let path = segment_path(number);
         let named = |error: io::Error| named(&path, error);
         let file = self.files.open(&from, how).map_err(named)?;
-        let salt = runtime::random();
+        let (len, salt) = (file.len().map_err(named)?, runtime::random());
+        let (path_of_it, end, last_index) = (path.clone(), HEAD_LEN, None);
+        let mut segment = Segment { file, path: path_of_it, number, salt, end, len, last_index };
+        segment.make_room(1, self.sizes.zeroed.min(self.sizes.segment)).map_err(named)?;
         let head = SegmentHead {
             format: FORMAT,
             folder: self.folder,
             number,
             salt,
             first_seq: self.seq + 1,
+            len: segment.len,
         };
-        files::write_all_at(&*file, &head.encode(), 0).map_err(named)?;
-        let len = file.len().map_err(named)?;
-        let mut segment = Segment {
-            file,
-            path: path.clone(),
-            number,
-            salt,
-            end: HEAD_LEN,
-            len,
-            last_index: None,
-        };
-        segment.make_room(1, self.sizes.zeroed.min(self.sizes.segment)).map_err(named)?;
+        files::write_all_at(&*segment.file, &head.encode(), 0).map_err(named)?;
         segment.file.sync().await.map_err(named)?;
         self.files.rename(&from, &path).map_err(named)?;
         self.files.sync_dir(Path::new(FOLDER)).await.map_err(named)?;
         self.next_number = number + 1;
         self.segment = Some(segment);
-        Ok(())
+        self.note_next()
+    }
+
+    /// Notes in the segment before the last that there is one after it.
+    fn note_next(&self) -> io::Result<()> {
+        let Some(before) = self.older.back() else { return Ok(()) };
+        let path = segment_path(before.number);
+        let note = Note { synced: self.seq, has_next: true }.encode();
+        let file = self.files.open(&path, Open::Write).map_err(|error| named(&path, error))?;
+        files::write_all_at(&*file, &note, Note::AT).map_err(|error| named(&path, error))
     }
 
     /// Lets go of segments in which nothing is needed. The purge mark that says so is durable.
@@ -454,6 +461,10 @@ impl Segment {
             self.len += piece;
         }
         Ok(())
+    }
+
+    fn note(&self, note: Note) -> io::Result<()> {
+        files::write_all_at(&*self.file, &note.encode(), Note::AT).map_err(|e| self.named(e))
     }
 
     fn named(&self, error: io::Error) -> io::Error {

@@ -1,6 +1,7 @@
 //! A leader's snapshot that is ahead of the log.
 
 use runtime::files::simulated::SimFiles;
+use runtime::files::{Files, Open, write_all_at};
 
 use super::run::{Run, Step, found, in_host, open, recover};
 
@@ -58,9 +59,12 @@ async fn a_log_that_ends_before_a_checkpoint_of_this_node_is_damaged() {
         }
         run.step(Step::Snapshot).await.expect("nothing fails");
         run.killed();
-        let files: &dyn runtime::files::Files = &run.files;
+        let files: &dyn Files = &run.files;
         let gone = std::path::Path::new("wal/0000000000000002.wal");
         files.remove(gone).expect("it is there");
+        // The first one's note of the second was lost with a crash.
+        let first = files.open("wal/0000000000000001.wal".as_ref(), Open::Write).expect("there");
+        write_all_at(&*first, &[0; 16], 64).expect("written");
         let refused = open(&run.files).await.expect_err("entries are missing");
         let expected = "the checkpoint was taken at entry 7, and the log ends at entry 3";
         assert!(refused.to_string().contains(expected), "{refused}");
