@@ -208,7 +208,10 @@ pub const REMEMBERED_READS: usize = MIB;
 pub const FORWARD_REPLIES: usize = MIB;
 
 /// A chunk of a snapshot has at most this many bytes.
-pub const SNAPSHOT_CHUNK: usize = MIB;
+pub const SNAPSHOT_CHUNK: usize = 256 * KIB;
+
+/// What has come of a snapshot is made durable each time that so many bytes have come.
+pub const SNAPSHOT_SYNCED: u64 = 8 * MIB as u64;
 
 /// A transfer of a snapshot is given up after so many chunks in a row without progress.
 pub const SNAPSHOT_CHUNK_ATTEMPTS: u32 = 8;

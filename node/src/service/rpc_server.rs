@@ -8,6 +8,7 @@ use raft_store::transfer::Arrived;
 use raft_store::{Checkpoint, Raft, RaftLog, StateMachine, TypeConfig};
 use state_machine::ids::NodeId;
 
+use crate::limits;
 use crate::peers::message::{Message, RpcRequest, RpcResponse, SnapshotChunk};
 use crate::peers::rpc::Peers;
 use crate::peers::snapshots::Incoming;
@@ -74,15 +75,22 @@ impl RpcServer {
 
     async fn install(&self, from: NodeId, chunk: SnapshotChunk) -> Result<RpcResponse, String> {
         let (incoming, machine) = (self.incoming.clone(), self.machine.clone());
-        let SnapshotChunk { vote, meta, .. } = &chunk;
-        let (vote, meta) = (*vote, meta.clone());
+        let SnapshotChunk { vote, meta, offset, .. } = &chunk;
+        let (vote, meta, before) = (*vote, meta.clone(), *offset);
         let arrived = runtime::blocking(move || {
             let mut incoming = incoming.lock().unwrap_or_else(PoisonError::into_inner);
             incoming.take(&machine, from, &chunk)
         });
         let arrived = arrived.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
         match arrived {
-            Arrived::Part(received) => Ok(RpcResponse::ChunkReceived { received }),
+            Arrived::Part(received) => {
+                // All of it at once, in the end, would hold up whoever else uses that disk.
+                if before / limits::SNAPSHOT_SYNCED < received / limits::SNAPSHOT_SYNCED {
+                    let synced = self.log.sync_records(&self.machine).await;
+                    synced.map_err(|e| e.to_string())?;
+                }
+                Ok(RpcResponse::ChunkReceived { received })
+            }
             Arrived::Whole(checkpoint) => {
                 let snapshot = SnapshotOf::<TypeConfig, Arc<Checkpoint>> {
                     meta,

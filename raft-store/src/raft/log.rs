@@ -24,6 +24,7 @@ use state_machine::ids::NodeId;
 use crate::compaction::{Compaction, Policy, Position};
 use crate::flaws;
 use crate::limits::MAX_READ_BYTES;
+use crate::raft::StateMachine;
 use crate::raft::convert;
 use crate::raft::entries::{Entries, approximate_bytes};
 use crate::raft::types::TypeConfig;
@@ -64,6 +65,18 @@ impl RaftLog {
             Some(wal) => wal.sync(Vec::new()).await,
             None => Ok(()),
         }
+    }
+
+    /// Waits until the records that a state machine has are durable, and all that was written to the
+    /// log before, if anything is kept.
+    ///
+    /// # Errors
+    /// Where they cannot be written. The node has to stop.
+    pub async fn sync_records(&self, machine: &StateMachine) -> io::Result<()> {
+        if let (Some(wal), Some(records)) = (&self.wal, machine.records().files().cloned()) {
+            wal.first_do(async move { records.sync().await });
+        }
+        self.sync().await
     }
 
     /// Keeps in mind that an incarnation of a peer was heard, and waits until that is durable.
