@@ -73,6 +73,13 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// So many connections are open at most. Later ones are closed at once.
 pub const KAFKA_CONNECTIONS: usize = 10_000;
 
+/// So many of the files and sockets that a process may have open are not for clients: segments of
+/// records, the log, checkpoints, peers, and whoever asks over HTTP.
+pub const FILES_KEPT: u64 = 400;
+
+/// A node serves so many connections even where a process may have hardly any files open.
+pub const KAFKA_CONNECTIONS_LEAST: usize = 16;
+
 /// So many requests of a connection are under way at most. Then its input waits.
 pub const KAFKA_PIPELINE: usize = 16;
 

@@ -351,6 +351,7 @@ impl Node {
             retention_ms: serve.config.retention.ms,
             retention_bytes: serve.config.retention.bytes,
             segment_bytes: serve.config.log_limits.segment_bytes,
+            connections: connections(net::open_files_allowed(), serve.nodes),
             faults: dev.as_ref().map(|dev| dev.faults.clone()),
         };
         dev.iter().for_each(|dev| dev.add(node, handle.clone()));
@@ -417,6 +418,15 @@ impl Node {
             self.clients = Some(runtime::spawn(serve));
         }
     }
+}
+
+/// How many connections of clients each of so many nodes of this process takes, where the process
+/// may have so many files open. Who has taken the last file of a node ends it.
+fn connections(files: Option<u64>, nodes: u8) -> usize {
+    let most = limits::KAFKA_CONNECTIONS;
+    let left = files.map(|files| files.saturating_sub(limits::FILES_KEPT) / u64::from(nodes));
+    let left = left.and_then(|left| usize::try_from(left).ok()).unwrap_or(most);
+    left.clamp(limits::KAFKA_CONNECTIONS_LEAST, most)
 }
 
 /// What carries messages to a node's peers, if it has any.

@@ -1,5 +1,8 @@
 //! Records are produced and fetched.
 
+use std::io::Read;
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -222,6 +225,39 @@ fn a_transactional_id_is_refused_for_good() {
     // No client of those that are served takes this one for something to wait for.
     assert_eq!(refused.error_code, errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
     assert_eq!(refused.producer_id.0, -1);
+}
+
+#[test]
+fn regression_connections_leave_a_node_the_files_that_its_records_need() {
+    let folder = Folder::new();
+    let mut limited = Command::new("sh");
+    let script =
+        r#"ulimit -n 430; exec "$0" serve --kafka 127.0.0.1:0 --free-floor 0 --data-dir "$1""#;
+    limited.args(["-c", script, env!("CARGO_BIN_EXE_cohort")]).arg(&folder.0);
+    limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let broker = Broker::run(limited);
+    let client = &mut broker.connect();
+    // It had no file left for the first record, and ended.
+    let others: Vec<TcpStream> =
+        (0..600).map(|_| TcpStream::connect(&broker.address).expect("it listens")).collect();
+    create(client, "t", 3);
+    for partition in 0..3 {
+        let batch = batch::build(&records(&[1]), 1, None);
+        let reply = ask!(client, Produce PRODUCE 9, produce("t", partition, -1, batch));
+        assert_eq!(reply.responses[0].partition_responses[0].error_code, errors::NONE);
+    }
+    // What is closed gives an end to read, what is open nothing at all.
+    let is_open = |stream: &mut TcpStream| {
+        stream.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+        stream.read(&mut [0]).is_err()
+    };
+    let mut last = TcpStream::connect(&broker.address).expect("it listens");
+    assert!(!is_open(&mut last), "so many are not taken");
+    drop(others);
+    let begin = Instant::now();
+    while !is_open(&mut TcpStream::connect(&broker.address).expect("it listens")) {
+        assert!(begin.elapsed() < Duration::from_secs(10), "there is room again");
+    }
 }
 
 fn offset_at(client: &mut Client, timestamp: i64) -> (i16, i64, i64) {

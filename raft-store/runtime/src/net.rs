@@ -8,6 +8,7 @@ pub use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustix::net::sockopt;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A connection.
@@ -96,4 +97,14 @@ pub fn survive_limits_of_files() -> io::Result<()> {
     // The signal stays watched, though nobody waits for it.
     let number = rustix::process::Signal::XFSZ.as_raw();
     signal(SignalKind::from_raw(number)).map(drop)
+}
+
+/// How many files and sockets the process may have open at a time. `None`: there is no limit. The
+/// limit is raised before, as far as the process may do so itself.
+pub fn open_files_allowed() -> Option<u64> {
+    let found = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: found.maximum, maximum: found.maximum };
+    // Some systems refuse what they call the maximum.
+    let allowed = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { found };
+    allowed.current
 }

@@ -56,6 +56,8 @@ pub struct Settings {
     pub retention_bytes: Option<u64>,
     /// A segment has about so many bytes (Kafka's `segment.bytes`).
     pub segment_bytes: u32,
+    /// So many connections are open at most. Later ones are closed at once.
+    pub connections: usize,
     /// What tests put in; `None`: this is no test.
     pub faults: Option<Arc<Faults>>,
 }

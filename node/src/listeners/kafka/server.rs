@@ -22,7 +22,7 @@ pub async fn serve(
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                let Some(open) = broker.counters.take(limits::KAFKA_CONNECTIONS) else {
+                let Some(open) = broker.counters.take(broker.settings.connections) else {
                     tracing::warn!(%from, "too many connections: this one is closed");
                     continue;
                 };
