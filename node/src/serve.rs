@@ -421,7 +421,7 @@ impl Node {
 }
 
 /// How many connections of clients each of so many nodes of this process takes, where the process
-/// may have so many files open. Who has taken the last file of a node ends it.
+/// may have so many files open. A node that has none left for its records ends.
 fn connections(files: Option<u64>, nodes: u8) -> usize {
     let most = limits::KAFKA_CONNECTIONS;
     let left = files.map(|files| files.saturating_sub(limits::FILES_KEPT) / u64::from(nodes));

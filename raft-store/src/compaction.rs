@@ -16,7 +16,7 @@
 //! let policy = Policy::new(100, 1_000_000);
 //! let log = (1..=120).rev().map(|index| EntrySize { index, bytes: 200 });
 //! // Entry 120 is applied and there is no snapshot yet, so the log has grown by 120 entries.
-//! let position = Position { applied: 120, snapshot: None, asked_at: 0 };
+//! let position = Position { applied: 120, snapshot: None, asked_at: 0, needs_room: false };
 //! let decided = policy.decide(position, 1, log);
 //! assert_eq!(decided, Compaction { snapshot: true, purge_up_to: None });
 //! ```
@@ -46,6 +46,9 @@ pub struct Position {
     /// The last applied entry when a snapshot was last asked for. That snapshot may be under way.
     /// 0 where none was asked for.
     pub asked_at: u64,
+    /// The disk is short of room, and has files that go with the next snapshot. While no records
+    /// are taken, the log may not grow up to one.
+    pub needs_room: bool,
 }
 
 /// How large an entry of the log is.
@@ -89,7 +92,7 @@ impl Policy {
         first: u64,
         newest_first: impl Iterator<Item = EntrySize>,
     ) -> Compaction {
-        let Position { applied, snapshot, asked_at } = position;
+        let Position { applied, snapshot, asked_at, needs_room } = position;
         // What an earlier snapshot covers, or one under way will cover, does not count as growth.
         let since = snapshot.unwrap_or(0).max(asked_at);
         let (mut grown_bytes, mut kept_entries, mut kept_bytes) = (0, 0, 0);
@@ -110,8 +113,11 @@ impl Policy {
         }
         let grown_entries = applied.saturating_sub(since);
         let covered = snapshot.and_then(|snapshot| Some(newest_dropped?.min(snapshot)));
+        let is_grown = grown_entries >= self.snapshot_entries || grown_bytes >= self.snapshot_bytes;
+        // One that is under way may be the one that removes them.
+        let makes_room = needs_room && grown_entries > 0 && snapshot.unwrap_or(0) >= asked_at;
         Compaction {
-            snapshot: grown_entries >= self.snapshot_entries || grown_bytes >= self.snapshot_bytes,
+            snapshot: is_grown || makes_room,
             purge_up_to: covered.filter(|upto| *upto >= first),
         }
     }
@@ -132,7 +138,8 @@ mod tests {
         let (applied, snapshot, asked_at) = position;
         let snapshot = Some(snapshot).filter(|index| *index > 0);
         let entries = (first..=last).rev().map(|index| EntrySize { index, bytes });
-        POLICY.decide(Position { applied, snapshot, asked_at }, first, entries)
+        let position = Position { applied, snapshot, asked_at, needs_room: false };
+        POLICY.decide(position, first, entries)
     }
 
     fn snapshot(position: At, log: (u64, u64), bytes: usize) -> bool {
@@ -171,6 +178,19 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_is_short_of_room_does_not_wait_for_the_log_to_grow() {
+        let decide = |applied, snapshot, asked_at| {
+            let position = Position { applied, snapshot, asked_at, needs_room: true };
+            let entries = (1..=applied).rev().map(|index| EntrySize { index, bytes: 1 });
+            POLICY.decide(position, 1, entries).snapshot
+        };
+        assert!(decide(1, None, 0));
+        assert!(decide(4, Some(3), 3));
+        assert!(!decide(3, Some(3), 3), "another of the same removes nothing");
+        assert!(!decide(4, Some(2), 3), "one is under way");
+    }
+
+    #[test]
     fn nothing_is_purged_that_no_snapshot_covers() {
         assert_eq!(purge((20, 0, 20), (0, 20), 1), None);
         assert_eq!(purge((20, 7, 20), (1, 20), 1), Some(7));
@@ -193,7 +213,7 @@ mod tests {
         );
         assert_eq!(purge((20, 14, 20), (14, 20), 1), Some(14));
         let empty = POLICY.decide(
-            Position { applied: 20, snapshot: Some(20), asked_at: 20 },
+            Position { applied: 20, snapshot: Some(20), asked_at: 20, needs_room: false },
             21,
             [].into_iter(),
         );
@@ -205,7 +225,7 @@ mod tests {
         // The entry that is too large to stay comes first; the bytes before it count all the same.
         let entries =
             [(3, 200), (2, 500), (1, 300)].map(|(index, bytes)| EntrySize { index, bytes });
-        let position = Position { applied: 3, snapshot: None, asked_at: 0 };
+        let position = Position { applied: 3, snapshot: None, asked_at: 0, needs_room: false };
         assert!(POLICY.decide(position, 1, entries.into_iter()).snapshot);
     }
 

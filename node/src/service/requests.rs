@@ -65,6 +65,11 @@ impl Requests {
         self.nearly_full = full.then_some(free);
     }
 
+    /// Whether the disk has less than the floor left.
+    pub(super) fn lack_room(&self) -> bool {
+        self.nearly_full.is_some()
+    }
+
     /// Takes in what listeners have left.
     pub(super) fn take(&mut self, inbox: Inbox, machine: &StateMachine) {
         for (id, replies, delayed) in inbox.opened {

@@ -12,6 +12,7 @@ use wire::kafka_protocol::messages::create_topics_request::{CreatableTopic, Crea
 use wire::kafka_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
+use wire::kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use wire::kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use wire::kafka_protocol::messages::fetch_response::PartitionData;
 use wire::kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
@@ -348,16 +349,42 @@ fn what_was_acknowledged_outlives_a_kill() {
     }
 }
 
+/// A floor of free space, in MiB, that no disk has.
+const NO_ROOM: &str = "4294967295";
+
+fn with_floor(folder: &Folder, floor: &str) -> Broker {
+    let mut command = command();
+    command.args(["--free-floor", floor, "--data-dir"]).arg(&folder.0);
+    Broker::run(command)
+}
+
+#[test]
+fn regression_on_a_disk_without_room_what_is_deleted_makes_room() {
+    let folder = Folder::new();
+    let broker = with_floor(&folder, "0");
+    let client = &mut broker.connect();
+    create(client, "t", 1);
+    assert_eq!(send(client, "t", batch::build(&records(&[1]), 1, None)).error_code, 0);
+    drop(broker);
+    let files = || std::fs::read_dir(folder.0.join("records")).expect("a folder").count();
+    assert_eq!(files(), 1);
+    let broker = with_floor(&folder, NO_ROOM);
+    let client = &mut broker.connect();
+    let request = DeleteTopicsRequest::default().with_topic_names(vec![name("t")]);
+    let reply = ask!(client, DeleteTopics DELETE_TOPICS 4, request);
+    assert_eq!(reply.responses[0].error_code, errors::NONE);
+    // Its file goes with a checkpoint, and without records the log never grew up to one.
+    let begin = Instant::now();
+    while files() > 0 {
+        assert!(begin.elapsed() < Duration::from_secs(20), "what was deleted is still there");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn regression_below_the_floor_of_free_space_kafkas_records_are_refused_too() {
     let folder = Folder::new();
-    let start = |floor| {
-        let mut command = command();
-        command.args(["--free-floor", floor, "--data-dir"]).arg(&folder.0);
-        Broker::run(command)
-    };
-    // More than any disk has.
-    let broker = start("4294967295");
+    let broker = with_floor(&folder, NO_ROOM);
     let client = &mut broker.connect();
     create(client, "t", 1);
     let batch = || batch::build(&records(&[1]), 1, None);
@@ -369,7 +396,7 @@ fn regression_below_the_floor_of_free_space_kafkas_records_are_refused_too() {
     create(client, "u", 1);
     assert_eq!(fetched(client, "t", 0).high_watermark, i64::try_from(taken).expect("few"));
     drop(broker);
-    let broker = start("0");
+    let broker = with_floor(&folder, "0");
     let sent = send(&mut broker.connect(), "t", batch());
     assert_eq!((sent.error_code, sent.base_offset), (0, i64::try_from(taken).expect("few")));
 }

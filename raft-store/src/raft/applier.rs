@@ -99,6 +99,12 @@ impl StateMachine {
         self.lock().records.clone()
     }
 
+    /// Whether there are files of records on the disk that go with the next checkpoint.
+    pub fn has_unneeded_files(&self) -> bool {
+        let records = self.records();
+        records.files().is_some_and(|files| files.has_unneeded())
+    }
+
     /// How many bytes, about, a checkpoint costs: copied at once, or with the changes after it.
     pub fn checkpoint_cost(&self) -> usize {
         let replica = self.lock();

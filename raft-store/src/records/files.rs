@@ -454,6 +454,15 @@ impl FileStore {
         if gone.is_empty() { Ok(()) } else { self.files.sync_dir(Path::new(FOLDER)).await }
     }
 
+    /// Whether there are files that no log needs any more. The next checkpoint removes them.
+    pub(crate) fn has_unneeded(&self) -> bool {
+        let inner = self.lock();
+        let needs = |(log, base): &SegmentId| {
+            inner.lens.get(log).is_some_and(|segments| segments.contains_key(base))
+        };
+        !inner.exist.iter().all(needs)
+    }
+
     /// How many bytes of a segment are here, as far as this node has applied the log.
     pub(crate) fn held(&self, segment: SegmentId) -> u64 {
         let (log, base) = segment;
