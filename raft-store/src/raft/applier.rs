@@ -51,18 +51,25 @@ impl StateMachine {
     /// Keeps a snapshot. Where there is a data folder, it is durable when this returns.
     async fn keep(&self, snapshot: Snapshot) -> io::Result<()> {
         let known = self.snapshot_index() == snapshot.meta.last_log_id.map(|id| id.index());
-        if let Some(checkpoints) = self.checkpoints.get()
-            && !known
-        {
+        let checkpoints = self.checkpoints.get().filter(|_| !known);
+        if let Some(checkpoints) = checkpoints {
             checkpoints.save(snapshot.clone()).await?;
         }
+        self.replace_snapshot(&snapshot);
+        match checkpoints {
+            Some(checkpoints) => checkpoints.tidy(snapshot).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Lets go of the snapshot before.
+    fn replace_snapshot(&self, snapshot: &Snapshot) {
         let mut replica = self.lock();
         let of = |snapshot: &Snapshot| snapshot.meta.last_log_id.map(|id| id.index());
         // A leader's may have come meanwhile, which is newer.
-        if replica.snapshot.as_ref().is_none_or(|last| of(last) <= of(&snapshot)) {
-            replica.snapshot = Some(snapshot);
+        if replica.snapshot.as_ref().is_none_or(|last| of(last) <= of(snapshot)) {
+            replica.snapshot = Some(snapshot.clone());
         }
-        Ok(())
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Replica> {

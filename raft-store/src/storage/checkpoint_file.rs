@@ -200,26 +200,44 @@ impl Checkpoints {
         }
         let taken_at = snapshot.meta.last_log_id.map(convert::log_id);
         self.wal.sync(flaws::before_checkpoint(taken_at)).await?;
-        let (sender, saved) = oneshot::channel();
         let checkpoints = self.clone();
-        files::spawn_disk_task("checkpoint", async move {
-            // Nobody waits any more where the node has stopped.
-            drop(sender.send(checkpoints.write(snapshot).await));
-        })?;
-        let ended = |_| Err(io::Error::other("the checkpoint's task has ended"));
-        saved.await.unwrap_or_else(ended)?;
+        in_task(async move { checkpoints.write(snapshot).await }).await?;
         *last = index;
         Ok(())
     }
 
-    /// First the records that the state names, then the state, then what nobody names any more
-    /// goes.
+    /// First the records that the state names, then the state.
     async fn write(&self, snapshot: Snapshot) -> io::Result<()> {
         self.records.sync().await?;
         let bytes = encode(&snapshot, self.folder);
-        replace(&*self.files, Path::new(NEW_FILE), Path::new(FILE), &bytes).await?;
-        self.records.remove_unused(&snapshot.snapshot.state).await
+        replace(&*self.files, Path::new(NEW_FILE), Path::new(FILE), &bytes).await
     }
+
+    /// Removes what nobody names any more, after a snapshot was [saved](Self::save). Call it when
+    /// the node has let go of the one before, which names files as long as anybody has it.
+    ///
+    /// # Errors
+    /// What the operating system says. The node has to stop.
+    pub(crate) async fn tidy(&self, saved: Snapshot) -> io::Result<()> {
+        let last = self.saving.lock().await;
+        if *last != saved.meta.last_log_id.map(|id| id.index()) {
+            // The folder has a later one, and that one's turn comes.
+            return Ok(());
+        }
+        let records = self.records.clone();
+        in_task(async move { records.remove_unused(&saved.snapshot.state).await }).await
+    }
+}
+
+/// Does work on the disk beside everything else that the node does.
+async fn in_task(work: impl Future<Output = io::Result<()>> + Send + 'static) -> io::Result<()> {
+    let (sender, done) = oneshot::channel();
+    files::spawn_disk_task("checkpoint", async move {
+        // Nobody waits any more where the node has stopped.
+        drop(sender.send(work.await));
+    })?;
+    let ended = |_| Err(io::Error::other("the checkpoint's task has ended"));
+    done.await.unwrap_or_else(ended)
 }
 
 /// Writes a file under another name, syncs it, and gives it its own. A crash leaves the old file or
