@@ -40,6 +40,16 @@ enum Lost {
     Closed,
 }
 
+impl Lost {
+    /// What it is if nobody has proved that he is the peer: a node does not end for a stranger.
+    fn of_a_stranger(self) -> Self {
+        match self {
+            Self::Frame(BadFrame::Forgotten(told)) => BadFrame::Refused(told).into(),
+            other => other,
+        }
+    }
+}
+
 /// Keeps a connection to a peer, for ever.
 pub(super) async fn keep_connected(shared: Arc<Shared>, peer: NodeId, usage: Use) {
     let mut pause = Pause::default();
@@ -105,7 +115,9 @@ async fn greet(
     let own = shared.hello(peer, usage);
     stream.write_all(&frames::hello(&own)).await?;
     let mut input = BytesMut::new();
-    let hello: Hello = codec::decode(&answer(stream, &mut input).await?)?;
+    let proves = shared.own.secret.is_some();
+    let unproved = |lost: Lost| if proves { lost.of_a_stranger() } else { lost };
+    let hello: Hello = codec::decode(&answer(stream, &mut input).await.map_err(unproved)?)?;
     if hello.from != peer {
         return Err(Lost::AnotherNode(hello.from));
     }
@@ -118,7 +130,7 @@ async fn greet(
         return Err(Lost::NoSecret { me, peer });
     }
     let proof = Proof::new(secret, &own, &hello);
-    if !proof.is_of(End::Listens, &answer(stream, &mut input).await?) {
+    if !proof.is_of(End::Listens, &answer(stream, &mut input).await.map_err(unproved)?) {
         // It gets no code of ours, only the reason.
         let lost = Lost::OtherSecret { me, peer };
         stream.write_all(&frames::said(Err(&lost.to_string()))).await?;

@@ -285,3 +285,20 @@ async fn what_is_old_when_a_connection_is_made_is_not_sent() {
     };
     runtime::Host::new(1, 0).scope(within_a_clock).await;
 }
+
+#[test]
+fn regression_a_stranger_does_not_end_a_node_that_has_a_secret() {
+    run(async {
+        for secret in [None, Some(OURS)] {
+            let ((first, at1), (second, at2)) = (listener().await, listener().await);
+            let node = node(2, secret, &[at1, at2], second);
+            // Each of its connections is made again only after the answer to the last was read.
+            for _ in 0..4 {
+                let (mut stream, _) = in_time(first.accept()).await.expect("it connects");
+                stream.write_all(&frames::forgotten("go")).await.expect("it reads");
+            }
+            let told = node.0.forgotten.borrow().clone();
+            assert_eq!(told.as_deref(), Some("go").filter(|_| secret.is_none()));
+        }
+    });
+}
