@@ -351,7 +351,7 @@ impl Node {
             retention_ms: serve.config.retention.ms,
             retention_bytes: serve.config.retention.bytes,
             segment_bytes: serve.config.log_limits.segment_bytes,
-            connections: connections(net::open_files_allowed(), serve.nodes),
+            connections: connections(net::raise_open_files(), serve.nodes),
             faults: dev.as_ref().map(|dev| dev.faults.clone()),
         };
         dev.iter().for_each(|dev| dev.add(node, handle.clone()));

@@ -55,7 +55,7 @@ impl Service {
             applied: self.machine.applied().map_or(0, |id| id.index()),
             snapshot: self.machine.snapshot_index(),
             asked_at: self.snapshot_asked_at,
-            needs_room: self.requests.lack_room() && self.machine.has_unneeded_files(),
+            needs_room: self.requests.lacks_room() && self.machine.has_unneeded_files(),
         };
         let decided = self.log.compact(&self.compaction(), position);
         if decided.is_nothing() {

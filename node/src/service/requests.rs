@@ -66,7 +66,7 @@ impl Requests {
     }
 
     /// Whether the disk has less than the floor left.
-    pub(super) fn lack_room(&self) -> bool {
+    pub(super) fn lacks_room(&self) -> bool {
         self.nearly_full.is_some()
     }
 

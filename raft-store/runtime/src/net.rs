@@ -99,9 +99,9 @@ pub fn survive_limits_of_files() -> io::Result<()> {
     signal(SignalKind::from_raw(number)).map(drop)
 }
 
-/// How many files and sockets the process may have open at a time. `None`: there is no limit. The
-/// limit is raised before, as far as the process may do so itself.
-pub fn open_files_allowed() -> Option<u64> {
+/// Raises the limit of files and sockets that the process may have open at a time, as far as it may
+/// do so itself; what the limit is then. `None`: there is none.
+pub fn raise_open_files() -> Option<u64> {
     let found = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: found.maximum, maximum: found.maximum };
     // Some systems refuse what they call the maximum.

@@ -81,6 +81,13 @@ struct Inner {
     pinned: Vec<Weak<BTreeSet<SegmentId>>>,
 }
 
+impl Inner {
+    /// Whether the log as this node has applied it has a segment.
+    fn needs(&self, (log, base): &SegmentId) -> bool {
+        self.lens.get(log).is_some_and(|segments| segments.contains_key(base))
+    }
+}
+
 /// A store of records in files. Clones are the same store.
 #[derive(Debug, Clone)]
 pub(crate) struct FileStore {
@@ -438,10 +445,7 @@ impl FileStore {
             for pinned in inner.pinned.iter().filter_map(Weak::upgrade) {
                 needed.extend(pinned.iter().copied());
             }
-            let unused = |(log, base): &&SegmentId| {
-                !needed.contains(&(*log, *base))
-                    && inner.lens.get(log).is_none_or(|log| !log.contains_key(base))
-            };
+            let unused = |segment: &&SegmentId| !needed.contains(segment) && !inner.needs(segment);
             let gone: Vec<SegmentId> = inner.exist.iter().filter(unused).copied().collect();
             for segment in &gone {
                 inner.exist.remove(segment);
@@ -457,10 +461,7 @@ impl FileStore {
     /// Whether there are files that no log needs any more. The next checkpoint removes them.
     pub(crate) fn has_unneeded(&self) -> bool {
         let inner = self.lock();
-        let needs = |(log, base): &SegmentId| {
-            inner.lens.get(log).is_some_and(|segments| segments.contains_key(base))
-        };
-        !inner.exist.iter().all(needs)
+        !inner.exist.iter().all(|segment| inner.needs(segment))
     }
 
     /// How many bytes of a segment are here, as far as this node has applied the log.
