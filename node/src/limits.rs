@@ -204,6 +204,10 @@ pub const PEER_PAUSE_MOST: Duration = Duration::from_secs(1);
 
 // --- Between nodes ---
 
+/// What a leader has only to say of commits waits so long for entries to go with. Longer than a
+/// round on a disk takes under load, and nothing that a client waits for.
+pub const COMMIT_WAIT: Duration = Duration::from_millis(5);
+
 /// One message to the leader carries at most about so many bytes of requests, but always one
 /// request.
 pub const FORWARD: usize = MIB;

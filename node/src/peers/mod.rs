@@ -1,9 +1,11 @@
 //! Nodes among themselves: what they say ([`message`]), what carries it ([`transport`], and over
 //! sockets [`tcp`]), and openraft's network over that ([`rpc`], [`snapshots`]); whom a node listens
 //! to (`listening`); how long the way there and back takes ([`round_trips`]), and whether a quorum
-//! answers ([`quorum`]); who stands for election while another does ([`campaigns`]).
+//! answers ([`quorum`]); which news of commits need a message of their own (`commits`); who stands
+//! for election while another does ([`campaigns`]).
 
 pub mod campaigns;
+mod commits;
 mod listening;
 pub mod message;
 pub mod quorum;

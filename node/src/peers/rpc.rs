@@ -34,13 +34,14 @@ use state_machine::ids::NodeId;
 use tokio::sync::oneshot;
 
 use super::campaigns::Campaigns;
+use super::commits;
 use super::listening::Listening;
 use super::message::{Message, RpcRequest, RpcResponse};
 use super::quorum::{Quorum, Standing};
 use super::round_trips::RoundTrips;
 use super::snapshots;
 use super::transport::{Received, Transport};
-use crate::flaws;
+use crate::{flaws, limits};
 
 /// So many questions that were not answered are remembered, to know how long a late answer took.
 const UNANSWERED: usize = 1_024;
@@ -498,8 +499,9 @@ impl RaftNetworkV2<TypeConfig> for Client {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        // After every round openraft tells followers that it is raft-committed. Where round trips
-        // are long, the next round's entries do not wait for the answer to that.
+        let input = commits::without_overtaken(input, limits::COMMIT_WAIT);
+        // Where round trips are long, the next round's entries do not wait for the answer to what
+        // tells followers that the last one is raft-committed.
         let under_way = if self.peers.calls().trips.are_long() { 2 } else { 1 };
         let client: &Self = self;
         let unanswered = Arc::new(AtomicUsize::new(0));

@@ -17,7 +17,7 @@ use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use runtime::Instant;
 use runtime::durations::{Durations, Measured};
@@ -52,6 +52,13 @@ enum Message {
     Seal,
 }
 
+/// Records that have not been given to the task yet, and about how many bytes they have.
+#[derive(Debug, Default)]
+struct Held {
+    records: Vec<Record>,
+    bytes: usize,
+}
+
 /// How large the files of the log are, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalSizes {
@@ -73,6 +80,9 @@ pub(crate) struct Wal {
     files: Arc<dyn Files>,
     syncs: Arc<Durations>,
     messages: mpsc::UnboundedSender<Message>,
+    /// Records that nobody waits for. They go with whatever is asked for next: a commit mark is not
+    /// worth a sync of its own, nor waking the task's thread.
+    held: Arc<Mutex<Held>>,
     failure: Arc<OnceLock<String>>,
     /// Whoever can write holds it: the task, the node's log, and a checkpoint that is saved.
     _lock: Arc<dyn Lock>,
@@ -112,17 +122,23 @@ impl Wal {
             seq: recovered.last_seq,
             segment: None,
             sealed: true,
-            held: Vec::new(),
             buffer: Vec::new(),
             _lock: lock.clone(),
         };
         files::spawn_disk_task("wal", writer.run(received))?;
-        Ok(Self { files, syncs, messages, failure, _lock: lock })
+        Ok(Self { files, syncs, messages, held: Arc::default(), failure, _lock: lock })
     }
 
-    /// Writes records. They will be durable before anything that is written later.
+    /// Writes records, with what is asked for next at the latest. They will be durable before
+    /// anything that is written later.
     pub(crate) fn write(&self, records: Vec<Record>) {
-        self.send(Message::Records(records, None));
+        let mut held = self.held();
+        held.bytes += about_bytes(&records);
+        held.records.extend(records);
+        if held.bytes >= GROUP_BYTES {
+            let Held { records, .. } = std::mem::take(&mut *held);
+            self.tell(Message::Records(records, None));
+        }
     }
 
     /// Writes records, and tells `waiter` when they are durable or never will be.
@@ -170,7 +186,30 @@ impl Wal {
         self.failure.get().map(String::as_str)
     }
 
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the task for something, behind what is held. All handles send in one order: that of
+    /// their calls.
     fn send(&self, message: Message) {
+        let mut held = self.held();
+        let Held { mut records, .. } = std::mem::take(&mut *held);
+        let message = match message {
+            Message::Records(more, waiter) => {
+                records.extend(more);
+                Message::Records(records, waiter)
+            }
+            message if records.is_empty() => message,
+            message => {
+                self.tell(Message::Records(records, None));
+                message
+            }
+        };
+        self.tell(message);
+    }
+
+    fn tell(&self, message: Message) {
         // The task ends only with the process, or with a simulated one.
         let _over = self.messages.send(message);
     }
@@ -207,9 +246,6 @@ struct Writer {
     segment: Option<Segment>,
     /// Whether the last group is empty.
     sealed: bool,
-    /// Records that nobody waits for. They go with the next group, or with a seal: a commit mark is
-    /// not worth a sync of its own.
-    held: Vec<Record>,
     /// The group that is written.
     buffer: Vec<u8>,
     _lock: Arc<dyn Lock>,
@@ -223,23 +259,8 @@ impl Writer {
                 continue;
             }
             match first {
-                Message::Work(work) => {
-                    if !self.held.is_empty() {
-                        self.flush().await;
-                    }
-                    if let Ok(()) = self.result()
-                        && let Err(error) = work.await
-                    {
-                        self.fail(&error);
-                    }
-                }
-                Message::Records(records, None) => {
-                    self.held.extend(records);
-                    if about_bytes(&self.held) >= GROUP_BYTES {
-                        self.flush().await;
-                    }
-                }
-                Message::Seal if self.sealed && self.held.is_empty() => {}
+                Message::Work(work) => self.work(work).await,
+                Message::Seal if self.sealed => {}
                 Message::Seal => self.group(Vec::new(), Vec::new(), &mut messages).await,
                 Message::Records(records, waiter) => {
                     self.group(records, waiter.into_iter().collect(), &mut messages).await;
@@ -248,23 +269,19 @@ impl Writer {
         }
     }
 
-    /// Writes what is held, for nobody.
-    async fn flush(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        if let Err(error) = self.commit(&held).await {
+    async fn work(&mut self, work: Work) {
+        if let Err(error) = work.await {
             self.fail(&error);
         }
     }
 
-    /// Writes one group: what is held, these records, and those that wait already.
+    /// Writes one group: these records, and those that wait already.
     async fn group(
         &mut self,
-        more: Vec<Record>,
+        mut records: Vec<Record>,
         mut waiters: Vec<Waiter>,
         messages: &mut mpsc::UnboundedReceiver<Message>,
     ) {
-        let mut records = std::mem::take(&mut self.held);
-        records.extend(more);
         let mut bytes = about_bytes(&records);
         let mut work = None;
         while bytes < GROUP_BYTES && work.is_none() {
@@ -284,10 +301,8 @@ impl Writer {
             self.fail(error);
         }
         waiters.into_iter().for_each(|waiter| waiter(self.result()));
-        if let (Some(work), Ok(())) = (work, self.result())
-            && let Err(error) = work.await
-        {
-            self.fail(&error);
+        if let (Some(work), Ok(())) = (work, self.result()) {
+            self.work(work).await;
         }
     }
 
