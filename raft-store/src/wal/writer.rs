@@ -349,7 +349,8 @@ impl Writer {
         segment.last_index = segment.last_index.max(indexes.max());
         (self.seq, self.sealed) = (seq, records.is_empty());
         if self.sealed {
-            segment.note(Note { synced: seq, has_next: false })?;
+            let sealed = Note { synced: seq, has_next: false };
+            write_note(&*segment.file, &segment.path, sealed)?;
         }
         records.iter().for_each(|record| self.scalars.take(record));
         if records.iter().any(|record| matches!(record, Record::Purged(_))) {
@@ -386,8 +387,15 @@ impl Writer {
         let named = |error: io::Error| named(&path, error);
         let file = self.files.open(&from, how).map_err(named)?;
         let (len, salt) = (file.len().map_err(named)?, runtime::random());
-        let (path_of_it, end, last_index) = (path.clone(), HEAD_LEN, None);
-        let mut segment = Segment { file, path: path_of_it, number, salt, end, len, last_index };
+        let mut segment = Segment {
+            file,
+            path: path.clone(),
+            number,
+            salt,
+            end: HEAD_LEN,
+            len,
+            last_index: None,
+        };
         segment.make_room(1, self.sizes.zeroed.min(self.sizes.segment)).map_err(named)?;
         let head = SegmentHead {
             format: FORMAT,
@@ -410,9 +418,8 @@ impl Writer {
     fn note_next(&self) -> io::Result<()> {
         let Some(before) = self.older.back() else { return Ok(()) };
         let path = segment_path(before.number);
-        let note = Note { synced: self.seq, has_next: true }.encode();
         let file = self.files.open(&path, Open::Write).map_err(|error| named(&path, error))?;
-        files::write_all_at(&*file, &note, Note::AT).map_err(|error| named(&path, error))
+        write_note(&*file, &path, Note { synced: self.seq, has_next: true })
     }
 
     /// Lets go of segments in which nothing is needed. The purge mark that says so is durable.
@@ -478,13 +485,14 @@ impl Segment {
         Ok(())
     }
 
-    fn note(&self, note: Note) -> io::Result<()> {
-        files::write_all_at(&*self.file, &note.encode(), Note::AT).map_err(|e| self.named(e))
-    }
-
     fn named(&self, error: io::Error) -> io::Error {
         named(&self.path, error)
     }
+}
+
+/// Writes a note into a segment.
+fn write_note(file: &dyn File, path: &Path, note: Note) -> io::Result<()> {
+    files::write_all_at(file, &note.encode(), Note::AT).map_err(|error| named(path, error))
 }
 
 /// The error with the file that it is about.
