@@ -10,7 +10,8 @@
 //! connects                                                with a secret: said: its code
 //! listens                                                 with a secret: said: nothing
 //! said       format u16, then a frame: 0 and that, or 1 and a text that says what is wrong,
-//!            or 2 and a text: who connects does not have the memory of the node that was heard
+//!            or 2 and a text: who connects does not have the memory of the node that was heard;
+//!            with a secret the code of that text stands before it
 //! ```
 //!
 //! Numbers are big-endian, and these frames have checksums. A `Hello` and a message are in the
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use state_machine::ids::NodeId;
 use thiserror::Error;
 
-use super::proof::Challenge;
+use super::proof::{Challenge, Proof};
 use super::seal::Seal;
 use crate::cluster::directory::Endpoint;
 use crate::limits;
@@ -88,9 +89,10 @@ pub(super) enum BadFrame {
     /// The other end has said why.
     #[error("{0}")]
     Refused(String),
-    /// The other end has heard this node with another memory than it has now.
-    #[error("{0}")]
-    Forgotten(String),
+    /// The other end has heard this node with another memory than it has now. With a secret a code
+    /// stands before the text.
+    #[error("{}", String::from_utf8_lossy(.0))]
+    Forgotten(Bytes),
 }
 
 /// The first bytes of a connection.
@@ -131,9 +133,14 @@ pub(super) fn said(what: Result<&[u8], &str>) -> Vec<u8> {
     }
 }
 
-/// What one end says to a node that does not have the memory of the one that was heard.
-pub(super) fn forgotten(problem: &str) -> Vec<u8> {
-    framed(FORGOTTEN, cut(problem))
+/// What one end says to a node that does not have the memory of the one that was heard. `proof`:
+/// where there is a secret.
+pub(super) fn forgotten(problem: &str, proof: Option<&Proof<'_>>) -> Vec<u8> {
+    let text = cut(problem);
+    match proof {
+        Some(proof) => framed(FORGOTTEN, &proof.forgotten(text)),
+        None => framed(FORGOTTEN, text),
+    }
 }
 
 /// So much of a text as is told. It may name what a stranger said.
@@ -157,10 +164,9 @@ pub(super) fn take_said(input: &mut BytesMut) -> Result<Option<Bytes>, BadFrame>
         return Ok(None);
     };
     *input = rest;
-    let text = |body: &[u8]| String::from_utf8_lossy(&body[1..]).into_owned();
     match body.first() {
-        Some(&REFUSED) => Err(BadFrame::Refused(text(&body))),
-        Some(&FORGOTTEN) => Err(BadFrame::Forgotten(text(&body))),
+        Some(&REFUSED) => Err(BadFrame::Refused(String::from_utf8_lossy(&body[1..]).into_owned())),
+        Some(&FORGOTTEN) => Err(BadFrame::Forgotten(body.split_off(1).freeze())),
         Some(&SAID) => {
             same_format(format)?;
             Ok(Some(body.split_off(1).freeze()))
@@ -231,7 +237,7 @@ mod tests {
         assert_eq!(take(said(Ok(b"it"))).expect("said").as_deref(), Some(&b"it"[..]));
         let refused = take(said(Err("this is n3"))).expect_err("a refusal");
         assert_eq!(refused.to_string(), "this is n3");
-        assert!(matches!(take(forgotten("n2")), Err(BadFrame::Forgotten(it)) if it == "n2"));
+        assert!(matches!(take(forgotten("n2", None)), Err(BadFrame::Forgotten(it)) if it == "n2"));
         let mut of_another_version = said(Err("too old"));
         of_another_version[0] += 1;
         assert_eq!(take(of_another_version).expect_err("a refusal").to_string(), "too old");

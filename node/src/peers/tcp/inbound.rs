@@ -28,8 +28,13 @@ enum Closed {
     Silent,
     #[error("it left before it had proved who it is")]
     Left,
-    #[error("n{0} is refused: {1}")]
-    Refused(u64, Refusal),
+    #[error("n{from} is refused: {refusal}")]
+    Refused {
+        from: u64,
+        refusal: Refusal,
+        /// What is said to it.
+        said: Vec<u8>,
+    },
 }
 
 /// Why a node is not listened to. Its text goes to that node, which tells its own log.
@@ -55,6 +60,18 @@ enum Refusal {
     OtherSecret { me: u64, from: u64 },
     #[error("another process is n{from}")]
     Second { from: u64 },
+}
+
+impl Refusal {
+    /// Refuses who said hello. `proof`: where both have proved that they have the secret.
+    fn of(self, hello: &Hello, proof: Option<&Proof<'_>>) -> Closed {
+        let text = self.to_string();
+        let said = match &self {
+            Self::Forgotten { .. } => frames::forgotten(&text, proof),
+            _ => frames::said(Err(&text)),
+        };
+        Closed::Refused { from: hello.from, refusal: self, said }
+    }
 }
 
 /// Takes connections, for ever.
@@ -97,10 +114,7 @@ async fn listen(shared: &Shared, mut stream: Stream) -> Result<(), Closed> {
                 Closed::Frame(problem @ BadFrame::Format(_)) => {
                     Some(frames::said(Err(&problem.to_string())))
                 }
-                Closed::Refused(_, refusal @ Refusal::Forgotten { .. }) => {
-                    Some(frames::forgotten(&refusal.to_string()))
-                }
-                Closed::Refused(_, refusal) => Some(frames::said(Err(&refusal.to_string()))),
+                Closed::Refused { said, .. } => Some(said.clone()),
                 _ => None,
             };
             if let Some(told) = told {
@@ -143,7 +157,7 @@ async fn greet<'a>(
         }
     };
     let from = hello.from;
-    let refused = |refusal| Closed::Refused(from, refusal);
+    let refused = |refusal: Refusal| refusal.of(&hello, None);
     may_speak(shared, &hello).map_err(refused)?;
     let own = shared.hello(from, hello.usage);
     let welcome = frames::said(Ok(&codec::encode(&own)));
@@ -159,7 +173,8 @@ async fn greet<'a>(
         return Err(refused(Refusal::OtherSecret { me: own.from, from }));
     }
     // Only now: who speaks in a peer's name takes its place.
-    let speaking = Speaking::new(shared, &hello).map_err(refused)?;
+    let speaking =
+        Speaking::new(shared, &hello).map_err(|refusal| refusal.of(&hello, Some(&proof)))?;
     stream.write_all(&frames::said(Ok(&[]))).await?;
     Ok(Some((speaking, proof.seal())))
 }

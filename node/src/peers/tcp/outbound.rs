@@ -44,7 +44,20 @@ impl Lost {
     /// What it is if nobody has proved that he is the peer: a node does not end for a stranger.
     fn of_a_stranger(self) -> Self {
         match self {
-            Self::Frame(BadFrame::Forgotten(told)) => BadFrame::Refused(told).into(),
+            Self::Frame(told @ BadFrame::Forgotten(_)) => {
+                BadFrame::Refused(told.to_string()).into()
+            }
+            other => other,
+        }
+    }
+
+    /// What it is if the peer is proved: somebody on the way may have said it.
+    fn of_the_peer(self, proof: &Proof<'_>) -> Self {
+        match self {
+            Self::Frame(BadFrame::Forgotten(told)) => match proof.take_forgotten(&told) {
+                Some(text) => BadFrame::Forgotten(Bytes::copy_from_slice(text)).into(),
+                None => BadFrame::Code.into(),
+            },
             other => other,
         }
     }
@@ -63,11 +76,11 @@ pub(super) async fn keep_connected(shared: Arc<Shared>, peer: NodeId, usage: Use
             }
             Err(lost) => lost,
         };
-        if let Lost::Frame(BadFrame::Forgotten(told)) = &lost {
-            shared.forgotten.send_replace(Some(told.clone()));
+        let problem = lost.to_string();
+        if let Lost::Frame(BadFrame::Forgotten(_)) = &lost {
+            shared.forgotten.send_replace(Some(problem.clone()));
         }
         // A peer that is down would fill the log.
-        let problem = lost.to_string();
         if usage == Use::Small && told.as_ref() != Some(&problem) {
             let address = shared.addresses.of(peer).unwrap_or_default();
             tracing::warn!(peer = name(peer), address, problem, "no connection to a peer");
@@ -137,7 +150,7 @@ async fn greet(
         return Err(lost);
     }
     stream.write_all(&frames::said(Ok(&proof.of(End::Connects)))).await?;
-    answer(stream, &mut input).await?;
+    answer(stream, &mut input).await.map_err(|lost| lost.of_the_peer(&proof))?;
     Ok((hello, proof.seal()))
 }
 

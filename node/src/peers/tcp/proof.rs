@@ -4,7 +4,9 @@
 //! *transcript*: who they are, in which cluster, their incarnations, the form, both numbers. The
 //! end that was connected to shows its code of the transcript first, then the other. A code of an
 //! earlier connection is of no use, since one of the numbers is new; nor is a code of the other
-//! end, since the two have labels of their own. The key of the frames is a third code.
+//! end, since the two have labels of their own. The key of the frames is a third code. A fourth
+//! stands before what a node says that does not listen to a peer any more for its lost memory: the
+//! peer ends for it.
 
 use raft_store::codec;
 
@@ -34,6 +36,7 @@ impl End {
 }
 
 const FRAMES: &str = "cohort peer frames";
+const FORGOTTEN: &str = "cohort peer forgotten";
 
 /// A fresh number.
 pub(super) fn challenge() -> Challenge {
@@ -71,6 +74,21 @@ impl<'a> Proof<'a> {
     /// How the frames are sealed.
     pub(super) fn seal(&self) -> Seal {
         Seal::keyed(self.secret.code(FRAMES, &self.transcript()))
+    }
+
+    /// A text that says that the end that connects does not have its memory, behind its code.
+    pub(super) fn forgotten(&self, text: &[u8]) -> Vec<u8> {
+        let [form, connects, listens] = self.transcript();
+        let code = self.secret.code(FORGOTTEN, &[form, connects, listens, text]);
+        [&code[..], text].concat()
+    }
+
+    /// The text behind its code. `None`: the code is not that of the text.
+    pub(super) fn take_forgotten<'b>(&self, told: &'b [u8]) -> Option<&'b [u8]> {
+        let (code, text) = told.split_first_chunk::<{ size_of::<Code>() }>()?;
+        let [form, connects, listens] = self.transcript();
+        let said = [form, connects, listens, text];
+        self.secret.is_code(FORGOTTEN, &said, code).then_some(text)
     }
 
     fn transcript(&self) -> [&[u8]; 3] {
@@ -121,6 +139,25 @@ mod tests {
             let told = Proof::new(&secret, &changed, &two);
             assert!(!told.is_of(End::Connects, &code), "{changed:?}");
         }
+    }
+
+    #[test]
+    fn what_ends_a_node_is_of_one_connection_and_one_text() {
+        let secret = Secret::new(b"a secret of somebody").expect("long enough");
+        let (one, two) = (hello(1, 2, [1; 32]), hello(2, 1, [2; 32]));
+        let proof = Proof::new(&secret, &one, &two);
+        let told = proof.forgotten(b"n1");
+        assert_eq!(proof.take_forgotten(&told), Some(&b"n1"[..]));
+        for at in 0..told.len() {
+            let mut changed = told.clone();
+            changed[at] ^= 1;
+            assert_eq!(proof.take_forgotten(&changed), None, "byte {at}");
+            assert_eq!(proof.take_forgotten(&told[..at]), None, "cut at {at}");
+        }
+        let later = hello(2, 1, [3; 32]);
+        assert_eq!(Proof::new(&secret, &one, &later).take_forgotten(&told), None, "another time");
+        let code = proof.of(End::Listens);
+        assert_eq!(proof.take_forgotten(&code), None, "what is said before is no such text");
     }
 
     #[test]

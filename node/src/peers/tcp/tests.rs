@@ -103,6 +103,18 @@ async fn speak(at: &str, secret: &[u8], process: u64) -> Result<(Stream, Seal), 
     Ok((stream, proof.seal()))
 }
 
+/// Takes a connection of n2; what it says first.
+async fn taken(listener: &Listener) -> (Stream, BytesMut, Hello) {
+    let (mut stream, _) = in_time(listener.accept()).await.expect("it connects");
+    let mut input = BytesMut::new();
+    loop {
+        if let Some(hello) = frames::take_hello(&mut input).expect("a hello") {
+            return (stream, input, hello);
+        }
+        in_time(stream.read_buf(&mut input)).await.expect("it says hello");
+    }
+}
+
 /// What the other end says next, or why it does not listen.
 async fn said(stream: &mut Stream, input: &mut BytesMut) -> Result<Bytes, String> {
     #[derive(Debug, thiserror::Error)]
@@ -187,14 +199,7 @@ fn a_node_says_nothing_to_one_that_does_not_prove_that_it_has_the_secret() {
             let ((first, at1), (second, at2)) = (listener().await, listener().await);
             let node = node(2, Some(OURS), &[at1, at2], second);
             node.send(1, &message(1));
-            let (mut stream, _) = in_time(first.accept()).await.expect("it connects");
-            let mut input = BytesMut::new();
-            let theirs = loop {
-                if let Some(hello) = frames::take_hello(&mut input).expect("a hello") {
-                    break hello;
-                }
-                in_time(stream.read_buf(&mut input)).await.expect("it says hello");
-            };
+            let (mut stream, mut input, theirs) = taken(&first).await;
             let own = Hello { usage: theirs.usage, to: 2, ..hello(proves, 5) };
             stream.write_all(&frames::said(Ok(&codec::encode(&own)))).await.expect("it reads");
             if proves {
@@ -295,10 +300,48 @@ fn regression_a_stranger_does_not_end_a_node_that_has_a_secret() {
             // Each of its connections is made again only after the answer to the last was read.
             for _ in 0..4 {
                 let (mut stream, _) = in_time(first.accept()).await.expect("it connects");
-                stream.write_all(&frames::forgotten("go")).await.expect("it reads");
+                stream.write_all(&frames::forgotten("go", None)).await.expect("it reads");
             }
             let told = node.0.forgotten.borrow().clone();
             assert_eq!(told.as_deref(), Some("go").filter(|_| secret.is_none()));
         }
+    });
+}
+
+/// Takes a connection of n2 and proves, as n1, that it has the secret; what both said.
+async fn prove_to_n2(listener: &Listener, secret: &Secret) -> (Stream, Hello, Hello) {
+    let (mut stream, mut input, theirs) = taken(listener).await;
+    let own = Hello { usage: theirs.usage, to: 2, ..hello(true, 5) };
+    let proof = Proof::new(secret, &theirs, &own);
+    let welcome = frames::said(Ok(&codec::encode(&own)));
+    let code = frames::said(Ok(&proof.of(End::Listens)));
+    stream.write_all(&[welcome, code].concat()).await.expect("it reads");
+    let code = said(&mut stream, &mut input).await.expect("its code");
+    assert!(proof.is_of(End::Connects, &code));
+    (stream, theirs, own)
+}
+
+#[test]
+fn only_a_peer_that_proves_it_says_that_a_node_has_lost_its_memory() {
+    run(async {
+        let (ours, other) = (Secret::new(OURS), Secret::new(OTHER));
+        let (ours, other) = (ours.expect("long enough"), other.expect("long enough"));
+        let ((first, at1), (second, at2)) = (listener().await, listener().await);
+        let node = node(2, Some(OURS), &[at1, at2], second);
+        // Somebody on the way says it without a code, with one of his own, or repeats it.
+        let mut earlier = frames::forgotten("go", None);
+        for way in [0, 1, 2, 0, 1, 2] {
+            let (mut stream, theirs, own) = prove_to_n2(&first, &ours).await;
+            let by = |secret| frames::forgotten("go", Some(&Proof::new(secret, &theirs, &own)));
+            let forged = [frames::forgotten("go", None), by(&other), earlier];
+            stream.write_all(&forged[way]).await.expect("it reads");
+            closed(&mut stream).await;
+            earlier = by(&ours);
+        }
+        assert_eq!(*node.0.forgotten.borrow(), None);
+        let (mut stream, theirs, own) = prove_to_n2(&first, &ours).await;
+        let proof = Proof::new(&ours, &theirs, &own);
+        stream.write_all(&frames::forgotten("go", Some(&proof))).await.expect("it reads");
+        assert_eq!(in_time(node.forgotten()).await, "go");
     });
 }
