@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
 
 use cohort::config::dev::Dev;
 use cohort::config::serve::{LogFormat, Serve};
@@ -19,6 +19,7 @@ use runtime::Instant;
 use runtime::files::Files;
 use runtime::files::os::OsFiles;
 use runtime::net;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
@@ -55,18 +56,20 @@ fn main() -> ExitCode {
     if let Err(problem) = log_to_stderr(config.log.as_deref(), LogFormat::Text) {
         return wrong_use(&problem);
     }
-    let mut builder = tokio::runtime::Builder::new_current_thread();
+    json(config)
+}
+
+/// A node of the JSON protocol, from its first line to the end of its input.
+fn json(config: Config) -> ExitCode {
+    let mut builder = Builder::new_current_thread();
     // Only a node with files watches signals, and so needs a runtime that does.
     let builder = match config.data_dir {
         Some(_) => builder.enable_all(),
         None => builder.enable_time(),
     };
-    let runtime = match builder.build() {
+    let runtime = match with_a_thread(builder) {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "no runtime");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return no_threads(&error),
     };
     if config.data_dir.is_some()
         && let Err(error) = runtime.block_on(async { net::survive_limits_of_files() })
@@ -80,29 +83,77 @@ fn main() -> ExitCode {
         Err(refused) => return refuse(config.data_dir.as_deref(), &refused),
     };
     let data_dir = config.data_dir.clone();
-    let (sender, input) = mpsc::channel(limits::INPUT_CHUNKS);
-    thread::spawn(move || read_stdin(&sender));
     let outbox = Outbox::default();
-    let writer = {
-        let outbox = outbox.clone();
-        thread::spawn(move || outbox.write_to(io::stdout().lock()))
+    let Stdio { input, unread, writer } = match Stdio::start(outbox.clone()) {
+        Ok(stdio) => stdio,
+        Err(error) => return no_threads(&error),
     };
     let ended = runtime.block_on(stdio::run(config, storage, input, outbox));
     // What a blocking task is still at (a snapshot) is of no use any more.
     runtime.shutdown_background();
     let written = writer.join().unwrap_or_else(|_| Err(io::Error::other("the writer panicked")));
-    match (ended, written) {
-        (Ok(()), Ok(())) => ExitCode::SUCCESS,
-        (Err(NodeError::Folder(refused)), _) => refuse(data_dir.as_deref(), &refused),
-        (Err(error), _) => {
+    match (ended, written, unread.get()) {
+        (Ok(()), Ok(()), None) => ExitCode::SUCCESS,
+        (Err(NodeError::Folder(refused)), ..) => refuse(data_dir.as_deref(), &refused),
+        (Err(error), ..) => {
             tracing::error!(%error, "the node has stopped");
             ExitCode::FAILURE
         }
-        (_, Err(error)) => {
+        (_, Err(error), _) => {
             tracing::error!(%error, "standard output cannot be written");
             ExitCode::FAILURE
         }
+        (_, _, Some(error)) => {
+            tracing::error!(%error, "standard input cannot be read");
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// The threads that wait for standard input and output.
+struct Stdio {
+    input: mpsc::Receiver<Chunk>,
+    /// Why the input ended before its end. It is known before the input has ended.
+    unread: Arc<OnceLock<io::Error>>,
+    writer: JoinHandle<io::Result<()>>,
+}
+
+impl Stdio {
+    /// # Errors
+    /// Where the operating system has no threads left.
+    fn start(outbox: Outbox) -> io::Result<Self> {
+        let (sender, input) = mpsc::channel(limits::INPUT_CHUNKS);
+        let unread = Arc::<OnceLock<io::Error>>::default();
+        let read = {
+            let unread = unread.clone();
+            move || read_stdin(&sender, &unread)
+        };
+        let write = move || outbox.write_to(io::stdout().lock());
+        let writer = thread::Builder::new().name("stdout".to_owned()).spawn(write)?;
+        // It ends with the process: nothing ends a read.
+        thread::Builder::new().name("stdin".to_owned()).spawn(read)?;
+        Ok(Self { input, unread, writer })
+    }
+}
+
+/// A runtime that has the thread that it needs for work that blocks, and keeps it. tokio panics
+/// where it wants a thread and has none, but not where it has one already.
+///
+/// # Errors
+/// Where the operating system has no thread left.
+fn with_a_thread(builder: &mut Builder) -> io::Result<Runtime> {
+    let runtime = builder.thread_keep_alive(limits::THREADS_KEPT).build()?;
+    // Asked for in a way that does not panic.
+    let spare = thread::Builder::new().spawn(|| ())?;
+    spare.join().map_err(|_| io::Error::other("a thread that does nothing panicked"))?;
+    let _first = runtime.spawn_blocking(|| ());
+    Ok(runtime)
+}
+
+/// One clear line, and exit code 1.
+fn no_threads(error: &io::Error) -> ExitCode {
+    tracing::error!(%error, "no runtime, or no thread for it");
+    ExitCode::FAILURE
 }
 
 /// A broker for Kafka's clients.
@@ -125,12 +176,9 @@ fn serve(args: Vec<OsString>) -> ExitCode {
     if let Err(problem) = log_to_stderr(serve.config.log.as_deref(), format) {
         return wrong_use(&problem);
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match with_a_thread(Builder::new_current_thread().enable_all()) {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "no runtime");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return no_threads(&error),
     };
     let ended = runtime.block_on(cohort::serve::run(serve, |ready| print(&ready.line())));
     runtime.shutdown_background();
@@ -159,22 +207,21 @@ fn dev(args: Vec<OsString>) -> ExitCode {
         }
         Err(error) => return wrong_use(&error.to_string()),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match with_a_thread(Builder::new_current_thread().enable_all()) {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "no runtime");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return dev_failed(&error),
     };
     match runtime.block_on(cohort::dev::run(&dev)) {
         Ok(text) if io::stdout().write_all(text.as_bytes()).is_ok() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            // Nobody is left to tell if standard error is closed too.
-            let _told = writeln!(io::stderr(), "cohort dev: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => dev_failed(&error),
     }
+}
+
+fn dev_failed(problem: &dyn std::fmt::Display) -> ExitCode {
+    // Nobody is left to tell if standard error is closed too.
+    let _told = writeln!(io::stderr(), "cohort dev: {problem}");
+    ExitCode::FAILURE
 }
 
 /// Says what is in a data folder; exit code 3 where a node would be refused.
@@ -219,7 +266,8 @@ fn log_to_stderr(level: Option<&str>, format: LogFormat) -> Result<(), String> {
     Ok(())
 }
 
-fn read_stdin(sender: &mpsc::Sender<Chunk>) {
+/// Reads until the end, or until it cannot: `unread` says why then.
+fn read_stdin(sender: &mpsc::Sender<Chunk>, unread: &OnceLock<io::Error>) {
     let mut stdin = io::stdin().lock();
     let mut buffer = vec![0; limits::INPUT_CHUNK];
     loop {
@@ -234,7 +282,7 @@ fn read_stdin(sender: &mpsc::Sender<Chunk>) {
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                tracing::error!(%error, "standard input cannot be read");
+                let _first = unread.set(error);
                 return;
             }
         }
