@@ -497,3 +497,32 @@ fn cluster_name(seed: u64) -> String {
     bytes[8..].copy_from_slice(b"cohort\0\0");
     base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_get_the_connections_that_files_leave() {
+        // Files that the process may have open (none: any number), nodes in it, connections of each.
+        for (files, nodes, expected) in [
+            (Some(0), 1, 16),
+            (Some(64), 1, 16),
+            (Some(400), 1, 16),
+            (Some(416), 1, 16),
+            (Some(417), 1, 17),
+            (Some(1_024), 1, 624),
+            (Some(1_024), 3, 208),
+            (Some(4_096), 1, 3_696),
+            (Some(10_400), 1, 10_000),
+            (Some(10_399), 1, 9_999),
+            (Some(1 << 20), 1, 10_000),
+            (Some(1 << 20), 200, 5_240),
+            (Some(u64::MAX), 1, 10_000),
+            (None, 1, 10_000),
+            (None, 3, 10_000),
+        ] {
+            assert_eq!(connections(files, nodes), expected, "{files:?} files, {nodes} nodes");
+        }
+    }
+}

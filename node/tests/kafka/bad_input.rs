@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use wire::errors;
@@ -113,4 +114,19 @@ fn a_client_that_never_reads_is_read_no_more() {
     // It is served as soon as it reads.
     let mut some = [0; 1 << 16];
     client.stream.read_exact(&mut some).expect("replies");
+}
+
+#[test]
+fn a_low_soft_limit_of_open_files_is_raised() {
+    let mut command = Command::new("sh");
+    let serve = "ulimit -Sn 64 && exec \"$0\" serve --kafka 127.0.0.1:0 --dev";
+    command.args(["-c", serve, env!("CARGO_BIN_EXE_cohort")]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let broker = Broker::run(command);
+    let mut clients: Vec<Client> = (0..100).map(|_| broker.connect()).collect();
+    for client in &mut clients {
+        let asked = ApiVersionsRequest::default();
+        let reply = ask!(client, ApiVersions API_VERSIONS 2, asked);
+        assert_eq!(reply.error_code, errors::NONE);
+    }
 }
