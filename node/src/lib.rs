@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod config;
+pub mod connections;
 pub mod dev;
 mod flaws;
 pub mod limits;

@@ -79,8 +79,9 @@ pub const THREADS_KEPT: Duration = Duration::from_secs(u32::MAX as u64);
 /// So many connections are open at most. Later ones are closed at once.
 pub const KAFKA_CONNECTIONS: usize = 10_000;
 
-/// So many of the files and sockets that a process may have open are not for clients: segments of
-/// records, the log, checkpoints, peers, and whoever asks over HTTP.
+/// So many of the files and sockets that a process may have open are not for Kafka's clients: 256
+/// segments of records, the log, checkpoints, peers ([`PEER_STRANGERS`], [`PEER_CONNECTIONS`]), and
+/// whoever asks over HTTP ([`ADMIN_CONNECTIONS`]).
 pub const FILES_KEPT: u64 = 400;
 
 /// A node serves so many connections even where a process may have hardly any files open.
@@ -156,6 +157,14 @@ pub const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// It looks so often whether everything is answered.
 pub const LAST_LOOK: Duration = Duration::from_millis(5);
 
+// --- The admin listener ---
+
+/// So many connections are open at most. Later ones are closed at once.
+pub const ADMIN_CONNECTIONS: usize = 64;
+
+/// A connection on which nothing has moved for so long is closed. Prometheus asks each minute.
+pub const ADMIN_IDLE: Duration = Duration::from_secs(120);
+
 // --- Hands on time, for tests ---
 
 /// Another node that is to lead has so long to do so.
@@ -195,6 +204,14 @@ pub const PEER_READ_MOST: usize = MIB;
 
 /// What has waited for a connection for so long is not sent any more: nobody waits for its answer.
 pub const PEER_STALE: Duration = Duration::from_secs(1);
+
+/// So many connections of others may be open that have not said yet who they are, or not proved it.
+/// Later ones are closed at once. Peers take two each, for some milliseconds.
+pub const PEER_STRANGERS: usize = 16;
+
+/// So many connections may be open for each peer, besides: a peer makes two, and makes them anew
+/// before this node has noticed that the others are broken.
+pub const PEER_CONNECTIONS: usize = 4;
 
 /// A connection and its greetings take at most so long.
 pub const PEER_HELLO: Duration = Duration::from_secs(2);

@@ -13,7 +13,9 @@ use tokio::task::JoinHandle;
 
 use crate::cluster::addresses::{self, Addresses};
 use crate::cluster::directory::{Directory, Endpoint};
+use crate::config::Config;
 use crate::config::serve::Serve;
+use crate::connections::Connections;
 use crate::limits;
 use crate::listeners::admin::dev::Dev;
 use crate::listeners::admin::{self, Admin};
@@ -331,13 +333,9 @@ impl Node {
             _ => None,
         };
         let config = Arc::new(serve.config.clone());
-        let timeouts = Timeouts {
-            append: config.append_timeout,
-            chunk: config.snapshot_timeout,
-            heartbeat: config.heartbeat,
-        };
         let others = nodes.iter().copied().filter(|id| *id != node).collect();
-        let peers = Peers::new(node, others, carrier(&transport), timeouts, &storage);
+        let carrier = carrier(&transport);
+        let peers = Peers::new(node, others, carrier, timeouts(&config), &storage);
         let service = Service::new(config, node, nodes, &storage, peers);
         let handle = service.handle();
         let settings = Settings {
@@ -367,6 +365,8 @@ impl Node {
                 handle: handle.clone(),
                 owed: owed.clone(),
                 counters: counters.clone(),
+                connections: Connections::default(),
+                peers: transport.as_ref().map(TcpTransport::connections),
                 dev,
             };
             runtime::spawn(admin::serve(listener, admin))
@@ -427,6 +427,15 @@ fn connections(files: Option<u64>, nodes: u8) -> usize {
     let left = files.map(|files| files.saturating_sub(limits::FILES_KEPT) / u64::from(nodes));
     let left = left.and_then(|left| usize::try_from(left).ok()).unwrap_or(most);
     left.clamp(limits::KAFKA_CONNECTIONS_LEAST, most)
+}
+
+/// How long the node waits for its peers' answers.
+fn timeouts(config: &Config) -> Timeouts {
+    Timeouts {
+        append: config.append_timeout,
+        chunk: config.snapshot_timeout,
+        heartbeat: config.heartbeat,
+    }
 }
 
 /// What carries messages to a node's peers, if it has any.

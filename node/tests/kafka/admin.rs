@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use bytes::Bytes;
 use wire::batch::{self, Record};
 use wire::errors;
+use wire::kafka_protocol::messages::api_versions_request::ApiVersionsRequest;
 use wire::kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use wire::kafka_protocol::messages::join_group_request::{
     JoinGroupRequest, JoinGroupRequestProtocol,
@@ -242,4 +243,45 @@ fn syncs_of_a_log_on_a_disk_are_measured() {
     assert!(after >= before + 3, "each of three writes was synced: {before}, {after}");
     has(&metrics, "# UNIT cohort_log_sync_seconds seconds");
     has(&metrics, &format!("cohort_log_sync_seconds_bucket{{le=\"+Inf\"}} {after}"));
+}
+
+#[test]
+fn connections_to_the_admin_port_are_bounded() {
+    const MOST: usize = cohort::limits::ADMIN_CONNECTIONS;
+    let broker = Broker::dev(&["--admin", "127.0.0.1:0"]);
+    let admin = broker.admin.clone().expect("it says where");
+    let silent: Vec<TcpStream> =
+        (0..MOST).map(|_| TcpStream::connect(&admin).expect("it listens")).collect();
+    let mut refused = TcpStream::connect(&admin).expect("the system takes it");
+    // A reset is as good.
+    assert_eq!(refused.read(&mut [0]).unwrap_or_default(), 0, "it is closed");
+    assert_eq!(ask_versions(&broker), errors::NONE, "others are not concerned");
+    drop(silent);
+    // They are seen to be closed in a moment.
+    let begin = std::time::Instant::now();
+    let metrics = loop {
+        assert!(begin.elapsed().as_secs() < 30, "there is no room");
+        if let Some(metrics) = try_get(&admin, "/metrics") {
+            break metrics;
+        }
+    };
+    let refused = metrics.lines().find_map(|line| {
+        line.strip_prefix("cohort_admin_connections_refused_total ")?.parse::<u64>().ok()
+    });
+    assert!(refused >= Some(1), "{metrics}");
+}
+
+fn ask_versions(broker: &Broker) -> i16 {
+    let mut client = broker.connect();
+    ask!(client, ApiVersions API_VERSIONS 2, ApiVersionsRequest::default()).error_code
+}
+
+/// A page, unless the connection is closed before it comes.
+fn try_get(address: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
 }

@@ -16,6 +16,7 @@ use state_machine::groups::reply::Description;
 
 use super::look::{self, Topic};
 use super::{Admin, Failure};
+use crate::connections::Connections;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfBroker {
@@ -196,16 +197,25 @@ fn node(series: &mut Series, admin: &Admin) {
 /// What Kafka's clients do at this node.
 fn clients(series: &mut Series, admin: &Admin) {
     let counters = &admin.counters;
-    let open = counters.open() as u64;
-    series.one("cohort_kafka_connections", "Connections of Kafka's clients", open);
-    let (taken, refused) = (counters.taken(), counters.refused());
-    series.count("cohort_kafka_connections_taken", "Connections that were taken", taken);
-    series.count("cohort_kafka_connections_refused", "Connections beyond what is allowed", refused);
+    connections(series, "kafka", "Connections of Kafka's clients", counters.connections());
+    connections(series, "admin", "Connections to the admin port", &admin.connections);
+    if let Some(peers) = &admin.peers {
+        connections(series, "peer", "Connections to the peers' port", peers);
+    }
     let requests = counters.requests().into_iter().map(|(api, count)| (OfApi { api }, count));
     series.counts("cohort_kafka_requests", "Requests that have come", requests);
     let errors = counters.errors().into_iter();
     let errors = errors.map(|(api, error, count)| (OfError { api, error }, count));
     series.counts("cohort_kafka_errors", "Errors that were told in answers", errors);
+}
+
+/// Those of a port, and what they are.
+fn connections(series: &mut Series, port: &str, what: &str, connections: &Connections) {
+    let name = format!("cohort_{port}_connections");
+    series.one(&name, what, connections.open() as u64);
+    series.count(&format!("{name}_taken"), &format!("{what} that were taken"), connections.taken());
+    let refused = connections.refused();
+    series.count(&format!("{name}_refused"), &format!("{what} beyond what is allowed"), refused);
 }
 
 /// What takes time at this node. Of several nodes each tells of the rebalances that it saw while it

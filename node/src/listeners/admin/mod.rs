@@ -18,16 +18,18 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use runtime::net::{Listener, SocketAddr, Stream};
+use runtime::net::Listener;
 
+use accepting::Accepting;
 use dev::Dev;
 
 use super::kafka::counters::Counters;
 use super::kafka::{Owed, Settings};
-use crate::limits;
+use crate::connections::Connections;
 use crate::service::api::Failure;
 use crate::service::handle::Handle;
 
+mod accepting;
 pub mod dev;
 mod look;
 mod metrics;
@@ -44,6 +46,10 @@ pub struct Admin {
     pub owed: Owed,
     /// What Kafka's listener counts.
     pub counters: Counters,
+    /// Those of this listener.
+    pub connections: Connections,
+    /// Those of peers, if the node has any.
+    pub peers: Option<Connections>,
     /// What tests may do; `None`: this is no test.
     pub dev: Option<Arc<Dev>>,
 }
@@ -53,6 +59,7 @@ pub struct Admin {
 /// # Errors
 /// None as long as the runtime lives.
 pub async fn serve(listener: Listener, admin: Admin) -> io::Result<()> {
+    let connections = admin.connections.clone();
     let tests = if admin.dev.is_some() { dev::pages() } else { Router::new() };
     let pages = Router::new()
         .route("/livez", get(async || "ok\n"))
@@ -62,31 +69,7 @@ pub async fn serve(listener: Listener, admin: Admin) -> io::Result<()> {
         .route("/v1/groups", get(groups))
         .nest("/v1/dev", tests)
         .with_state(Arc::new(admin));
-    axum::serve(Accepting(listener), pages).await
-}
-
-/// The runtime's socket, as axum takes it.
-struct Accepting(Listener);
-
-impl axum::serve::Listener for Accepting {
-    type Io = Stream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
-        loop {
-            match self.0.accept().await {
-                Ok(accepted) => return accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "a connection to the admin port cannot be taken");
-                    runtime::sleep(limits::ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.address()
-    }
+    axum::serve(Accepting { listener, connections }, pages).await
 }
 
 impl Admin {

@@ -1,11 +1,13 @@
 //! What the listener counts, for who looks at it from outside.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wire::kafka_protocol::messages::ResponseKind;
 use wire::{errors, versions};
+
+use crate::connections::Connections;
 
 /// Keys of requests are below.
 const KEYS: usize = 128;
@@ -16,9 +18,7 @@ pub struct Counters(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    open: Arc<AtomicUsize>,
-    taken: AtomicU64,
-    refused: AtomicU64,
+    connections: Connections,
     requests: [AtomicU64; KEYS],
     /// By the request's key and the code.
     errors: Mutex<BTreeMap<(i16, i16), u64>>,
@@ -27,9 +27,7 @@ struct Inner {
 impl Default for Inner {
     fn default() -> Self {
         Self {
-            open: Arc::default(),
-            taken: AtomicU64::default(),
-            refused: AtomicU64::default(),
+            connections: Connections::default(),
             requests: [const { AtomicU64::new(0) }; KEYS],
             errors: Mutex::default(),
         }
@@ -37,19 +35,9 @@ impl Default for Inner {
 }
 
 impl Counters {
-    /// How many connections are open.
-    pub fn open(&self) -> usize {
-        self.0.open.load(Ordering::Relaxed)
-    }
-
-    /// How many connections were taken since the start.
-    pub fn taken(&self) -> u64 {
-        self.0.taken.load(Ordering::Relaxed)
-    }
-
-    /// How many connections were closed at once, since too many were open.
-    pub fn refused(&self) -> u64 {
-        self.0.refused.load(Ordering::Relaxed)
+    /// Connections of clients.
+    pub fn connections(&self) -> &Connections {
+        &self.0.connections
     }
 
     /// How many requests of each API have come, by its name, where any have.
@@ -68,17 +56,6 @@ impl Counters {
             (api(key), name, count)
         };
         counts.iter().map(told).collect()
-    }
-
-    /// One more connection is open, as long as what is returned is held; `None`: too many are.
-    pub(super) fn take(&self, most: usize) -> Option<Open> {
-        if self.open() >= most {
-            self.0.refused.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        self.0.taken.fetch_add(1, Ordering::Relaxed);
-        self.0.open.fetch_add(1, Ordering::Relaxed);
-        Some(Open(self.0.open.clone()))
     }
 
     /// A request has come.
@@ -101,16 +78,6 @@ impl Counters {
     pub(super) fn error(&self, key: i16, code: i16) {
         let mut errors = self.0.errors.lock().unwrap_or_else(PoisonError::into_inner);
         *errors.entry((key, code)).or_default() += 1;
-    }
-}
-
-/// An open connection.
-#[derive(Debug)]
-pub(super) struct Open(Arc<AtomicUsize>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

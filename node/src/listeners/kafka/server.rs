@@ -5,8 +5,9 @@ use std::sync::Arc;
 use runtime::net::{Listener, SocketAddr, Stream};
 
 use super::connection::Connection;
-use super::counters::{Counters, Open};
+use super::counters::Counters;
 use super::{Broker, Owed, Settings};
+use crate::connections::Open;
 use crate::limits;
 use crate::service::handle::Handle;
 
@@ -22,7 +23,8 @@ pub async fn serve(
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                let Some(open) = broker.counters.take(broker.settings.connections) else {
+                let most = broker.settings.connections;
+                let Some(open) = broker.counters.connections().take(most) else {
                     tracing::warn!(%from, "too many connections: this one is closed");
                     continue;
                 };

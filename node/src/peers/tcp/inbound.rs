@@ -13,6 +13,7 @@ use super::frames::{self, BadFrame, Hello};
 use super::proof::{End, Proof};
 use super::seal::Seal;
 use super::{Shared, Speaker, heard};
+use crate::connections::Open;
 use crate::limits;
 use crate::peers::message::Message;
 use crate::peers::transport::Received;
@@ -79,8 +80,12 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: Listener) {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
+                let Some(open) = shared.connections.take(shared.most_connections()) else {
+                    tracing::warn!(%from, "too many connections of peers: this one is closed");
+                    continue;
+                };
                 // It ends with its socket.
-                let _task = runtime::spawn(serve(shared.clone(), stream, from));
+                let _task = runtime::spawn(serve(shared.clone(), stream, from, open));
             }
             Err(error) => {
                 tracing::warn!(%error, "a peer's connection cannot be taken");
@@ -90,7 +95,8 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: Listener) {
     }
 }
 
-async fn serve(shared: Arc<Shared>, stream: Stream, from: SocketAddr) {
+async fn serve(shared: Arc<Shared>, stream: Stream, from: SocketAddr, open: Open) {
+    let _open = open;
     match listen(&shared, stream).await {
         Ok(()) => tracing::debug!(%from, "a peer's connection was closed"),
         Err(problem) => tracing::warn!(%from, %problem, "a peer's connection"),
@@ -123,6 +129,7 @@ async fn listen(shared: &Shared, mut stream: Stream) -> Result<(), Closed> {
             return Err(problem);
         }
     };
+    let _greeted = shared.greeted.take(usize::MAX);
     let Hello { from, incarnation, endpoint, .. } = &speaking.hello;
     let _connected = shared.directory.connected(*from, endpoint.clone());
     loop {
@@ -259,6 +266,7 @@ mod tests {
     use crate::cluster::addresses::Addresses;
     use crate::cluster::directory::{Directory, Endpoint};
     use crate::cluster::incarnations::Incarnations;
+    use crate::connections::Connections;
 
     fn endpoint() -> Endpoint {
         Endpoint { host: "h".into(), port: 9092 }
@@ -283,6 +291,8 @@ mod tests {
             incarnations: Mutex::new(Incarnations::remembered(&BTreeMap::from([(2, 70)]))),
             speaking: Mutex::default(),
             forgotten: watch::Sender::default(),
+            connections: Connections::default(),
+            greeted: Connections::default(),
         }
     }
 

@@ -31,6 +31,7 @@ use crate::cluster::addresses::{Addresses, name};
 use crate::cluster::directory::{Directory, Endpoint};
 use crate::cluster::incarnations::Incarnations;
 use crate::cluster::secret::Secret;
+use crate::connections::Connections;
 use crate::limits;
 
 mod frames;
@@ -77,6 +78,10 @@ struct Shared {
     speaking: Mutex<BTreeMap<NodeId, Speaker>>,
     /// What a peer says that has heard this node with another memory.
     forgotten: watch::Sender<Option<String>>,
+    /// Those that others made.
+    connections: Connections,
+    /// Those of them that are peers'.
+    greeted: Connections,
 }
 
 /// A process that speaks for a peer.
@@ -187,6 +192,8 @@ impl TcpTransport {
             incarnations: Mutex::new(Incarnations::remembered(heard)),
             speaking: Mutex::default(),
             forgotten: watch::Sender::default(),
+            connections: Connections::default(),
+            greeted: Connections::default(),
             own,
         });
         for (peer, usage) in shared.queues.keys().copied() {
@@ -195,6 +202,11 @@ impl TcpTransport {
         }
         let _task = runtime::spawn(inbound::accept(shared.clone(), listener));
         Self(shared)
+    }
+
+    /// The connections that others have made to this node.
+    pub fn connections(&self) -> Connections {
+        self.0.connections.clone()
     }
 
     /// Waits until a peer says that it has heard this node before, with a memory that the node does
@@ -209,6 +221,13 @@ impl TcpTransport {
 }
 
 impl Shared {
+    /// How many connections of others may be open now.
+    fn most_connections(&self) -> usize {
+        let peers = self.addresses.ids().count().saturating_sub(1);
+        let of_peers = self.greeted.open().min(limits::PEER_CONNECTIONS * peers);
+        limits::PEER_STRANGERS + of_peers
+    }
+
     /// What this node says of itself to a peer.
     fn hello(&self, to: NodeId, usage: Use) -> Hello {
         let Own { cluster, node, incarnation, endpoint, secret } = self.own.clone();

@@ -92,7 +92,8 @@ async fn speak(at: &str, secret: &[u8], process: u64) -> Result<(Stream, Seal), 
     let secret = Secret::new(secret).expect("long enough");
     let mut stream = net::connect(at).await.expect("it listens");
     let own = hello(true, process);
-    stream.write_all(&frames::hello(&own)).await.expect("it reads");
+    // It may be closed already.
+    let _sent = stream.write_all(&frames::hello(&own)).await;
     let mut input = BytesMut::new();
     let theirs = said(&mut stream, &mut input).await?;
     let theirs: Hello = codec::decode(&theirs).expect("a hello");
@@ -343,5 +344,39 @@ fn only_a_peer_that_proves_it_says_that_a_node_has_lost_its_memory() {
         let proof = Proof::new(&ours, &theirs, &own);
         stream.write_all(&frames::forgotten("go", Some(&proof))).await.expect("it reads");
         assert_eq!(in_time(node.forgotten()).await, "go");
+    });
+}
+
+#[test]
+fn strangers_leave_room_for_peers_and_do_not_stay() {
+    run(async {
+        let (node, at) = node_2(Some(OURS)).await;
+        let (mut peer, mut seal) = speak(&at, OURS, 9).await.expect("it has the secret");
+        let mut strangers = Vec::new();
+        for _ in 0..limits::PEER_STRANGERS {
+            strangers.push(net::connect(&at).await.expect("it listens"));
+        }
+        assert!(speak(&at, OURS, 9).await.is_err(), "as many as may be open are");
+        assert_eq!(node.connections().refused(), 1);
+        peer.write_all(&frame(&mut seal, 1)).await.expect("it reads");
+        assert_eq!(number(&in_time(node.receive()).await[0]), 1, "who has proved it is heard");
+        for stranger in &mut strangers {
+            closed(stranger).await;
+        }
+        speak(&at, OURS, 9).await.expect("they were silent for too long");
+    });
+}
+
+#[test]
+fn a_peer_has_no_more_connections_than_it_needs() {
+    run(async {
+        let (node, at) = node_2(Some(OURS)).await;
+        let mut open = Vec::new();
+        while let Ok(connection) = speak(&at, OURS, 9).await {
+            open.push(connection);
+            assert!(open.len() < 1_000, "there is no bound");
+        }
+        assert_eq!(open.len(), limits::PEER_STRANGERS + limits::PEER_CONNECTIONS);
+        assert_eq!(node.connections().open(), open.len());
     });
 }

@@ -1,0 +1,98 @@
+//! The runtime's sockets, as axum takes them: so many at most, and none that is silent for ever.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use runtime::net::{Listener, SocketAddr, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::connections::{Connections, Open};
+use crate::limits;
+
+/// A socket that takes connections. Those beyond the most are closed at once.
+pub(super) struct Accepting {
+    pub(super) listener: Listener,
+    pub(super) connections: Connections,
+}
+
+impl axum::serve::Listener for Accepting {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, from)) => match self.connections.take(limits::ADMIN_CONNECTIONS) {
+                    Some(open) => return (Connection::new(stream, open), from),
+                    None => tracing::warn!(%from, "too many connections: this one is closed"),
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "a connection to the admin port cannot be taken");
+                    runtime::sleep(limits::ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.address()
+    }
+}
+
+/// A connection. One on which nothing has moved for too long fails, so that it ends.
+pub(super) struct Connection {
+    stream: Stream,
+    silence: Pin<Box<dyn Future<Output = ()> + Send>>,
+    _open: Open,
+}
+
+impl Connection {
+    fn new(stream: Stream, open: Open) -> Self {
+        Self { stream, silence: Box::pin(runtime::sleep(limits::ADMIN_IDLE)), _open: open }
+    }
+
+    /// What became of reading or writing, unless nothing has moved for too long.
+    fn or_silent<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        moved: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if moved.is_ready() {
+            self.silence = Box::pin(runtime::sleep(limits::ADMIN_IDLE));
+            return moved;
+        }
+        self.silence.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, into);
+        self.or_silent(cx, read)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.or_silent(cx, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
