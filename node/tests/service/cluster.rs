@@ -153,6 +153,11 @@ impl Cluster {
         self.process(id).storage.machine.read(read)
     }
 
+    /// A node's disk.
+    pub fn disk(&self, id: NodeId) -> &SimFiles {
+        &self.nodes[&id].disk
+    }
+
     /// The network, to cut and mend it.
     pub fn network(&self) -> &Network {
         &self.network

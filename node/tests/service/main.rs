@@ -14,6 +14,7 @@ mod script;
     reason = "the words of the state machine's traces, of which a service says a part"
 )]
 mod show;
+mod snapshots;
 #[path = "../../../raft-store/state-machine/tests/support/words/mod.rs"]
 #[allow(
     dead_code,

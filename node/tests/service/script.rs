@@ -100,7 +100,8 @@ async fn say(cluster: &mut Option<Cluster>, line: &str) -> String {
     out
 }
 
-async fn start(line: &str) -> Cluster {
+/// The first line of a trace.
+pub async fn start(line: &str) -> Cluster {
     let value = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name));
     let nodes = value("nodes=").map_or(3, |nodes| nodes.parse().expect("a number of nodes"));
     let flags: Vec<&str> =
@@ -134,7 +135,8 @@ fn link(text: &str) -> (NodeId, NodeId) {
     (node(from), node(to))
 }
 
-async fn act(cluster: &mut Cluster, line: &str) -> Vec<String> {
+/// Any other line; what it prints besides what happens.
+pub async fn act(cluster: &mut Cluster, line: &str) -> Vec<String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let mut printed = Vec::new();
     let mut time = A_LINE;

@@ -8,6 +8,7 @@
 
 #![allow(clippy::print_stdout, reason = "the counts of the docs")]
 
+mod arrivals;
 mod damage;
 mod every_crash;
 mod faults;

@@ -123,6 +123,14 @@ async fn apply(
     machine.apply(stream::iter(entries)).await
 }
 
+/// A leader in memory that has applied so many entries of about so many bytes.
+pub async fn leader(entries: u64, bytes: usize) -> StateMachine {
+    let mut leader = StateMachine::default();
+    let applied = (0..entries).map(|index| entry(1, index, bytes));
+    apply(&mut leader, applied).await.expect("in memory");
+    leader
+}
+
 /// What a folder says.
 pub async fn found(storage: &mut Storage) -> Found {
     let state = storage.log.get_log_state().await.expect("in memory");
