@@ -10,9 +10,11 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt, stream};
 use openraft::raft::AppendEntriesRequest;
 use raft_store::TypeConfig;
+use runtime::Instant;
 
 /// An append.
 type Append = AppendEntriesRequest<TypeConfig>;
@@ -24,25 +26,48 @@ pub(super) fn without_overtaken(
     appends: impl Stream<Item = Append> + Unpin,
     wait: Duration,
 ) -> impl Stream<Item = Append> {
-    stream::unfold((appends, true), move |(mut appends, first)| async move {
-        let mut append = appends.next().await?;
-        if first || !append.entries.is_empty() {
-            return Some((append, (appends, false)));
+    let begun = Waiting { appends, first: true, alarm: Box::pin(runtime::sleep(Duration::ZERO)) };
+    stream::unfold(begun, move |mut waiting| async move {
+        let append = waiting.next(wait).await?;
+        Some((append, waiting))
+    })
+}
+
+/// A stream of appends, and what it takes to wait for the next one.
+struct Waiting<S> {
+    appends: S,
+    /// None has come yet.
+    first: bool,
+    /// Goes off when there may be nothing left to wait for. It is set anew only when it has gone
+    /// off: to set one that is earlier than all others wakes the node, and that in each round.
+    alarm: BoxFuture<'static, ()>,
+}
+
+impl<S: Stream<Item = Append> + Unpin> Waiting<S> {
+    async fn next(&mut self, wait: Duration) -> Option<Append> {
+        let mut append = self.appends.next().await?;
+        if std::mem::take(&mut self.first) {
+            return Some(append);
         }
-        let over = runtime::sleep(wait);
-        tokio::pin!(over);
+        let due = Instant::now() + wait;
         while append.entries.is_empty() {
             tokio::select! {
                 biased;
-                next = appends.next() => match next {
+                next = self.appends.next() => match next {
                     Some(next) => append = next,
                     None => break,
                 },
-                () = &mut over => break,
+                () = self.alarm.as_mut() => {
+                    let left = due - Instant::now();
+                    if left.is_zero() {
+                        break;
+                    }
+                    self.alarm = Box::pin(runtime::sleep(left));
+                }
             }
         }
-        Some((append, (appends, false)))
-    })
+        Some(append)
+    }
 }
 
 #[cfg(test)]
@@ -52,7 +77,7 @@ mod tests {
     use openraft::entry::RaftEntry;
     use openraft::impls::leader_id_std::LeaderId;
     use openraft::vote::{RaftLeaderId, RaftVote};
-    use runtime::{Host, Instant};
+    use runtime::Host;
     use state_machine::ids::NodeId;
 
     use super::*;
