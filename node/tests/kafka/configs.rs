@@ -187,6 +187,17 @@ fn what_a_topic_is_made_with_is_told() {
 }
 
 #[test]
+fn the_default_time_of_retention_is_told_beside_a_brokers_own_alone() {
+    let broker = Broker::dev(&[]);
+    let client = &mut broker.connect();
+    create(client, "t", &[]);
+    create(client, "u", &[("retention.ms", "77")]);
+    assert_eq!(value(client, "t", "retention.ms"), ("604800000".to_owned(), 5, vec![]));
+    let own = vec![("77".to_owned(), 1)];
+    assert_eq!(value(client, "u", "retention.ms"), ("77".to_owned(), 1, own));
+}
+
+#[test]
 fn configurations_change_one_by_one_or_all_at_once() {
     let broker = Broker::dev(&[]);
     let client = &mut broker.connect();

@@ -91,7 +91,8 @@ impl Names {
         {
             return self.known(api, "", &batches(&bytes));
         }
-        if field.ends_with("error_message") && value.is_string() {
+        // That there are no words is no choice of words.
+        if field.ends_with("error_message") && value.as_str().is_some_and(|words| words != "") {
             return WORDS.into();
         }
         if let Some(bytes) = tree::as_bytes(value) {

@@ -15,25 +15,31 @@ const KEY_TYPES: std::ops::RangeInclusive<i8> = 0..=1;
 pub(super) async fn answer(cx: &Context, asked: FindCoordinatorRequest) -> FindCoordinatorResponse {
     let leadership = cx.broker.leadership_in_time().await;
     let leader = leadership.leader.and_then(|node| Some((node, cx.broker.endpoint(node)?)));
-    let code = if !KEY_TYPES.contains(&asked.key_type) {
-        errors::INVALID_REQUEST
+    let (code, problem) = if !KEY_TYPES.contains(&asked.key_type) {
+        let problem = format!("key type {}, expected 0 (a group) or 1", asked.key_type);
+        (errors::INVALID_REQUEST, problem)
     } else if leader.is_none() {
-        errors::COORDINATOR_NOT_AVAILABLE
+        (errors::COORDINATOR_NOT_AVAILABLE, "nobody leads at the moment".to_owned())
     } else {
-        errors::NONE
+        // What Kafka says of a success before version 4, and kafkajs expects.
+        let success = if cx.version < 4 { "NONE" } else { "" };
+        (errors::NONE, success.to_owned())
     };
+    let problem = Some(text(&problem));
     let (node, host, port) = match leader.filter(|_| code == errors::NONE) {
         Some((node, endpoint)) => (node_id(node), text(&endpoint.host), endpoint.port.into()),
         None => ((-1).into(), StrBytes::default(), -1),
     };
     let reply = FindCoordinatorResponse::default();
     if cx.version < 4 {
-        return reply.with_error_code(code).with_node_id(node).with_host(host).with_port(port);
+        let reply = reply.with_error_code(code).with_error_message(problem);
+        return reply.with_node_id(node).with_host(host).with_port(port);
     }
     let coordinator = |key: StrBytes| {
         Coordinator::default()
             .with_key(key)
             .with_error_code(code)
+            .with_error_message(problem.clone())
             .with_node_id(node)
             .with_host(host.clone())
             .with_port(port)
