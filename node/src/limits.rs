@@ -68,12 +68,6 @@ pub const RECORD_BLOCK: usize = 64 * KIB;
 /// After a connection could not be taken, such as for want of file descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-// --- Threads ---
-
-/// A thread for work that blocks is kept for so long when it has nothing to do: for good. One that
-/// has gone may not be had again.
-pub const THREADS_KEPT: Duration = Duration::from_secs(u32::MAX as u64);
-
 // --- The Kafka listener ---
 
 /// So many connections are open at most. Later ones are closed at once.

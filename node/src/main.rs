@@ -19,7 +19,7 @@ use runtime::Instant;
 use runtime::files::Files;
 use runtime::files::os::OsFiles;
 use runtime::net;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
@@ -67,7 +67,7 @@ fn json(config: Config) -> ExitCode {
         Some(_) => builder.enable_all(),
         None => builder.enable_time(),
     };
-    let runtime = match with_a_thread(builder) {
+    let runtime = match builder.build() {
         Ok(runtime) => runtime,
         Err(error) => return no_threads(&error),
     };
@@ -136,20 +136,6 @@ impl Stdio {
     }
 }
 
-/// A runtime that has the thread that it needs for work that blocks, and keeps it. tokio panics
-/// where it wants a thread and has none, but not where it has one already.
-///
-/// # Errors
-/// Where the operating system has no thread left.
-fn with_a_thread(builder: &mut Builder) -> io::Result<Runtime> {
-    let runtime = builder.thread_keep_alive(limits::THREADS_KEPT).build()?;
-    // Asked for in a way that does not panic.
-    let spare = thread::Builder::new().spawn(|| ())?;
-    spare.join().map_err(|_| io::Error::other("a thread that does nothing panicked"))?;
-    let _first = runtime.spawn_blocking(|| ());
-    Ok(runtime)
-}
-
 /// One clear line, and exit code 1.
 fn no_threads(error: &io::Error) -> ExitCode {
     tracing::error!(%error, "no runtime, or no thread for it");
@@ -176,7 +162,7 @@ fn serve(args: Vec<OsString>) -> ExitCode {
     if let Err(problem) = log_to_stderr(serve.config.log.as_deref(), format) {
         return wrong_use(&problem);
     }
-    let runtime = match with_a_thread(Builder::new_current_thread().enable_all()) {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return no_threads(&error),
     };
@@ -207,7 +193,7 @@ fn dev(args: Vec<OsString>) -> ExitCode {
         }
         Err(error) => return wrong_use(&error.to_string()),
     };
-    let runtime = match with_a_thread(Builder::new_current_thread().enable_all()) {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return dev_failed(&error),
     };
