@@ -1,10 +1,11 @@
 //! The runtime's sockets, as axum takes them: so many at most, and none that is silent for ever.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use futures::future::BoxFuture;
 use runtime::net::{Listener, SocketAddr, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -15,6 +16,8 @@ use crate::limits;
 pub(super) struct Accepting {
     pub(super) listener: Listener,
     pub(super) connections: Connections,
+    /// How long nothing may move on a connection. `None`: for ever, where an answer may take that.
+    pub(super) idle: Option<Duration>,
 }
 
 impl axum::serve::Listener for Accepting {
@@ -25,7 +28,7 @@ impl axum::serve::Listener for Accepting {
         loop {
             match self.listener.accept().await {
                 Ok((stream, from)) => match self.connections.take(limits::ADMIN_CONNECTIONS) {
-                    Some(open) => return (Connection::new(stream, open), from),
+                    Some(open) => return (Connection::new(stream, self.idle, open), from),
                     None => tracing::warn!(%from, "too many connections: this one is closed"),
                 },
                 Err(error) => {
@@ -44,13 +47,22 @@ impl axum::serve::Listener for Accepting {
 /// A connection. One on which nothing has moved for too long fails, so that it ends.
 pub(super) struct Connection {
     stream: Stream,
-    silence: Pin<Box<dyn Future<Output = ()> + Send>>,
+    idle: Option<Duration>,
+    silence: BoxFuture<'static, ()>,
     _open: Open,
 }
 
+/// Waits until nothing has moved for too long, from now on.
+fn silence(idle: Option<Duration>) -> BoxFuture<'static, ()> {
+    match idle {
+        Some(idle) => Box::pin(runtime::sleep(idle)),
+        None => Box::pin(std::future::pending()),
+    }
+}
+
 impl Connection {
-    fn new(stream: Stream, open: Open) -> Self {
-        Self { stream, silence: Box::pin(runtime::sleep(limits::ADMIN_IDLE)), _open: open }
+    fn new(stream: Stream, idle: Option<Duration>, open: Open) -> Self {
+        Self { stream, idle, silence: silence(idle), _open: open }
     }
 
     /// What became of reading or writing, unless nothing has moved for too long.
@@ -60,7 +72,7 @@ impl Connection {
         moved: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if moved.is_ready() {
-            self.silence = Box::pin(runtime::sleep(limits::ADMIN_IDLE));
+            self.silence = silence(self.idle);
             return moved;
         }
         self.silence.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))

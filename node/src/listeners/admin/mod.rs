@@ -26,6 +26,7 @@ use dev::Dev;
 use super::kafka::counters::Counters;
 use super::kafka::{Owed, Settings};
 use crate::connections::Connections;
+use crate::limits;
 use crate::service::api::Failure;
 use crate::service::handle::Handle;
 
@@ -60,6 +61,8 @@ pub struct Admin {
 /// None as long as the runtime lives.
 pub async fn serve(listener: Listener, admin: Admin) -> io::Result<()> {
     let connections = admin.connections.clone();
+    // A test waits for a group for as long as it wants to.
+    let idle = admin.dev.is_none().then_some(limits::ADMIN_IDLE);
     let tests = if admin.dev.is_some() { dev::pages() } else { Router::new() };
     let pages = Router::new()
         .route("/livez", get(async || "ok\n"))
@@ -69,7 +72,7 @@ pub async fn serve(listener: Listener, admin: Admin) -> io::Result<()> {
         .route("/v1/groups", get(groups))
         .nest("/v1/dev", tests)
         .with_state(Arc::new(admin));
-    axum::serve(Accepting { listener, connections }, pages).await
+    axum::serve(Accepting { listener, connections, idle }, pages).await
 }
 
 impl Admin {

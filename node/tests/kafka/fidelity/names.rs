@@ -92,7 +92,8 @@ impl Names {
             return self.known(api, "", &batches(&bytes));
         }
         // That there are no words is no choice of words.
-        if field.ends_with("error_message") && value.as_str().is_some_and(|words| words != "") {
+        if field.ends_with("error_message") && value.as_str().is_some_and(|words| !words.is_empty())
+        {
             return WORDS.into();
         }
         if let Some(bytes) = tree::as_bytes(value) {
