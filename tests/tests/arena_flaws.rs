@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "the figures of the table in the docs")]
 
-use arena::nemesis::Nemesis::{self, FailingDisk, OneWay, Partition, Pause, Restart};
+use arena::nemesis::Nemesis::{self, FailingDisk, Loss, OneWay, Partition, Pause, Restart};
 use arena::run::case::Case;
 use arena::targets::sim::Sim;
 use arena::workloads::Kind::{self, Classic, Groups, Kafka, LinKv, Offsets, Records};
@@ -16,6 +16,8 @@ const SEEDS: u64 = 250;
 
 /// The same for a flaw of storage, in cases that are made for it.
 const DISK_SEEDS: u64 = 60;
+
+const LOSSES: [Nemesis; 2] = [OneWay, Loss];
 
 /// Runs random cases until one of the named checkers finds the flaw, and tells how many it took.
 #[track_caller]
@@ -204,7 +206,9 @@ fn a_poll_skips_after_fail_over() {
 
 #[test]
 fn a_read_that_comes_again_sees_what_its_client_wrote_later() {
-    found(Flaw::ReadAgain, Kafka, &["later-write"]);
+    // Clients that do not wait for their answers, and answers that get lost.
+    let of = |seed| Case { rate: 200, pipeline: 4, loss: 10, ..three_nodes(seed, Kafka, &LOSSES) };
+    found_in(Flaw::ReadAgain, of, &["later-write"]);
 }
 
 #[test]

@@ -329,3 +329,19 @@ fn seeds_1881_2434_and_1020_what_long_round_trips_take_is_counted() {
         cases::valid(&case).expect("it is valid");
     }
 }
+
+/// The leader stood still for 3 s, so that the first answer of a node that had just come took as
+/// long. An append to it got lost and was waited for 6.4 s, though 0.3 s later it was known to be
+/// near; two nodes were dead, so that its vote was needed. The node was at fault: a call waits for
+/// as long as is right while it waits (`peers/patience.rs` has the test of it).
+#[test]
+fn seed_823337_an_append_to_a_peer_that_seemed_far_away_is_given_up() {
+    cases::valid(&of_today(823_337)).expect("it is valid");
+}
+
+/// Three of five nodes were left, and each line took 1 s and more. Rounds took ten seconds, and
+/// clients were served while each of the probes was late. The arena was at fault.
+#[test]
+fn seed_822262_who_serves_clients_serves() {
+    cases::valid(&of_today(822_262)).expect("it is valid");
+}

@@ -37,6 +37,7 @@ use super::campaigns::Campaigns;
 use super::commits;
 use super::listening::Listening;
 use super::message::{Message, RpcRequest, RpcResponse};
+use super::patience;
 use super::quorum::{Quorum, Standing};
 use super::round_trips::RoundTrips;
 use super::snapshots;
@@ -169,13 +170,13 @@ impl Peers {
         &self,
         to: NodeId,
         request: RpcRequest,
-        timeout: Duration,
+        most: impl Fn() -> Duration + Send + Sync,
     ) -> Option<Result<RpcResponse, String>> {
         let (sender, receiver) = oneshot::channel();
         let call = Call(self, self.number(to, &request));
         self.calls().waiting.insert(call.1, sender);
         self.send(to, &Message::Request(call.1, request));
-        PacedRuntime::timeout(timeout, receiver).await.ok()?.ok()
+        patience::in_time(receiver, most, self.0.timeouts.heartbeat).await?.ok()
     }
 
     /// A number for a question, and a note of when it was asked.
@@ -400,13 +401,13 @@ impl Client {
     }
 
     /// Sends a request to this client's peer and waits for the response; `None` when none came in
-    /// time.
+    /// the time that `most` says, then.
     pub(super) async fn request(
         &self,
         request: RpcRequest,
-        timeout: Duration,
+        most: impl Fn() -> Duration + Send + Sync,
     ) -> Option<Result<RpcResponse, String>> {
-        self.peers.request(self.to, request, timeout).await
+        self.peers.request(self.to, request, most).await
     }
 
     pub(super) fn timeout(&self, action: RPCTypes, timeout: Duration) -> Timeout<TypeConfig> {
@@ -417,11 +418,11 @@ impl Client {
         &self,
         action: RPCTypes,
         request: RpcRequest,
-        timeout: Duration,
+        most: impl Fn() -> Duration + Send + Sync,
         expected: impl FnOnce(RpcResponse) -> Option<T>,
     ) -> Result<T, RPCError<TypeConfig>> {
-        match self.request(request, timeout).await {
-            None => Err(RPCError::Timeout(self.timeout(action, timeout))),
+        match self.request(request, &most).await {
+            None => Err(RPCError::Timeout(self.timeout(action, most()))),
             Some(Err(problem)) => Err(RPCError::Unreachable(Unreachable::from_string(problem))),
             Some(Ok(answer)) => expected(answer).ok_or_else(|| {
                 RPCError::Network(NetworkError::from_string("the answer is to another question"))
@@ -435,7 +436,9 @@ impl Client {
         option: &RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
         // openraft gives an append no more than a heartbeat's interval.
-        let timeout = option.soft_ttl().max(self.peers.append_timeout(self.to));
+        let least = option.soft_ttl();
+        let most = || least.max(self.peers.append_timeout(self.to));
+        let timeout = most();
         let mut round_trip = Duration::ZERO;
         self.peers.measured(|trips| round_trip = trips.lead());
         if !self.peers.may_append(request.vote, timeout).await {
@@ -446,7 +449,7 @@ impl Client {
         self.call(
             RPCTypes::AppendEntries,
             RpcRequest::Append(millis(round_trip), request),
-            timeout,
+            most,
             answer,
         )
         .await
@@ -529,7 +532,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
         let answer =
             |answer| if let RpcResponse::Vote(response) = answer { Some(response) } else { None };
         // openraft itself ends it at its hard limit.
-        self.call(RPCTypes::Vote, RpcRequest::Vote(request), option.hard_ttl(), answer).await
+        self.call(RPCTypes::Vote, RpcRequest::Vote(request), || option.hard_ttl(), answer).await
     }
 
     async fn pre_vote(
@@ -546,7 +549,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
         }
         self.peers.measured(RoundTrips::ask_for_pre_vote);
         let ask = RpcRequest::PreVote(request);
-        let answer = self.call(RPCTypes::Vote, ask, option.hard_ttl(), answer).await?;
+        let answer = self.call(RPCTypes::Vote, ask, || option.hard_ttl(), answer).await?;
         let goes_on = self.peers.calls().campaigns.goes_on();
         if goes_on { Ok(answer) } else { Err(gives_way()) }
     }
@@ -559,7 +562,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
         let answer =
             |answer| if let RpcResponse::Transfer(given) = answer { Some(given) } else { None };
         let ask = RpcRequest::Transfer(request);
-        self.call(RPCTypes::TransferLeader, ask, option.hard_ttl(), answer).await
+        self.call(RPCTypes::TransferLeader, ask, || option.hard_ttl(), answer).await
     }
 
     async fn full_snapshot(

@@ -53,7 +53,7 @@ pub(super) async fn send(
         };
         let times = if is_last { limits::SNAPSHOT_INSTALL_TIMES } else { 1 };
         let timeout: Duration = client.chunk_timeout() * times;
-        match client.request(RpcRequest::Snapshot(chunk), timeout).await {
+        match client.request(RpcRequest::Snapshot(chunk), || timeout).await {
             Some(Ok(RpcResponse::Snapshot(response))) => return Ok(response),
             Some(Ok(RpcResponse::ChunkReceived { received })) if received <= total => {
                 failures = if received > begin { 0 } else { failures + 1 };

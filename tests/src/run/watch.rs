@@ -25,6 +25,8 @@ struct Seen {
     /// Came after the final phase's beginning.
     fresh: bool,
     served: bool,
+    /// It has served somebody since the faults ended.
+    served_since: bool,
     probe: Option<(u64, Micros)>,
     probe_next_us: Micros,
     recovered_us: Option<Micros>,
@@ -72,6 +74,7 @@ impl Watch {
 
     pub(super) fn served(&mut self, node: usize) {
         self.nodes[node].served = true;
+        self.nodes[node].served_since |= self.healed_us.is_some();
     }
 
     pub(super) fn not_served(&self) -> Vec<usize> {
@@ -98,6 +101,13 @@ impl Watch {
             .copied()
             .filter(|node| self.nodes[*node].recovered_us.is_none())
             .collect()
+    }
+
+    /// Those of them that have served nobody at all since the faults ended. Where round trips are
+    /// long, a node may serve its clients while each of the few probes is late.
+    pub(super) fn served_nobody(&self) -> Vec<usize> {
+        let nodes = self.not_recovered().into_iter();
+        nodes.filter(|node| !self.nodes[*node].served_since).collect()
     }
 
     /// The final phase begins: only what is said from now on counts.
