@@ -173,7 +173,8 @@ impl Run {
     fn recover(&mut self, elapsed_us: Micros) {
         let late = self.now_us >= self.recovered_by_us();
         if late {
-            for node in self.watch.served_nobody() {
+            self.watch.count_clients();
+            for node in self.watch.not_recovered() {
                 let account = format!(
                     "did not serve within {:.1} s of the end of all faults",
                     elapsed_us as f64 / 1e6

@@ -189,8 +189,9 @@ impl Run {
         self.workload.completed(i, op, &mut cx);
         slot.ask_us = Some(self.now_us);
         let (node, outcome, is_decided) = (slot.node, op.outcome, op.is_decided());
+        let asked_us = op.invoke_us;
         if is_decided {
-            self.watch.served(node);
+            self.watch.served(node, asked_us, self.now_us);
             self.outage_sees(node);
         }
         Some(outcome)

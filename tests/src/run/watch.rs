@@ -25,8 +25,8 @@ struct Seen {
     /// Came after the final phase's beginning.
     fresh: bool,
     served: bool,
-    /// It has served somebody since the faults ended.
-    served_since: bool,
+    /// When a client was first served that had asked since the faults ended.
+    served_since_us: Option<Micros>,
     probe: Option<(u64, Micros)>,
     probe_next_us: Micros,
     recovered_us: Option<Micros>,
@@ -72,9 +72,13 @@ impl Watch {
         self.expected = nodes;
     }
 
-    pub(super) fn served(&mut self, node: usize) {
-        self.nodes[node].served = true;
-        self.nodes[node].served_since |= self.healed_us.is_some();
+    /// A client was served, that had asked then.
+    pub(super) fn served(&mut self, node: usize, asked_us: Micros, now_us: Micros) {
+        let seen = &mut self.nodes[node];
+        seen.served = true;
+        if self.healed_us.is_some_and(|healed_us| asked_us >= healed_us) {
+            seen.served_since_us.get_or_insert(now_us);
+        }
     }
 
     pub(super) fn not_served(&self) -> Vec<usize> {
@@ -103,11 +107,16 @@ impl Watch {
             .collect()
     }
 
-    /// Those of them that have served nobody at all since the faults ended. Where round trips are
-    /// long, a node may serve its clients while each of the few probes is late.
-    pub(super) fn served_nobody(&self) -> Vec<usize> {
-        let nodes = self.not_recovered().into_iter();
-        nodes.filter(|node| !self.nodes[*node].served_since).collect()
+    /// The time is over in which nodes have to serve again. One that has served a client that asked
+    /// since the faults ended has come back: where round trips are long, each of the few probes may
+    /// be late.
+    pub(super) fn count_clients(&mut self) {
+        let Some(healed_us) = self.healed_us else { return };
+        for node in &self.recovering {
+            let seen = &mut self.nodes[*node];
+            let by_clients = seen.served_since_us.map(|at_us| at_us - healed_us);
+            seen.recovered_us = seen.recovered_us.or(by_clients);
+        }
     }
 
     /// The final phase begins: only what is said from now on counts.
@@ -289,5 +298,23 @@ impl Run {
                 format!("nodes have not applied the same when nobody writes any more: {account}");
             self.breach(0, "no-agreement", &account);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_served_has_to_have_asked_since_the_faults_ended() {
+        let mut watch = Watch::new(3, false);
+        watch.served(0, 5, 20);
+        watch.recover(vec![0, 1, 2], 100);
+        watch.served(1, 90, 110);
+        watch.served(2, 100, 130);
+        assert_eq!(watch.not_recovered(), [0, 1, 2], "there is time yet");
+        watch.count_clients();
+        assert_eq!(watch.not_recovered(), [0, 1]);
+        assert_eq!(watch.nodes[2].recovered_us, Some(30));
     }
 }
