@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use raft_store::limits::OPEN_SEGMENTS;
 use state_machine::topics::budget::{MAX_RECORD_TEXT, MAX_REPLY_TEXT};
 use state_machine::topics::config::MAX_BATCH_BYTES;
 
@@ -73,9 +74,9 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// So many connections are open at most. Later ones are closed at once.
 pub const KAFKA_CONNECTIONS: usize = 10_000;
 
-/// So many of the files and sockets that a process may have open are not for Kafka's clients: 256
-/// segments of records, the log, checkpoints, peers ([`PEER_STRANGERS`], [`PEER_CONNECTIONS`]), and
-/// whoever asks over HTTP ([`ADMIN_CONNECTIONS`]).
+/// So many of the files and sockets that a process may have open are not for Kafka's clients:
+/// segments of records ([`OPEN_SEGMENTS`]), the log, checkpoints, peers ([`PEER_STRANGERS`],
+/// [`PEER_CONNECTIONS`]), and whoever asks over HTTP ([`ADMIN_CONNECTIONS`]).
 pub const FILES_KEPT: u64 = 400;
 
 /// A node serves so many connections even where a process may have hardly any files open.
@@ -221,8 +222,8 @@ pub const PEER_PAUSE_MOST: Duration = Duration::from_secs(1);
 
 // --- Between nodes ---
 
-/// What a leader has only to say of commits waits so long for entries to go with. Longer than a
-/// round on a disk takes under load, and nothing that a client waits for.
+/// An append that only says what is raft-committed waits so long for entries to go with. That is
+/// longer than a round on a disk takes under load. No client waits for it.
 pub const COMMIT_WAIT: Duration = Duration::from_millis(5);
 
 /// One message to the leader carries at most about so many bytes of requests, but always one
@@ -303,6 +304,10 @@ const _: () = assert!(RECORD < REQUEST, "a record fits a request");
 const _: () = assert!(SNAPSHOT_CHUNK + ENVELOPE <= PEER_MESSAGE, "a chunk fits a message");
 const _: () =
     assert!(FORWARD <= PEER_MESSAGE && FORWARD_REPLIES <= PEER_MESSAGE, "so do small batches");
+const _: () = assert!(
+    OPEN_SEGMENTS + ADMIN_CONNECTIONS + PEER_STRANGERS + 4 * PEER_CONNECTIONS < FILES_KEPT as usize,
+    "what is kept of the files is enough, with the connections of four peers"
+);
 const _: () = assert!(OUTPUT_TO_PEERS < OUTPUT, "peers' messages are dropped before input waits");
 const _: () =
     assert!(LATE_ANSWER.as_millis() < 1_000, "below the second that Maelstrom's client has left");

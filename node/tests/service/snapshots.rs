@@ -8,19 +8,19 @@ use cohort::service::api::Request;
 use runtime::files::simulated::{SimFiles, Unsynced};
 use state_machine::keyed_logs::command::KeyedLogCommand;
 use state_machine::values::Records;
+use wire::batch::{self, Record};
 
 use super::script;
 
 const MIB: u64 = 1024 * 1024;
 const PAGE: u64 = 4096;
 
-/// A record batch of Kafka's form that nobody has filled in.
+/// One record whose value has so many bytes.
 fn records(len: usize) -> Records {
-    let mut bytes = vec![7; len];
-    bytes[8..12].copy_from_slice(&(len as u32 - 12).to_be_bytes());
-    bytes[16] = 2;
-    bytes[23..27].copy_from_slice(&0_u32.to_be_bytes());
-    Records { count: 1, bytes: bytes.into(), created: None, escapes: 0 }
+    let value = Some(vec![7; len].into());
+    let record = Record { offset_delta: 0, timestamp: 1, key: None, value, headers: Vec::new() };
+    let bytes = batch::build(&[record], 1, None);
+    Records { count: 1, bytes, created: None, escapes: 0 }
 }
 
 /// How many bytes of records a crash would take, in whole pages.

@@ -108,3 +108,30 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use runtime::net;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// What reading from a connection gives on which nothing ever moves, within an hour.
+    async fn read(idle: Option<Duration>) -> Option<io::ErrorKind> {
+        let listener = Listener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.address().expect("it has one").to_string();
+        let mut accepting = Accepting { listener, connections: Connections::default(), idle };
+        let _client = net::connect(&address).await.expect("it listens");
+        let (mut connection, _) = axum::serve::Listener::accept(&mut accepting).await;
+        tokio::select! {
+            read = connection.read_u8() => Some(read.expect_err("nobody says anything").kind()),
+            () = runtime::sleep(Duration::from_secs(3_600)) => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_on_which_nothing_moves_ends_where_that_is_wanted() {
+        assert_eq!(read(Some(limits::ADMIN_IDLE)).await, Some(io::ErrorKind::TimedOut));
+        assert_eq!(read(None).await, None);
+    }
+}

@@ -16,7 +16,8 @@ pub(super) async fn answer(cx: &Context, asked: FindCoordinatorRequest) -> FindC
     let leadership = cx.broker.leadership_in_time().await;
     let leader = leadership.leader.and_then(|node| Some((node, cx.broker.endpoint(node)?)));
     let (code, problem) = if !KEY_TYPES.contains(&asked.key_type) {
-        let problem = format!("key type {}, expected 0 (a group) or 1", asked.key_type);
+        let expected = "0 (a group) or 1 (a transactional id)";
+        let problem = format!("key type {}, expected {expected}", asked.key_type);
         (errors::INVALID_REQUEST, problem)
     } else if leader.is_none() {
         (errors::COORDINATOR_NOT_AVAILABLE, "nobody leads at the moment".to_owned())
