@@ -36,14 +36,16 @@ pub(super) fn of_brokers(topics: &str) -> Option<&'static str> {
     })
 }
 
-/// The default of a topic's configuration as a broker has it: its name and value.
+/// The default of a topic's configuration as a broker tells it: its name and value. `is_set`: the
+/// broker was given another value.
 pub(super) fn default_of_brokers<'a>(
     topics: &str,
     default: &'a str,
+    is_set: bool,
 ) -> Option<(&'static str, &'a str)> {
     match topics {
-        // Brokers have it in hours.
-        "retention.ms" => Some(("log.retention.hours", "168")),
+        // Brokers have it in hours, and tell those only beside a value in milliseconds.
+        "retention.ms" => is_set.then_some(("log.retention.hours", "168")),
         other => Some((of_brokers(other)?, default)),
     }
 }

@@ -122,12 +122,9 @@ fn of_topic(cx: &Context, topic: &TopicConfig) -> Vec<Config> {
             (None, Some(value)) => (value.clone(), STATIC_BROKER),
             (None, None) => (known.default.to_owned(), DEFAULT),
         };
-        // Kafka tells the broker's default of this one only where the broker has another value.
-        let has_default = name != "retention.ms" || of_node.is_some();
+        let default = config_names::default_of_brokers(name, known.default, of_node.is_some());
         let of_node =
             of_node.and_then(|value| Some((config_names::of_brokers(name)?, value, STATIC_BROKER)));
-        let default = config_names::default_of_brokers(name, known.default);
-        let default = default.filter(|_| has_default);
         let default = default.map(|(name, value)| (name, value.to_owned(), DEFAULT));
         let synonyms = [own, of_node, default].into_iter().flatten().collect();
         Config { name, kind: wire_kind(&known.kind), value, source, is_read_only: false, synonyms }
