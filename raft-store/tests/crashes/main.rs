@@ -14,6 +14,7 @@ mod every_crash;
 mod faults;
 mod first_start;
 mod installs;
+mod marks;
 mod model;
 mod promises;
 mod properties;

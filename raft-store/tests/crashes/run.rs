@@ -67,7 +67,7 @@ fn records(len: usize) -> Records {
 }
 
 /// The entry of a term and an index is always the same one.
-fn entry(term: u64, index: u64, bytes: usize) -> Entry {
+pub fn entry(term: u64, index: u64, bytes: usize) -> Entry {
     let id = log_id::<TypeConfig>(term, 1, index);
     if index % 9 == 4 {
         return Entry::new(id, EntryPayload::Blank);
