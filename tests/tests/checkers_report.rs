@@ -5,7 +5,7 @@ mod checkers_support;
 use arena::checkers::{all, check_all, state};
 use arena::history::History;
 use arena::report::{
-    Cause, Latency, PartitionPause, PauseFigures, figures, meaning, pauses, render,
+    Cause, Handover, Latency, PartitionPause, PauseFigures, figures, meaning, pauses, render,
 };
 use checkers_support::{HistoryBuilder, history_of};
 use serde_json::json;
@@ -146,8 +146,48 @@ fn three_rebalances() -> HistoryBuilder {
 /// A partition, whether it moved, and for how many milliseconds it stood still.
 type Pause = (i64, bool, Option<u64>);
 
+/// A process joins as a member, and is told its assignment.
+fn joins(
+    play: HistoryBuilder,
+    (process, member, instance): (&str, &str, Option<&str>),
+    at: u64,
+    generation: i64,
+    partitions: &[i64],
+) -> HistoryBuilder {
+    let join = json!({ "group": "g", "member_id": member, "instance_id": instance,
+                       "session_timeout_ms": 1000, "rebalance_timeout_ms": 2000,
+                       "protocols": [{ "name": "range", "topics": ["t"] }] });
+    let joined = json!({ "generation": generation, "protocol": "range", "leader": "someone",
+                         "member_id": member, "members": [] });
+    let sync = json!({ "group": "g", "member_id": member, "generation": generation });
+    let told = json!({ "assignment": { "t": partitions } });
+    let play = play.ok(process, "join_group", join, (at, at + 10), joined);
+    play.ok(process, "sync_group", sync, (at + 10, at + 20), told)
+}
+
+#[test]
+fn regression_who_leaves_and_comes_back_has_not_kept_a_partition() {
+    let leave = json!({ "group": "g", "member_id": "a-1" });
+    // p is told again that it has `t-0`, leaves at once, and is another member in generation 3.
+    let play = joins(history_of("classic"), ("p", "a-1", None), 0, 1, &[0]);
+    let play = joins(read(play, "p", 0, 30), ("p", "a-1", None), 100, 2, &[0]);
+    let play = play.ok("p", "leave_group", leave, (130, 140), json!({}));
+    let play = joins(play, ("p", "a-2", None), 1_500, 3, &[0]);
+    let figures = PauseFigures::of(pauses(&read(play, "p", 0, 1_600).end()).iter());
+    assert_eq!((figures.kept.count, figures.moved.max, figures.unread), (0, 1_570_000, 1));
+    // A static member is away for a while.
+    let play = joins(history_of("classic"), ("p", "a-1", Some("i")), 0, 1, &[0]);
+    let play = joins(read(play, "p", 0, 30), ("q", "a-2", Some("i")), 900, 2, &[0]);
+    let figures = PauseFigures::of(pauses(&read(play, "q", 0, 950).end()).iter());
+    let counts = (figures.kept.count, figures.moved.count, figures.returned.max);
+    assert_eq!(counts, (0, 0, 920_000));
+}
+
 fn brief(history: &History) -> Vec<(i64, Cause, Vec<Pause>)> {
-    let partition = |p: &PartitionPause| (p.partition, p.moved, p.pause_us().map(|us| us / 1_000));
+    let partition = |p: &PartitionPause| {
+        let moved = p.handover == Handover::Moved;
+        (p.partition, moved, p.pause_us().map(|us| us / 1_000))
+    };
     pauses(history)
         .into_iter()
         .map(|r| (r.generation, r.cause, r.partitions.iter().map(partition).collect()))

@@ -17,4 +17,4 @@ mod svg;
 pub use anomalies::meaning;
 pub use figures::{Figures, Latency, MemberPause, Recovery, figures};
 pub use page::render;
-pub use rebalances::{Cause, PartitionPause, PauseFigures, Rebalance, pauses};
+pub use rebalances::{Cause, Handover, PartitionPause, PauseFigures, Rebalance, pauses};

@@ -6,7 +6,7 @@ use super::anomalies::anomalies;
 use super::charts;
 use super::figures::{Figures, Latency, duration, figures};
 use super::lanes::LEGEND;
-use super::rebalances::{PartitionPause, PauseFigures, Rebalance, pauses};
+use super::rebalances::{Handover, PartitionPause, PauseFigures, Rebalance, pauses};
 use super::svg::escape;
 use crate::checkers::Verdict;
 use crate::checkers::clock::{at, end};
@@ -235,9 +235,11 @@ fn rebalances(html: &mut String, group: &str, all: &[&Rebalance]) {
          <th class=\"n\">p50<th class=\"n\">p99<th class=\"n\">worst</tr>",
         escape(group)
     );
-    for (what, Latency { count, p50, p99, max, .. }) in
-        [("moved to another member", figures.moved), ("kept", figures.kept)]
-    {
+    for (what, Latency { count, p50, p99, max, .. }) in [
+        ("moved to another member", figures.moved),
+        ("kept", figures.kept),
+        ("of a static member that came back", figures.returned),
+    ] {
         let _ = write!(html, "<tr><td>{what}<td class=\"n\">{count}");
         for time in [p50, p99, max] {
             let time = if count == 0 { "–".to_owned() } else { duration(time) };
@@ -264,8 +266,8 @@ fn rebalances(html: &mut String, group: &str, all: &[&Rebalance]) {
             escape(&rebalance.cause.to_string()),
             rebalance.members
         );
-        for moved in [true, false] {
-            let some = || rebalance.partitions.iter().filter(|pause| pause.moved == moved);
+        for handover in [Handover::Moved, Handover::Kept] {
+            let some = || rebalance.partitions.iter().filter(|pause| pause.handover == handover);
             let worst = some().filter_map(PartitionPause::pause_us).max();
             let worst = worst.map_or_else(|| "–".to_owned(), duration);
             let _ = write!(html, "<td class=\"n\">{}<td class=\"n\">{worst}", some().count());

@@ -4,7 +4,9 @@
 //! rebalance is a generation in which somebody was told an assignment after an earlier one; all
 //! that is known of it is what members asked and were told. A pause is what a consumer's user
 //! feels: from the last answered fetch of whoever had the partition before to the first of whoever
-//! has it now. It does not know which pauses are too long.
+//! has it now. A process that joins again under another id is another member from then on, and
+//! where both ids are of one static seat, the pause has the member's own absence in it. It does not
+//! know which pauses are too long.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -47,6 +49,18 @@ impl fmt::Display for Cause {
     }
 }
 
+/// Who has a partition after a rebalance, seen from who had it before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Handover {
+    /// The same member.
+    Kept,
+    /// The same static seat, whose member was away and came back under another id.
+    Returned,
+    /// Another member.
+    Moved,
+}
+
 /// How one partition stood still in a rebalance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartitionPause {
@@ -58,8 +72,8 @@ pub struct PartitionPause {
     pub from: String,
     /// Whose it is now.
     pub to: String,
-    /// Whether these are two: one static seat is one.
-    pub moved: bool,
+    /// Whether these are two.
+    pub handover: Handover,
     /// When the last fetch of whoever had it before was answered.
     pub stopped_us: Micros,
     /// When the first fetch of whoever has it now was answered; `None` if there was none.
@@ -100,6 +114,8 @@ pub struct PauseFigures {
     pub moved: Latency,
     /// Those that stayed.
     pub kept: Latency,
+    /// Those that waited for a static member to come back.
+    pub returned: Latency,
     /// Those that were not read again.
     pub unread: usize,
 }
@@ -109,12 +125,17 @@ impl PauseFigures {
     #[must_use]
     pub fn of<'a>(rebalances: impl Iterator<Item = &'a Rebalance> + Clone) -> Self {
         let all = || rebalances.clone().flat_map(|rebalance| &rebalance.partitions);
-        let of = |moved: bool| {
-            let some = all().filter(|partition| partition.moved == moved);
+        let of = |handover: Handover| {
+            let some = all().filter(|partition| partition.handover == handover);
             Latency::of(some.filter_map(PartitionPause::pause_us).collect())
         };
         let unread = all().filter(|partition| partition.resumed_us.is_none()).count();
-        Self { moved: of(true), kept: of(false), unread }
+        Self {
+            moved: of(Handover::Moved),
+            kept: of(Handover::Kept),
+            returned: of(Handover::Returned),
+            unread,
+        }
     }
 }
 
@@ -124,7 +145,11 @@ pub fn pauses(history: &History) -> Vec<Rebalance> {
     let groups = Groups::of(history);
     let fetches = Fetches::of(history);
     let classic = groups.groups.values().filter(|group| !group.thin);
-    classic.flat_map(|group| Rounds { history, group, fetches: &fetches }.rebalances()).collect()
+    classic
+        .flat_map(|group| {
+            Rounds { history, group, fetches: &fetches, lives: lives(group) }.rebalances()
+        })
+        .collect()
 }
 
 /// Answered fetches by process and partition, in the order of invocation.
@@ -149,7 +174,10 @@ impl<'h> Fetches<'h> {
     fn by(&self, owner: &Owner<'h>, partition: &Partition) -> impl Iterator<Item = &'h Op> {
         let all = self.0.get(&(owner.process, partition.clone()));
         let member = owner.member;
-        let own = move |op: &&Op| name(&op.args, "member_id").is_none_or(|by| by == member);
+        let until = owner.until;
+        let own = move |op: &&Op| {
+            op.invoke_us < until && name(&op.args, "member_id").is_none_or(|by| by == member)
+        };
         all.into_iter().flatten().copied().filter(own)
     }
 }
@@ -159,6 +187,25 @@ impl<'h> Fetches<'h> {
 struct Owner<'h> {
     member: &'h str,
     process: &'h str,
+    /// When the process was told that it is another member.
+    until: Micros,
+}
+
+/// By process: what members it was, and when it was first told of each, in that order.
+type Lives<'h> = BTreeMap<&'h str, Vec<(Micros, &'h str)>>;
+
+fn lives<'h>(group: &Group<'h>) -> Lives<'h> {
+    let mut first: BTreeMap<(&str, &str), Micros> = BTreeMap::new();
+    for telling in &group.tellings {
+        let told = first.entry((&telling.op.process, telling.member)).or_insert(Micros::MAX);
+        *told = telling.complete.min(*told);
+    }
+    let mut lives = Lives::new();
+    for ((process, member), told) in first {
+        lives.entry(process).or_default().push((told, member));
+    }
+    lives.values_mut().for_each(|all| all.sort_unstable());
+    lives
 }
 
 /// The answers that told the assignments of one generation.
@@ -168,6 +215,7 @@ struct Rounds<'a, 'h> {
     history: &'h History,
     group: &'a Group<'h>,
     fetches: &'a Fetches<'h>,
+    lives: Lives<'h>,
 }
 
 impl<'a, 'h> Rounds<'a, 'h> {
@@ -210,7 +258,7 @@ impl<'a, 'h> Rounds<'a, 'h> {
                 });
             }
             for telling in round {
-                let owner = Owner { member: telling.member, process: &telling.op.process };
+                let owner = self.owner(telling);
                 let told = telling.assignment.iter().flatten();
                 // Who never read it did not take it over, as far as a reader is concerned.
                 let reads = |partition: &&Partition| {
@@ -224,6 +272,13 @@ impl<'a, 'h> Rounds<'a, 'h> {
         rebalances
     }
 
+    fn owner(&self, telling: &Telling<'h>) -> Owner<'h> {
+        let (member, process) = (telling.member, telling.op.process.as_str());
+        let lives = self.lives.get(process).into_iter().flatten();
+        let next = lives.skip_while(|(_, life)| *life != member).nth(1);
+        Owner { member, process, until: next.map_or(Micros::MAX, |(told, _)| *told) }
+    }
+
     /// How a partition stood still between one owner and the answer that told the next.
     fn pause(
         &self,
@@ -231,7 +286,7 @@ impl<'a, 'h> Rounds<'a, 'h> {
         new: &Telling<'h>,
         partition: &Partition,
     ) -> Option<PartitionPause> {
-        let owner = Owner { member: new.member, process: &new.op.process };
+        let owner = self.owner(new);
         let mut after = self.fetches.by(&owner, partition);
         let resumed = after.find(|op| op.invoke_us >= new.complete);
         let resumed_us = resumed.and_then(|op| op.complete_us);
@@ -246,7 +301,11 @@ impl<'a, 'h> Rounds<'a, 'h> {
             partition: partition.1,
             from: old.member.to_owned(),
             to: new.member.to_owned(),
-            moved: !self.group.same_seat(old.member, new.member),
+            handover: match old.member == new.member {
+                true => Handover::Kept,
+                false if self.group.same_seat(old.member, new.member) => Handover::Returned,
+                false => Handover::Moved,
+            },
             stopped_us,
             resumed_us,
         })
