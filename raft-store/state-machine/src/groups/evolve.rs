@@ -104,7 +104,7 @@ impl Group {
         let old = self.recent_rebalances.partition_point(|at| at + HOUR_MS < now_ms);
         let surplus = (self.recent_rebalances.len() + 1).saturating_sub(MAX_RECENT_REBALANCES);
         self.recent_rebalances.drain(..old.max(surplus));
-        self.recent_rebalances.push(now_ms);
+        self.recent_rebalances.push_back(now_ms);
         // A declared group is rebalanced too, without members that would notice.
         if self.membership.declared().is_none() {
             self.membership.members_mut().rebalance_completed();

@@ -1,6 +1,6 @@
 //! Groups as they are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -33,7 +33,7 @@ pub struct Group {
     pub rebalances: u64,
     /// When each of those of the hour before the last one was completed, oldest first; at most
     /// [`MAX_RECENT_REBALANCES`].
-    pub recent_rebalances: Vec<Millis>,
+    pub recent_rebalances: VecDeque<Millis>,
     /// When it last became empty of members, or was made; 0 before anything happened to it.
     pub emptied_ms: Millis,
     /// Its members, and the rules they live by.

@@ -28,7 +28,7 @@ impl Group {
         found.unless(self.recent_rebalances.len() <= MAX_RECENT_REBALANCES, || {
             format!("it remembers {} rebalances", self.recent_rebalances.len())
         });
-        found.unless(self.recent_rebalances.is_sorted(), || {
+        found.unless(self.recent_rebalances.iter().is_sorted(), || {
             "its rebalances are out of order".to_owned()
         });
         found.unless(self.recent_rebalances.len() as u64 <= self.rebalances, || {
