@@ -6,7 +6,8 @@
 //! nothing.
 //!
 //! Bytes are written to the operating system's cache when an entry is applied, and synced by
-//! checkpoints alone: until then the write-ahead log has them. The batches that one entry puts into
+//! checkpoints: until then the write-ahead log has them. What comes of another node's snapshot is
+//! in no log, and is synced on its way. The batches that one entry puts into
 //! a segment stand side by side and are written together. A file is removed when no checkpoint
 //! names it any more, neither the one on the disk nor one that somebody still reads.
 //!
@@ -23,6 +24,7 @@ use runtime::files::{self, File, Files, Kind, Open};
 use state_machine::State;
 use state_machine::ids::{LogId, Millis, Offset};
 use state_machine::values::{Piece, Place, StoredBatch};
+use tokio::sync::Mutex as AsyncMutex;
 
 use super::batch::{self, Head, NoBatch};
 use super::damaged;
@@ -96,6 +98,8 @@ pub(crate) struct FileStore {
     /// What the entry that is being applied has put into each segment. Who reads has it written
     /// first. It is locked before `inner`.
     unwritten: Arc<Mutex<Unwritten>>,
+    /// Held by who syncs: another one's answer is for what this one has taken up, too.
+    syncing: Arc<AsyncMutex<()>>,
 }
 
 /// The segments of a store as a state names them. Their files stay as long as this is held.
@@ -128,7 +132,7 @@ impl FileStore {
         // A process that was killed may have made them, and synced no folder.
         inner.made = !inner.exist.is_empty();
         let (inner, unwritten) = (Arc::new(Mutex::new(inner)), Arc::default());
-        let store = Self { files, inner, unwritten };
+        let store = Self { files, inner, unwritten, syncing: Arc::default() };
         let mut checked = 0;
         for (segment, expected) in segments_of(state) {
             let name = path(segment);
@@ -414,11 +418,13 @@ impl FileStore {
         FrozenFiles { store: self.clone(), _segments: segments }
     }
 
-    /// Makes durable what was appended and written before.
+    /// Makes durable what was appended and written before. Both a checkpoint and what arrives of a
+    /// snapshot ask for it, on threads of their own.
     ///
     /// # Errors
     /// What the operating system says. The node has to stop.
     pub(crate) async fn sync(&self) -> io::Result<()> {
+        let _alone = self.syncing.lock().await;
         self.flush()?;
         let (dirty, made) = {
             let mut inner = self.lock();
@@ -458,10 +464,13 @@ impl FileStore {
         if gone.is_empty() { Ok(()) } else { self.files.sync_dir(Path::new(FOLDER)).await }
     }
 
-    /// Whether there are files that no log needs any more. The next checkpoint removes them.
+    /// Whether there are files that no log needs any more, and no checkpoint that is in use. The
+    /// next checkpoint removes them.
     pub(crate) fn has_unneeded(&self) -> bool {
         let inner = self.lock();
-        !inner.exist.iter().all(|segment| inner.needs(segment))
+        let pinned: Vec<_> = inner.pinned.iter().filter_map(Weak::upgrade).collect();
+        let used = |segment| inner.needs(segment) || pinned.iter().any(|of| of.contains(segment));
+        !inner.exist.iter().all(used)
     }
 
     /// How many bytes of a segment are here, as far as this node has applied the log.

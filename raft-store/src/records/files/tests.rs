@@ -1,6 +1,9 @@
 //! The store in files, over simulated files.
 
-use runtime::files::simulated::SimFiles;
+use std::time::Duration;
+
+use runtime::Host;
+use runtime::files::simulated::{SimFiles, Unsynced};
 use state_machine::command::{Batch, LogLimits, Stamp, Write};
 use state_machine::event::Event;
 use state_machine::reply::Answer;
@@ -123,6 +126,36 @@ async fn a_file_goes_when_neither_the_disk_nor_a_reader_names_it() {
     drop(frozen);
     store.remove_unused(&state).await.expect("removed");
     assert_eq!(names(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_sync_ends_after_another_one_that_has_taken_up_what_it_is_for() {
+    let (_, store, files) = kept(5);
+    files.slow_syncs(Duration::from_millis(20)..=Duration::from_millis(20));
+    let pages = || {
+        let is_page = |unsynced: &Unsynced| matches!(unsynced, Unsynced::Page { .. });
+        files.unsynced().iter().filter(|unsynced| is_page(unsynced)).count()
+    };
+    assert_ne!(pages(), 0);
+    let second = async {
+        store.sync().await.expect("the disk is well");
+        pages()
+    };
+    let both = futures::future::join(store.sync(), second);
+    let (first, left) = Host::new(1, 0).scope(both).await;
+    first.expect("the disk is well");
+    assert_eq!(left, 0, "a checkpoint that is written now names what is not on the disk");
+}
+
+#[tokio::test]
+async fn regression_files_that_a_checkpoint_in_use_names_make_no_room() {
+    let (mut state, store, _) = kept(5);
+    let frozen = store.freeze();
+    let delete = TopicCommand::Delete { topic: "t".into() };
+    apply(&mut state, &RecordStore::in_files(store.clone()), delete);
+    assert!(!store.has_unneeded(), "a checkpoint would remove none");
+    drop(frozen);
+    assert!(store.has_unneeded());
 }
 
 #[tokio::test]
