@@ -222,6 +222,15 @@ pub const PEER_PAUSE_MOST: Duration = Duration::from_secs(1);
 
 // --- Between nodes ---
 
+/// Over a link that carries fewer bytes a second, large appends do not arrive in time. A chunk of a
+/// snapshot has the same by its size and its time-out.
+pub const SLOWEST_LINK: usize = 256 * KIB;
+
+/// How long so many bytes take over the slowest link.
+pub const fn sent_within(bytes: usize) -> Duration {
+    Duration::from_micros(bytes as u64 * 1_000_000 / SLOWEST_LINK as u64)
+}
+
 /// An append that only says what is raft-committed waits so long for entries to go with. That is
 /// longer than a round on a disk takes under load. No client waits for it.
 pub const COMMIT_WAIT: Duration = Duration::from_millis(5);

@@ -6,7 +6,8 @@
 //! goes only if no entries come meanwhile.
 //!
 //! Nothing is answered in a follower's place: an append that was left out has no answer. openraft
-//! takes the next one's for both, as it does with answers that were lost.
+//! takes the next one's for both, as it does with answers that were lost. That says nothing false:
+//! the next one is sent after both were made.
 
 use std::time::Duration;
 

@@ -35,14 +35,7 @@ impl Message {
     /// About how many bytes it takes encoded, where those are many.
     pub fn about_bytes(&self) -> usize {
         match self {
-            Self::Request(_, RpcRequest::Append(_, append)) => {
-                let beside = 64;
-                let of_entry = |entry: &EntryOf<TypeConfig>| match &entry.payload {
-                    EntryPayload::Normal(proposal) => beside + proposal.encoded_len(),
-                    EntryPayload::Blank | EntryPayload::Membership(_) => beside,
-                };
-                beside + append.entries.iter().map(of_entry).sum::<usize>()
-            }
+            Self::Request(_, RpcRequest::Append(_, append)) => bytes_of(append),
             Self::Request(_, RpcRequest::Snapshot(chunk)) => chunk.bytes.len(),
             Self::Forward(forward) => {
                 forward.items.iter().map(|item| item.request.approximate_bytes()).sum()
@@ -74,6 +67,16 @@ impl Message {
             Self::ForwardReplies(..) => "forward_ok",
         }
     }
+}
+
+/// About how many bytes an append takes encoded.
+pub(super) fn bytes_of(append: &AppendEntriesRequest<TypeConfig>) -> usize {
+    let beside = 64;
+    let of_entry = |entry: &EntryOf<TypeConfig>| match &entry.payload {
+        EntryPayload::Normal(proposal) => beside + proposal.encoded_len(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => beside,
+    };
+    beside + append.entries.iter().map(of_entry).sum::<usize>()
 }
 
 /// Whether a body type is one of [`Message::kind`]'s.

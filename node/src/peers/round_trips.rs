@@ -246,11 +246,6 @@ impl RoundTrips {
         self.peers.div_ceil(2)
     }
 
-    /// Whether a round trip takes a good part of a heartbeat interval: more than a sixth.
-    pub fn are_long(&self) -> bool {
-        self.round_trip() > self.heartbeat / 6
-    }
-
     /// How long it takes to hear from a quorum, as far as is known. Peers that have fallen silent
     /// are no part of it, where the others are a quorum.
     fn measured(&self) -> Option<Duration> {
@@ -320,9 +315,9 @@ mod tests {
     fn a_fast_network_gets_what_is_configured() {
         let mut trips = of_five();
         answer(&mut trips, 1, ms(200));
-        assert_eq!((trips.pace(), trips.are_long()), (Pace::NORMAL, true));
+        assert_eq!(trips.pace(), Pace::NORMAL);
         answer(&mut trips, 8, ms(1));
-        assert_eq!((trips.pace(), trips.are_long()), (Pace::NORMAL, false));
+        assert_eq!(trips.pace(), Pace::NORMAL);
         assert_eq!(
             RoundTrips::new(0, ms(300)).pace(),
             Pace::NORMAL,

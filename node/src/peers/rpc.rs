@@ -11,7 +11,6 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,7 +35,7 @@ use tokio::sync::oneshot;
 use super::campaigns::Campaigns;
 use super::commits;
 use super::listening::Listening;
-use super::message::{Message, RpcRequest, RpcResponse};
+use super::message::{self, Message, RpcRequest, RpcResponse};
 use super::patience;
 use super::quorum::{Quorum, Standing};
 use super::round_trips::RoundTrips;
@@ -77,12 +76,15 @@ pub struct Timeouts {
     pub heartbeat: Duration,
 }
 
-type Waiting = BTreeMap<u64, oneshot::Sender<Result<RpcResponse, String>>>;
+/// By number, whom a question went to and who waits for the answer.
+type Waiting = BTreeMap<u64, (NodeId, oneshot::Sender<Result<RpcResponse, String>>)>;
 
 #[derive(Debug)]
 struct Calls {
     next: u64,
     waiting: Waiting,
+    /// Which incarnation of each peer was heard last.
+    heard: BTreeMap<NodeId, u64>,
     /// Whom questions went to that have not been answered, and when.
     unanswered: BTreeMap<u64, (NodeId, Instant)>,
     trips: RoundTrips,
@@ -139,6 +141,7 @@ impl Peers {
         let calls = Calls {
             next: 0,
             waiting,
+            heard: BTreeMap::new(),
             unanswered,
             trips,
             checking,
@@ -163,7 +166,19 @@ impl Peers {
     /// Waits for messages, and gives those of incarnations that this node listens to. Dropping the
     /// wait loses none.
     pub async fn receive(&self) -> Vec<Received> {
-        self.0.listening.receive(&*self.0.transport).await
+        let received = self.0.listening.receive(&*self.0.transport).await;
+        received.iter().for_each(|received| self.hear(received.from, received.incarnation));
+        received
+    }
+
+    /// A peer has spoken. What an earlier incarnation of it was asked, nobody answers any more.
+    fn hear(&self, peer: NodeId, incarnation: u64) {
+        let mut calls = self.calls();
+        let before = calls.heard.insert(peer, incarnation);
+        if before.is_some_and(|before| before != incarnation) {
+            // Who waits learns it as the other end of its channel goes.
+            calls.waiting.retain(|_, (to, _)| *to != peer);
+        }
     }
 
     async fn request(
@@ -174,7 +189,7 @@ impl Peers {
     ) -> Option<Result<RpcResponse, String>> {
         let (sender, receiver) = oneshot::channel();
         let call = Call(self, self.number(to, &request));
-        self.calls().waiting.insert(call.1, sender);
+        self.calls().waiting.insert(call.1, (to, sender));
         self.send(to, &Message::Request(call.1, request));
         patience::in_time(receiver, most, self.0.timeouts.heartbeat).await?.ok()
     }
@@ -357,7 +372,7 @@ impl Peers {
             self.measured(|trips| trips.observe(peer, now - at, now));
         }
         // A late response, or a second copy, has nobody waiting for it.
-        if let Some(sender) = waiting
+        if let Some((_, sender)) = waiting
             && sender.send(response).is_err()
         {
             tracing::trace!(number, "the caller gave up");
@@ -436,8 +451,8 @@ impl Client {
         option: &RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
         // openraft gives an append no more than a heartbeat's interval.
-        let least = option.soft_ttl();
-        let most = || least.max(self.peers.append_timeout(self.to));
+        let (least, sent) = (option.soft_ttl(), limits::sent_within(message::bytes_of(&request)));
+        let most = || least.max(self.peers.append_timeout(self.to)) + sent;
         let timeout = most();
         let mut round_trip = Duration::ZERO;
         self.peers.measured(|trips| round_trip = trips.lead());
@@ -455,23 +470,15 @@ impl Client {
         .await
     }
 
-    /// The answer to one append of a stream, and whether it is the stream's last. `first` says that
-    /// the ones before it have been answered.
+    /// The answer to one append of a stream, and whether it is the stream's last.
     async fn append_in_stream(
         &self,
         request: AppendEntriesRequest<TypeConfig>,
         option: &RPCOption,
-        first: bool,
     ) -> (Appended, bool) {
         let before = request.prev_log_id;
         let upto = request.entries.last().map(RaftEntry::log_id).or(before);
         match self.append(request, option).await {
-            // It overtook the one before it, which the follower may have taken since: openraft
-            // would see a log that has become shorter.
-            Ok(AppendEntriesResponse::Conflict) if !first => {
-                let overtaken = NetworkError::from_string("an append overtook the one before it");
-                (Err(RPCError::Network(overtaken)), true)
-            }
             Ok(response) => {
                 // A follower that took only a part is sent the rest anew.
                 let whole = match &response {
@@ -503,21 +510,16 @@ impl RaftNetworkV2<TypeConfig> for Client {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         let input = commits::without_overtaken(input, limits::COMMIT_WAIT);
-        // Where round trips are long, the next round's entries do not wait for the answer to what
-        // tells followers that the last one is raft-committed.
-        let under_way = if self.peers.calls().trips.are_long() { 2 } else { 1 };
         let client: &Self = self;
-        let unanswered = Arc::new(AtomicUsize::new(0));
-        let answers = input.map(move |request| {
-            let (unanswered, option) = (unanswered.clone(), option.clone());
-            let first = unanswered.fetch_add(1, Ordering::Relaxed) == 0;
-            async move {
-                let answer = client.append_in_stream(request, &option, first).await;
-                unanswered.fetch_sub(1, Ordering::Relaxed);
-                answer
-            }
+        // One at a time. openraft notes when it makes an append, and takes each answer for all that
+        // it has made up to the same entry: an answer to entries would count for an append without
+        // any that was made after it was given. A read could then go by a quorum that answered
+        // before the read came.
+        let answers = input.then(move |request| {
+            let option = option.clone();
+            async move { client.append_in_stream(request, &option).await }
         });
-        let answers = answers.buffered(under_way).scan(false, |over, (answer, last)| {
+        let answers = answers.scan(false, |over, (answer, last)| {
             let over = std::mem::replace(over, last);
             std::future::ready((!over).then_some(answer))
         });
@@ -581,3 +583,6 @@ impl RaftNetworkV2<TypeConfig> for Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

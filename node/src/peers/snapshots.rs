@@ -13,6 +13,7 @@ use openraft::errors::{StreamingError, Unreachable};
 use openraft::raft::SnapshotResponse;
 use raft_store::transfer::{ArrivalError, Arrived, Arriving, Outgoing};
 use raft_store::{Checkpoint, StateMachine, TypeConfig};
+use runtime::PacedInstant;
 use state_machine::ids::NodeId;
 
 use super::message::{RpcRequest, RpcResponse, SnapshotChunk};
@@ -80,11 +81,13 @@ struct Transfer {
     from: NodeId,
     number: u64,
     arriving: Arriving,
+    /// When its last chunk came.
+    heard: PacedInstant,
 }
 
 impl Incoming {
-    /// Takes a chunk of a peer's in, for a node's state machine. One that does not continue what
-    /// has come is passed over.
+    /// Takes a chunk of a peer's in that came at `now`, for a node's state machine. One that does
+    /// not continue what has come is passed over.
     ///
     /// # Errors
     /// Where the checkpoint cannot be taken in. What has come of it is forgotten.
@@ -93,6 +96,7 @@ impl Incoming {
         machine: &StateMachine,
         from: NodeId,
         chunk: &SnapshotChunk,
+        now: PacedInstant,
     ) -> Result<Arrived, ArrivalError> {
         let begun = self.0.as_ref().is_some_and(|t| t.from == from && t.number == chunk.transfer);
         if !begun {
@@ -100,13 +104,52 @@ impl Incoming {
                 return Ok(Arrived::Part(0));
             }
             let arriving = Arriving::new(machine, chunk.state_len, chunk.total);
-            self.0 = Some(Transfer { from, number: chunk.transfer, arriving });
+            self.0 = Some(Transfer { from, number: chunk.transfer, arriving, heard: now });
         }
         let transfer = self.0.as_mut().expect("a transfer has begun");
+        transfer.heard = now;
         let arrived = transfer.arriving.take(chunk.offset, &chunk.bytes);
         if !matches!(arrived, Ok(Arrived::Part(_))) {
             self.0 = None;
         }
         arrived
+    }
+
+    /// Lets go of a transfer whose sender has given it up: nothing has come of it for as long as
+    /// one tries to send its last chunk, where `timeout` is a chunk's. What has come of it holds
+    /// memory, and files.
+    pub fn forget_silent(&mut self, timeout: Duration, now: PacedInstant) {
+        let longest =
+            timeout * (limits::SNAPSHOT_CHUNK_ATTEMPTS + 1) * limits::SNAPSHOT_INSTALL_TIMES;
+        let is_silent = |transfer: &mut Transfer| now - transfer.heard > longest;
+        if let Some(silent) = self.0.take_if(is_silent) {
+            tracing::info!(from = silent.from, "a snapshot did not come to its end");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::Host;
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn regression_a_transfer_that_its_sender_has_given_up_is_let_go_of() {
+        let transfer = async {
+            let (machine, heard) = (StateMachine::default(), PacedInstant::now());
+            let arriving = Arriving::new(&machine, 10, 20);
+            let mut incoming = Incoming(Some(Transfer { from: 2, number: 1, arriving, heard }));
+            // The last chunk has five times the time of any other, and is sent eight times.
+            runtime::sleep(Duration::from_secs(41)).await;
+            incoming.forget_silent(TIMEOUT, PacedInstant::now());
+            assert!(incoming.0.is_some(), "the last try may be under way");
+            runtime::sleep(Duration::from_secs(5)).await;
+            incoming.forget_silent(TIMEOUT, PacedInstant::now());
+            assert!(incoming.0.is_none());
+        };
+        Host::new(1, 0).scope(transfer).await;
     }
 }

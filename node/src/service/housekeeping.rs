@@ -1,5 +1,6 @@
 //! Keeps the Raft log short. What to do is the [policy](raft_store::compaction)'s decision; this
-//! module asks for it and passes it on to openraft.
+//! module asks for it and passes it on to openraft. It also lets go of snapshots that do not come
+//! to their end.
 
 use openraft_rt::watch::WatchReceiver;
 use raft_store::compaction::{Policy, Position};
@@ -22,6 +23,14 @@ impl Service {
         let policy = Policy::new(self.config.snapshot_entries, bytes);
         // Without peers there are no followers that could be behind.
         if self.alone() { Policy { kept_entries: 0, ..policy } } else { policy }
+    }
+
+    /// Lets go of what came of a snapshot whose sender has given up.
+    pub(super) fn forget_silent_snapshot(&self) {
+        // Where it is locked, a chunk is being taken in.
+        if let Ok(mut incoming) = self.incoming_snapshot.try_lock() {
+            incoming.forget_silent(self.config.snapshot_timeout, PacedInstant::now());
+        }
     }
 
     /// Looks at the log, and has a snapshot taken or entries dropped where the policy says so.

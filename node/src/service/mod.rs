@@ -304,6 +304,7 @@ impl Service {
         if now >= self.next_housekeeping || self.log_has_grown() {
             self.next_housekeeping = now + limits::COMPACTION_CHECK;
             self.keep_log_short();
+            self.forget_silent_snapshot();
         }
         self.shared.set_in_flight(self.requests.in_flight.bytes());
         self.requests.flush();

@@ -6,6 +6,7 @@ use openraft::alias::SnapshotOf;
 use openraft::raft::TransferLeaderRequest;
 use raft_store::transfer::Arrived;
 use raft_store::{Checkpoint, Raft, RaftLog, StateMachine, TypeConfig};
+use runtime::PacedInstant;
 use state_machine::ids::NodeId;
 
 use crate::limits;
@@ -77,9 +78,10 @@ impl RpcServer {
         let (incoming, machine) = (self.incoming.clone(), self.machine.clone());
         let SnapshotChunk { vote, meta, offset, .. } = &chunk;
         let (vote, meta, before) = (*vote, meta.clone(), *offset);
+        let now = PacedInstant::now();
         let arrived = runtime::blocking(move || {
             let mut incoming = incoming.lock().unwrap_or_else(PoisonError::into_inner);
-            incoming.take(&machine, from, &chunk)
+            incoming.take(&machine, from, &chunk, now)
         });
         let arrived = arrived.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
         match arrived {
