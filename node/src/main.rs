@@ -95,12 +95,12 @@ fn json(config: Config) -> ExitCode {
     match (ended, written, unread.get()) {
         (Ok(()), Ok(()), None) => ExitCode::SUCCESS,
         (Err(NodeError::Folder(refused)), ..) => refuse(data_dir.as_deref(), &refused),
-        (Err(error), ..) => {
-            tracing::error!(%error, "the node has stopped");
-            ExitCode::FAILURE
-        }
         (_, Err(error), _) => {
             tracing::error!(%error, "standard output cannot be written");
+            ExitCode::FAILURE
+        }
+        (Err(error), ..) => {
+            tracing::error!(%error, "the node has stopped");
             ExitCode::FAILURE
         }
         (_, _, Some(error)) => {

@@ -99,6 +99,42 @@ fn input_that_cannot_be_read_is_no_end_of_input() {
     assert!(text.contains("Is a directory"), "{text}");
 }
 
+#[test]
+fn regression_a_node_whose_output_nobody_reads_any_more_ends_at_once() {
+    use std::io::Write;
+    use std::process::Stdio;
+
+    // The first has output waiting when its reader goes, more than it takes before it stops to read.
+    for (requests, bytes) in [(120, 1_000_000), (1, 10)] {
+        let mut child = cohort(&[])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary under test starts");
+        let mut input = child.stdin.take().expect("a pipe");
+        let text = "x".repeat(bytes);
+        let asked = std::thread::spawn(move || {
+            for id in 1..=requests {
+                let body = json!({ "type": "echo", "msg_id": id, "echo": &text });
+                let line = json!({ "src": "c1", "dest": "n1", "body": body });
+                // It may well have ended before it has read all.
+                if writeln!(input, "{line}").is_err() {
+                    break;
+                }
+            }
+            input
+        });
+        drop(child.stdout.take());
+        // The input stays open until it has ended.
+        let output = child.wait_with_output().expect("it ends");
+        drop(asked.join().expect("no panic"));
+        let text = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("standard output cannot be written"), "{text}");
+    }
+}
+
 /// Where a user may have no more threads.
 #[cfg(target_os = "linux")]
 #[test]

@@ -56,6 +56,11 @@ impl Service {
             self.failure = Some(error.to_string());
             return;
         }
+        if running.ended {
+            // It would have said why, had it not panicked.
+            self.failure = Some("its task has panicked".to_owned());
+            return;
+        }
         if self.stands_from.is_some_and(|from| from <= PacedInstant::now()) {
             running.raft.runtime_config().elect(true);
             self.stands_from = None;

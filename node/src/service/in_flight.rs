@@ -48,6 +48,9 @@ pub struct Entry {
     pub deadline: Instant,
     /// How long it had.
     pub timeout: Duration,
+    /// Of one that may be delayed: until then its client's other requests wait for its reply, if
+    /// its group does not know of it before.
+    turn_ends: Instant,
     /// Whether Raft or a peer has seen it: then its outcome may be unknown.
     pub exposed: bool,
     /// Where it is.
@@ -55,6 +58,15 @@ pub struct Entry {
     /// In which order it came, over both lanes.
     pub arrival: u64,
     bytes: usize,
+}
+
+/// How long a request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    /// Until it is answered.
+    pub(super) timeout: Duration,
+    /// Until it holds up nobody's reply.
+    pub(super) turn: Duration,
 }
 
 /// What a place takes whose request is answered: here, and at the listener, which keeps as many.
@@ -67,6 +79,8 @@ pub struct InFlight {
     delayed: BTreeMap<u64, Entry>,
     next_delayed: u64,
     delayed_deadlines: BTreeSet<(Instant, u64)>,
+    /// Those of which no group knows yet, by when their turn ends.
+    turns: BTreeSet<(Instant, u64)>,
     /// When what was sent is due to be sent again.
     due: BTreeSet<(Instant, RequestNumber)>,
     arrivals: u64,
@@ -81,6 +95,7 @@ impl Default for InFlight {
             delayed: BTreeMap::new(),
             next_delayed: 1,
             delayed_deadlines: BTreeSet::new(),
+            turns: BTreeSet::new(),
             due: BTreeSet::new(),
             arrivals: 0,
             last_received: Instant::from_millis(0),
@@ -97,8 +112,9 @@ impl InFlight {
     }
 
     /// Takes in a request of about so many `bytes` that came in at `received`, to be answered at
-    /// the latest `timeout` later. `after` is the request of the same client that has to be
-    /// executed before it, if that is still open.
+    /// the latest `timeout` later; where it may be delayed, it holds up nobody's reply once `turn`
+    /// is over. `after` is the request of the same client that has to be executed before it, if
+    /// that is still open.
     pub(super) fn insert(
         &mut self,
         sender: Sender,
@@ -106,7 +122,7 @@ impl InFlight {
         bytes: usize,
         after: Option<RequestNumber>,
         received: Instant,
-        timeout: Duration,
+        Times { timeout, turn }: Times,
     ) -> RequestNumber {
         let (lane, bytes) = (request.lane(), bytes + size_of::<Entry>());
         self.arrivals += 1;
@@ -122,6 +138,7 @@ impl InFlight {
             overtaken_by: None,
             deadline: self.last_received + timeout,
             timeout,
+            turn_ends: self.last_received + turn,
             exposed: false,
             progress: Progress::Unsent,
             arrival: self.arrivals,
@@ -133,6 +150,7 @@ impl InFlight {
                 let seq = self.next_delayed;
                 self.next_delayed += 1;
                 self.delayed_deadlines.insert((entry.deadline, seq));
+                self.turns.insert((entry.turn_ends, seq));
                 self.delayed.insert(seq, entry);
                 seq
             }
@@ -167,6 +185,7 @@ impl InFlight {
             Lane::Delayed => {
                 let entry = self.delayed.remove(&id.seq)?;
                 self.delayed_deadlines.remove(&(entry.deadline, id.seq));
+                self.turns.remove(&(entry.turn_ends, id.seq));
                 entry
             }
         };
@@ -251,6 +270,19 @@ impl InFlight {
         immediate.chain(delayed).map(|(lane, seq)| RequestNumber { lane, seq }).collect()
     }
 
+    /// A request's turn is over: nobody's reply waits for its own any more.
+    pub fn end_turn(&mut self, id: RequestNumber) {
+        if let Some(entry) = self.delayed.get(&id.seq).filter(|_| id.lane == Lane::Delayed) {
+            self.turns.remove(&(entry.turn_ends, id.seq));
+        }
+    }
+
+    /// Requests whose turn has passed, and of which no group knows.
+    pub fn out_of_turn(&self, now: Instant) -> Vec<RequestNumber> {
+        let passed = self.turns.iter().take_while(|(ends, _)| *ends <= now);
+        passed.map(|(_, seq)| RequestNumber { lane: Lane::Delayed, seq: *seq }).collect()
+    }
+
     /// Requests that are due to be sent again.
     pub fn due(&self, now: Instant) -> Vec<RequestNumber> {
         let mut due: Vec<_> =
@@ -259,12 +291,13 @@ impl InFlight {
         due
     }
 
-    /// When the next deadline passes or the next request is due.
+    /// When the next deadline or turn passes or the next request is due.
     pub fn next_event(&self) -> Option<Instant> {
         let immediate = self.immediate.first().map(|entry| entry.deadline);
         let delayed = self.delayed_deadlines.first().map(|(deadline, _)| *deadline);
+        let turn = self.turns.first().map(|(ends, _)| *ends);
         let due = self.due.first().map(|(due, _)| *due);
-        immediate.into_iter().chain(delayed).chain(due).min()
+        immediate.into_iter().chain(delayed).chain(turn).chain(due).min()
     }
 }
 
@@ -277,10 +310,12 @@ mod tests {
     use state_machine::groups::classic::command::ClassicCommand;
     use state_machine::topics::command::TopicQuery;
 
-    use super::{InFlight, Progress};
+    use super::{InFlight, Progress, Times};
     use crate::peers::message::AcknowledgedBelow;
     use crate::service::api::{Request, RequestNumber};
     use crate::service::handle::Sender;
+
+    const TURN: Duration = Duration::from_secs(4);
 
     fn insert(
         open: &mut InFlight,
@@ -290,7 +325,7 @@ mod tests {
         timeout: Duration,
     ) -> RequestNumber {
         let sender = Sender { connection: 1, client: 1, number: 1 };
-        open.insert(sender, request, 100, after, now, timeout)
+        open.insert(sender, request, 100, after, now, Times { timeout, turn: TURN })
     }
 
     fn immediate() -> Request {

@@ -124,6 +124,8 @@ type Metrics = WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>;
 struct Running {
     raft: Raft,
     metrics: Metrics,
+    /// Nothing more comes of it.
+    ended: bool,
 }
 
 /// What the service waited for.
@@ -132,6 +134,8 @@ enum Woken {
     Round(RoundEnd),
     /// Peers have spoken.
     Peers(Vec<Received>),
+    /// Raft has ended.
+    RaftEnded,
     /// Listeners have left something, Raft's leader or state changed, or a deadline passed.
     Other,
 }
@@ -227,7 +231,7 @@ impl Service {
         }
         let metrics = raft.server_metrics();
         self.shared.status.started(raft.clone());
-        self.raft = Some(Running { raft, metrics });
+        self.raft = Some(Running { raft, metrics, ended: false });
         Ok(())
     }
 
@@ -240,13 +244,12 @@ impl Service {
     async fn wait(&mut self) -> Woken {
         let wake_at = self.next_event();
         let metrics = async {
-            let ended = match &mut self.raft {
-                Some(running) => running.metrics.changed().await.is_err(),
-                None => true,
-            };
-            if ended {
-                // Housekeeping will find out why.
-                std::future::pending::<()>().await;
+            match &mut self.raft {
+                Some(running) if !running.ended => match running.metrics.changed().await {
+                    Ok(()) => Woken::Other,
+                    Err(_) => Woken::RaftEnded,
+                },
+                Some(_) | None => std::future::pending().await,
             }
         };
         let round = async {
@@ -261,7 +264,7 @@ impl Service {
         tokio::select! {
             biased;
             end = round => Woken::Round(end),
-            () = metrics => Woken::Other,
+            woken = metrics => woken,
             received = self.peers.receive() => Woken::Peers(received),
             () = self.shared.wait() => Woken::Other,
             () = runtime::sleep_until(wake_at) => Woken::Other,
@@ -292,6 +295,10 @@ impl Service {
             Woken::Round(end) => self.end_round(end, now),
             Woken::Peers(received) => {
                 received.into_iter().for_each(|received| self.on_message(received, now))
+            }
+            Woken::RaftEnded => {
+                self.raft.iter_mut().for_each(|running| running.ended = true);
+                self.next_housekeeping = now;
             }
             Woken::Other => {}
         }

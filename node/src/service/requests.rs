@@ -15,7 +15,7 @@ use state_machine::reply::Outcome;
 use super::api::{Completion, Failure, Request, RequestNumber, Response, ServiceError};
 use super::delayed::DelayTimes;
 use super::handle::{ConnectionId, Connections, Inbox, Sender, Submission};
-use super::in_flight::{InFlight, Progress};
+use super::in_flight::{InFlight, Progress, Times};
 use crate::config::Config;
 use crate::limits;
 
@@ -99,10 +99,11 @@ impl Requests {
             self.connections.reply(sender, received + self.config.request_timeout, refused);
             return;
         }
-        let timeout = self.config.request_timeout + self.delay_times.of(&request, machine);
+        let turn = self.config.request_timeout;
+        let times = Times { timeout: turn + self.delay_times.of(&request, machine), turn };
         let client = (sender.connection, sender.client);
         let after = if self.alone { None } else { self.last.get(&client).copied() };
-        let id = self.in_flight.insert(sender, request, bytes, after, received, timeout);
+        let id = self.in_flight.insert(sender, request, bytes, after, received, times);
         if !self.alone {
             self.last.insert(client, id);
         }
@@ -130,13 +131,21 @@ impl Requests {
     /// A request is delayed: its group knows of it, and it may take minutes now.
     pub(super) fn delayed(&mut self, id: RequestNumber, now: Instant) {
         let Some(entry) = self.in_flight.get(id) else { return };
-        let (sender, deadline) = (entry.sender, entry.deadline);
+        let sender = entry.sender;
         if let Progress::Sent { attempt, .. } = entry.progress {
             let due = now + limits::DELAYED_RETRY;
             self.in_flight.set_progress(id, Progress::Sent { due, attempt });
         }
         self.forget_last(sender, id);
-        self.connections.reply(sender, deadline, Completion::Delayed);
+        self.end_turn(id);
+    }
+
+    /// The replies to its client's other requests wait for this one's no more.
+    fn end_turn(&mut self, id: RequestNumber) {
+        self.in_flight.end_turn(id);
+        if let Some(entry) = self.in_flight.get(id) {
+            self.connections.reply(entry.sender, entry.deadline, Completion::Delayed);
+        }
     }
 
     /// The outcome of a request is known. A copy of an answer, or one to a request that was given
@@ -171,6 +180,10 @@ impl Requests {
     pub(super) fn expire_overdue(&mut self, now: Instant) {
         for id in self.in_flight.expired(now) {
             self.give_up(id);
+        }
+        // No leader has told its group of it. Others have deadlines of their own.
+        for id in self.in_flight.out_of_turn(now) {
+            self.end_turn(id);
         }
     }
 

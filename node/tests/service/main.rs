@@ -7,6 +7,7 @@
 
 mod cluster;
 mod network;
+mod panics;
 mod script;
 #[path = "../../../raft-store/state-machine/tests/support/show.rs"]
 #[allow(

@@ -15,6 +15,8 @@ struct Buffer {
     /// Taken and being written.
     writing: usize,
     closed: bool,
+    /// What is printed goes nowhere any more.
+    broken: bool,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +28,8 @@ struct Shared {
     notify: Notify,
     /// For the node, which waits for room.
     drained: Notify,
+    /// For the node, which ends where it cannot print.
+    broke: Notify,
 }
 
 /// A handle to what is to be printed. Clones are the same outbox.
@@ -42,7 +46,12 @@ impl Outbox {
         if lines.is_empty() {
             return;
         }
-        self.lock().bytes.extend_from_slice(lines);
+        let mut buffer = self.lock();
+        if buffer.broken {
+            return;
+        }
+        buffer.bytes.extend_from_slice(lines);
+        drop(buffer);
         self.0.filled.notify_one();
         self.0.notify.notify_one();
     }
@@ -63,6 +72,13 @@ impl Outbox {
     /// Waits until some of the backlog has been written.
     pub async fn drained(&self) {
         self.0.drained.notified().await;
+    }
+
+    /// Waits until nothing can be printed any more, which may never be.
+    pub async fn broken(&self) {
+        while !self.lock().broken {
+            self.0.broke.notified().await;
+        }
     }
 
     /// Waits for lines and takes them all; `None` when the outbox is closed and empty.
@@ -86,8 +102,21 @@ impl Outbox {
     /// own.
     ///
     /// # Errors
-    /// Where the output cannot be written, or was closed by its reader.
-    pub fn write_to(&self, mut output: impl Write) -> io::Result<()> {
+    /// Where the output cannot be written, or was closed by its reader. The outbox is
+    /// [broken](Self::broken) then.
+    pub fn write_to(&self, output: impl Write) -> io::Result<()> {
+        let written = self.write_all_to(output);
+        if written.is_err() {
+            let mut buffer = self.lock();
+            (buffer.broken, buffer.writing) = (true, 0);
+            buffer.bytes = Vec::new();
+            drop(buffer);
+            self.0.broke.notify_one();
+        }
+        written
+    }
+
+    fn write_all_to(&self, mut output: impl Write) -> io::Result<()> {
         let mut taken = Vec::new();
         loop {
             {

@@ -52,6 +52,9 @@ pub enum NodeError {
     /// The data folder is not this node's.
     #[error("{0}")]
     Folder(#[from] OpenError),
+    /// What it says cannot be printed. Who writes it knows why.
+    #[error("nothing can be printed any more")]
+    Output,
 }
 
 /// Runs a node until its input has ended and everything is answered. `storage` is what it remembers
@@ -110,6 +113,7 @@ impl Running {
 /// What the loop waited for.
 enum Woken {
     Failed(NodeError),
+    Broken,
     Replies,
     Input(Option<Chunk>),
     Drained,
@@ -136,12 +140,14 @@ impl Node {
             let woken = tokio::select! {
                 biased;
                 error = failed => Woken::Failed(error),
+                () = self.outbox.broken() => Woken::Broken,
                 () = replied => Woken::Replies,
                 chunk = input.recv(), if may_read => Woken::Input(chunk),
                 () = self.outbox.drained(), if !may_read => Woken::Drained,
             };
             match woken {
                 Woken::Failed(error) => return Err(error),
+                Woken::Broken => return Err(NodeError::Output),
                 Woken::Input(Some(Chunk { bytes, read_at })) => {
                     self.take_input(&bytes, read_at.unwrap_or_else(Instant::now));
                 }
@@ -274,6 +280,7 @@ impl Node {
             tokio::select! {
                 biased;
                 error = failed => return Err(error),
+                () = self.outbox.broken() => return Err(NodeError::Output),
                 () = replied => {}
                 () = runtime::sleep_until(last_words), if !closed => {}
             }
