@@ -119,8 +119,11 @@ pub const KAFKA_FETCH_BYTES: u32 = 16 * 1024 * 1024;
 pub const KAFKA_INPUT: usize = 256 * MIB;
 
 /// While replies that clients do not take have so many bytes, fetches are answered with a batch
-/// each.
+/// each, and who asks for another large reply is closed.
 pub const KAFKA_REPLIES: usize = 256 * MIB;
+
+/// Replies of fewer bytes are not counted among those.
+pub const KAFKA_REPLY_COUNTED: usize = KIB;
 
 /// Names of groups, members and instances have at most this many bytes.
 pub const KAFKA_NAME: usize = 1_024;

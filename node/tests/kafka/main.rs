@@ -9,4 +9,5 @@ mod dev;
 mod fidelity;
 mod groups;
 mod records;
+mod repeated;
 mod settings;

@@ -464,13 +464,10 @@ impl FileStore {
         if gone.is_empty() { Ok(()) } else { self.files.sync_dir(Path::new(FOLDER)).await }
     }
 
-    /// Whether there are files that no log needs any more, and no checkpoint that is in use. The
-    /// next checkpoint removes them.
+    /// Whether there are files that no log needs any more. The next checkpoint removes them.
     pub(crate) fn has_unneeded(&self) -> bool {
         let inner = self.lock();
-        let pinned: Vec<_> = inner.pinned.iter().filter_map(Weak::upgrade).collect();
-        let used = |segment| inner.needs(segment) || pinned.iter().any(|of| of.contains(segment));
-        !inner.exist.iter().all(used)
+        !inner.exist.iter().all(|segment| inner.needs(segment))
     }
 
     /// How many bytes of a segment are here, as far as this node has applied the log.

@@ -18,7 +18,7 @@ use wire::{errors, versions};
 
 use super::api::{self, Context};
 use super::ask::Asker;
-use super::pipeline::{Answer, Answering, Pipeline};
+use super::pipeline::{Answer, Answering, Pipeline, Reply};
 use super::{Broker, Held};
 use crate::limits;
 
@@ -71,6 +71,17 @@ pub(super) struct Connection<S> {
     counted: Held,
     /// How many answers are counted among those that all clients are owed.
     counted_owed: Held,
+}
+
+/// A write that the client takes in a time in which it would be idle, too.
+async fn in_time(write: impl Future<Output = io::Result<()>>) -> Result<(), Closed> {
+    tokio::select! {
+        biased;
+        written = write => Ok(written?),
+        () = runtime::sleep(limits::KAFKA_IDLE) => {
+            Err(Closed::Refused("it did not take an answer in time"))
+        }
+    }
 }
 
 enum Woken {
@@ -126,29 +137,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Writes an answer, and with it those behind it that are known.
     async fn write(&mut self, first: Answer) -> Result<(), Closed> {
-        let mut held = Held::new(&self.broker.reply_bytes);
         let mut next = Some(first);
         let mut last = Ok(());
+        // They are counted until they are written.
+        let mut written = Vec::new();
         while let Some(answer) = next.take() {
             match answer {
                 Ok(None) => {}
-                Ok(Some(bytes)) if self.output.is_empty() && bytes.len() >= limits::KAFKA_WRITE => {
-                    held.set(bytes.len());
-                    self.stream.write_all(&bytes).await?;
+                Ok(Some(Reply { bytes, held }))
+                    if self.output.is_empty() && bytes.len() >= limits::KAFKA_WRITE =>
+                {
+                    in_time(self.stream.write_all(&bytes)).await?;
+                    drop(held);
                 }
-                Ok(Some(bytes)) => self.output.extend_from_slice(&bytes),
+                Ok(Some(reply)) => {
+                    self.output.extend_from_slice(&reply.bytes);
+                    written.extend(reply.held);
+                }
                 // Those before it are owed all the same.
                 Err(closed) => {
                     last = Err(closed);
                     break;
                 }
             }
-            held.set(self.output.len());
             if self.output.len() < limits::KAFKA_WRITE {
                 next = self.owed.known().await;
             }
         }
-        self.stream.write_all(&self.output).await?;
+        in_time(self.stream.write_all(&self.output)).await?;
         if self.output.capacity() > 2 * limits::KAFKA_WRITE {
             self.output = BytesMut::new();
         }
@@ -205,7 +221,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Err(HeadError::UnsupportedApiVersions { correlation_id }) => {
                 self.broker.counters.request(versions::API_VERSIONS);
                 self.broker.counters.error(versions::API_VERSIONS, errors::UNSUPPORTED_VERSION);
-                let answer = api::unsupported_api_versions(correlation_id).map(Some);
+                let answer = api::unsupported_api_versions(correlation_id);
+                let answer = answer.map(|bytes| Some(Reply { bytes, held: None }));
                 self.owed.push(versions::API_VERSIONS, len, Box::pin(async { answer }));
                 return Ok(());
             }
@@ -234,7 +251,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             match api::answer(&context, request).await? {
                 Some(reply) => {
                     context.broker.counters.answer(key, &reply);
-                    Ok(Some(frame::encode(key, version, correlation_id, &reply)?))
+                    let bytes = frame::encode(key, version, correlation_id, &reply)?;
+                    drop(reply);
+                    let is_cut = key == versions::FETCH;
+                    let held = Held::answer(&context.broker.reply_bytes, bytes.len(), is_cut)?;
+                    Ok(Some(Reply { bytes, held }))
                 }
                 None => Ok(None),
             }

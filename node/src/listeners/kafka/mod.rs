@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use state_machine::ids::NodeId;
 
+use connection::Closed;
 use counters::Counters;
 
 use crate::cluster::directory::{Directory, Endpoint, Up};
@@ -103,6 +104,23 @@ impl Held {
         Self { all: all.clone(), own: 0 }
     }
 
+    /// Holds an answer of so many bytes until it is dropped; `None`: it is small. `is_cut`: it is as
+    /// large as the answers of others left it room.
+    ///
+    /// # Errors
+    /// Where it is large, and what clients have not taken leaves no room for it.
+    fn answer(all: &Arc<AtomicUsize>, bytes: usize, is_cut: bool) -> Result<Option<Self>, Closed> {
+        if bytes < limits::KAFKA_REPLY_COUNTED {
+            return Ok(None);
+        }
+        let mut held = Self::new(all);
+        let all = held.set(bytes);
+        if all > limits::KAFKA_REPLIES && bytes >= limits::KAFKA_WRITE && !is_cut {
+            return Err(Closed::Refused("the replies of all connections take too many bytes"));
+        }
+        Ok(Some(held))
+    }
+
     /// From now on it is so many; how many all hold.
     fn set(&mut self, own: usize) -> usize {
         let before = std::mem::replace(&mut self.own, own);
@@ -183,5 +201,25 @@ impl Broker {
     /// All nodes, up or not: each has everything.
     fn members(&self) -> &[NodeId] {
         self.settings.directory.members()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regression_answers_that_nobody_takes_are_bounded_whatever_they_are_to() {
+        let all = Arc::<AtomicUsize>::default();
+        let large = limits::KAFKA_REPLIES / 4;
+        let mut held: Vec<_> = (0..4).map(|_| Held::answer(&all, large, false)).collect();
+        assert!(held.iter().all(|held| matches!(held, Ok(Some(_)))));
+        assert!(Held::answer(&all, limits::KAFKA_WRITE, false).is_err(), "there is no room");
+        assert!(matches!(Held::answer(&all, limits::KAFKA_WRITE, true), Ok(Some(_))), "a fetch's");
+        assert!(matches!(Held::answer(&all, limits::KAFKA_WRITE - 1, false), Ok(Some(_))));
+        assert!(matches!(Held::answer(&all, limits::KAFKA_REPLY_COUNTED - 1, false), Ok(None)));
+        assert_eq!(all.load(Ordering::Relaxed), limits::KAFKA_REPLIES, "dropped ones do not count");
+        held.pop();
+        assert!(matches!(Held::answer(&all, large, false), Ok(Some(_))));
     }
 }

@@ -11,11 +11,20 @@ use futures::future::poll_immediate;
 use futures::stream::FuturesOrdered;
 use wire::versions;
 
+use super::Held;
 use super::connection::Closed;
 use crate::limits;
 
-/// The reply to a request, as it goes out; nothing where none is owed.
-pub(super) type Answer = Result<Option<Bytes>, Closed>;
+/// A reply as it goes out.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) bytes: Bytes,
+    /// Its bytes among those of all replies, where they are counted.
+    pub(super) held: Option<Held>,
+}
+
+/// The reply to a request; nothing where none is owed.
+pub(super) type Answer = Result<Option<Reply>, Closed>;
 
 /// An answer that is worked at.
 pub(super) type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -37,8 +46,9 @@ pub(super) struct Pipeline {
     bytes: usize,
     /// How many of them are not Produce.
     others: usize,
-    /// A fetch is owed: it may wait long, and its answer may be large. Nothing behind it is taken.
-    is_fetching: bool,
+    /// The last one's answer may be large. Nothing behind it is taken, so that a connection has one
+    /// such answer at a time.
+    is_large: bool,
 }
 
 impl Pipeline {
@@ -49,13 +59,13 @@ impl Pipeline {
         let is_small = self.others < limits::KAFKA_PIPELINE
             && self.taken.len() < limits::KAFKA_PRODUCES
             && self.bytes < limits::KAFKA_PRODUCES_BYTES;
-        !self.is_fetching && (is_short || is_small)
+        !self.is_large && (is_short || is_small)
     }
 
     /// A request was taken: of which kind, how long, and who works at its answer.
     pub(super) fn push(&mut self, key: i16, bytes: usize, answering: Answering) {
         let is_produce = key == versions::PRODUCE;
-        self.is_fetching |= key == versions::FETCH;
+        self.is_large |= may_be_large(key);
         self.others += usize::from(!is_produce);
         self.bytes += bytes;
         self.taken.push_back(Taken { is_produce, bytes });
@@ -86,9 +96,24 @@ impl Pipeline {
             self.others -= usize::from(!is_produce);
             self.bytes -= bytes;
         }
-        self.is_fetching &= !self.taken.is_empty();
+        self.is_large &= !self.taken.is_empty();
         answer
     }
+}
+
+/// Whether an answer of this kind may be many times as large as its request. A fetch may wait long,
+/// too.
+fn may_be_large(key: i16) -> bool {
+    matches!(
+        key,
+        versions::FETCH
+            | versions::METADATA
+            | versions::OFFSET_FETCH
+            | versions::LIST_GROUPS
+            | versions::DESCRIBE_GROUPS
+            | versions::DESCRIBE_CONFIGS
+            | versions::DESCRIBE_LOG_DIRS
+    )
 }
 
 #[cfg(test)]
@@ -114,24 +139,26 @@ mod tests {
         assert_eq!(most(versions::PRODUCE, limits::KAFKA_PRODUCES_BYTES), limits::KAFKA_PIPELINE);
         let of_kib = limits::KAFKA_PRODUCES_BYTES / 32;
         assert_eq!(most(versions::PRODUCE, of_kib), 32);
-        assert_eq!(most(versions::METADATA, 30), limits::KAFKA_PIPELINE);
+        assert_eq!(most(versions::HEARTBEAT, 30), limits::KAFKA_PIPELINE);
         assert_eq!(most(versions::FETCH, 60), 1);
+        assert_eq!(most(versions::METADATA, 30), 1, "its answer may be large");
     }
 
     #[test]
     fn sixteen_of_other_kinds_among_produces_are_enough() {
         let mut pipeline = Pipeline::default();
         owed(&mut pipeline, versions::PRODUCE, 100, 100);
-        owed(&mut pipeline, versions::METADATA, 30, limits::KAFKA_PIPELINE - 1);
+        owed(&mut pipeline, versions::HEARTBEAT, 30, limits::KAFKA_PIPELINE - 1);
         assert!(pipeline.may_take());
-        owed(&mut pipeline, versions::METADATA, 30, 1);
+        owed(&mut pipeline, versions::HEARTBEAT, 30, 1);
         assert!(!pipeline.may_take());
     }
 
     #[tokio::test]
     async fn an_answer_makes_room_and_only_known_ones_are_given_without_waiting() {
         let mut pipeline = Pipeline::default();
-        let known = || -> Answering { Box::pin(async { Ok(Some(Bytes::from_static(b"answer"))) }) };
+        let reply = || Reply { bytes: Bytes::from_static(b"answer"), held: None };
+        let known = || -> Answering { Box::pin(async move { Ok(Some(reply())) }) };
         pipeline.push(versions::FETCH, 60, known());
         assert!(!pipeline.may_take());
         assert!(pipeline.next().await.is_ok());

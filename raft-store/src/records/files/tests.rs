@@ -148,17 +148,6 @@ async fn regression_a_sync_ends_after_another_one_that_has_taken_up_what_it_is_f
 }
 
 #[tokio::test]
-async fn regression_files_that_a_checkpoint_in_use_names_make_no_room() {
-    let (mut state, store, _) = kept(5);
-    let frozen = store.freeze();
-    let delete = TopicCommand::Delete { topic: "t".into() };
-    apply(&mut state, &RecordStore::in_files(store.clone()), delete);
-    assert!(!store.has_unneeded(), "a checkpoint would remove none");
-    drop(frozen);
-    assert!(store.has_unneeded());
-}
-
-#[tokio::test]
 async fn only_so_many_files_are_open_and_those_that_are_not_synced_among_them() {
     let (mut state, store, _) = kept(1);
     for topic in 0..OPEN_SEGMENTS + 10 {

@@ -34,7 +34,7 @@ use wire::kafka_protocol::protocol::StrBytes;
 use super::super::errors::{About, of_rejection};
 use super::cluster::LOG_DIR;
 use super::metadata::describe as describe_topics;
-use super::{Context, config_names, is_topic_name, text};
+use super::{Context, config_names, is_topic_name, once, text};
 
 /// The kinds of resources.
 const TOPIC: i8 = 2;
@@ -177,8 +177,9 @@ pub(super) fn of_new_topic(cx: &Context, topic: &TopicConfig) -> Vec<CreatableTo
 
 pub(super) async fn describe(
     cx: &Context,
-    asked: DescribeConfigsRequest,
+    mut asked: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
+    once::configs(&mut asked.resources);
     let mut results = Vec::with_capacity(asked.resources.len());
     for resource in &asked.resources {
         let result = DescribeConfigsResult::default()

@@ -21,7 +21,7 @@ use wire::kafka_protocol::protocol::StrBytes;
 
 use super::super::errors::About;
 use super::members::code_of;
-use super::{Context, text};
+use super::{Context, once, text};
 use crate::service::api::{Failure, Rejection};
 
 /// Every group here is of Kafka's classic type.
@@ -82,7 +82,11 @@ fn protocol_type(kind: GroupKind) -> &'static str {
     }
 }
 
-pub(super) async fn describe(cx: &Context, asked: DescribeGroupsRequest) -> DescribeGroupsResponse {
+pub(super) async fn describe(
+    cx: &Context,
+    mut asked: DescribeGroupsRequest,
+) -> DescribeGroupsResponse {
+    once::by_key(&mut asked.groups, Clone::clone);
     let refusal = cx.refusal(About::Group);
     let operations = if asked.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
     let mut groups = Vec::with_capacity(asked.groups.len());
@@ -139,13 +143,11 @@ fn member(member: &DescribedMember, is_stable: bool) -> Option<DescribedGroupMem
     Some(if is_stable { told.with_member_metadata(own.metadata.clone()) } else { told })
 }
 
-pub(super) async fn delete(cx: &Context, asked: DeleteGroupsRequest) -> DeleteGroupsResponse {
+pub(super) async fn delete(cx: &Context, mut asked: DeleteGroupsRequest) -> DeleteGroupsResponse {
+    once::by_key(&mut asked.groups_names, Clone::clone);
     let refusal = cx.refusal(About::Group);
     let mut results = Vec::with_capacity(asked.groups_names.len());
     for id in asked.groups_names {
-        if results.iter().any(|told: &DeletableGroupResult| told.group_id == id) {
-            continue;
-        }
         let code = match refusal {
             Some(code) => code,
             None => {

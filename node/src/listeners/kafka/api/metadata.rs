@@ -16,7 +16,7 @@ use wire::kafka_protocol::messages::metadata_response::{
 };
 
 use super::super::errors::About;
-use super::{Context, is_topic_name, kafka_name, node_id, text, topic_id};
+use super::{Context, is_topic_name, kafka_name, node_id, once, text, topic_id, topics};
 use crate::service::api::{Failure, Rejection};
 use crate::service::watching::Leadership;
 
@@ -55,7 +55,7 @@ pub(super) async fn answer(cx: &Context, asked: MetadataRequest) -> MetadataResp
         return reply;
     }
     let with_operations = asked.include_topic_authorized_operations;
-    let topics = topics(cx, asked, everything).await;
+    let topics = asked_for(cx, asked, everything).await;
     reply.with_topics(
         topics
             .into_iter()
@@ -81,7 +81,7 @@ enum Asked {
     Id(uuid::Uuid, i16),
 }
 
-async fn topics(cx: &Context, asked: MetadataRequest, everything: bool) -> Vec<Asked> {
+async fn asked_for(cx: &Context, asked: MetadataRequest, everything: bool) -> Vec<Asked> {
     let may_create = cx.version < 4 || asked.allow_auto_topic_creation;
     let by_id: BTreeSet<uuid::Uuid> = asked
         .topics
@@ -136,11 +136,19 @@ async fn topics(cx: &Context, asked: MetadataRequest, everything: bool) -> Vec<A
 
 /// Makes the topics that are not there, and looks for them again.
 async fn create_missing(cx: &Context, found: &mut Described) {
-    let missing: Vec<TopicName> = found
+    let mut candidates: Vec<TopicName> = found
         .iter()
         .filter(|(name, found)| found.is_none() && is_topic_name(name.as_str()))
         .map(|(name, _)| name.clone())
         .collect();
+    // Of two that are too much alike one is made.
+    once::by_key(&mut candidates, topics::plain);
+    let mut missing = Vec::with_capacity(candidates.len());
+    for topic in candidates {
+        if topics::collides(cx, &topic).await.is_ok() {
+            missing.push(topic);
+        }
+    }
     if missing.is_empty() {
         return;
     }

@@ -27,6 +27,7 @@ mod list_offsets;
 mod members;
 mod metadata;
 mod offsets;
+mod once;
 mod produce;
 mod producers;
 mod records;

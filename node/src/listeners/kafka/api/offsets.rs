@@ -31,7 +31,7 @@ use wire::kafka_protocol::protocol::StrBytes;
 use super::super::errors::{About, of_rejection};
 use super::members::code_of;
 use super::metadata::describe as describe_topics;
-use super::{Context, kafka_name, name_of, text};
+use super::{Context, kafka_name, name_of, once, text};
 use crate::service::api::Rejection;
 
 /// From here on several groups are asked for at once.
@@ -132,9 +132,13 @@ type Committed = Vec<OfTopic>;
 /// What was committed of a topic's partitions.
 type OfTopic = (TopicName, Vec<(i32, Option<CommittedOffset>)>);
 
-pub(super) async fn fetch(cx: &Context, asked: OffsetFetchRequest) -> OffsetFetchResponse {
+pub(super) async fn fetch(cx: &Context, mut asked: OffsetFetchRequest) -> OffsetFetchResponse {
     let reply = OffsetFetchResponse::default();
     if cx.version >= GROUPS_FROM {
+        once::by_key(&mut asked.groups, |group| group.group_id.clone());
+        for topics in asked.groups.iter_mut().filter_map(|group| group.topics.as_mut()) {
+            once::partitions(topics.iter_mut().map(|t| (&t.name, &mut t.partition_indexes)));
+        }
         let mut groups = Vec::with_capacity(asked.groups.len());
         for group in asked.groups {
             let topics = group.topics.as_ref().map(|topics| {
@@ -149,6 +153,8 @@ pub(super) async fn fetch(cx: &Context, asked: OffsetFetchRequest) -> OffsetFetc
         }
         return reply.with_groups(groups);
     }
+    let named = asked.topics.iter_mut().flatten();
+    once::partitions(named.map(|t| (&t.name, &mut t.partition_indexes)));
     let topics = asked.topics.as_ref().map(|topics| {
         topics.iter().map(|t| (&t.name, &t.partition_indexes[..])).collect::<Vec<_>>()
     });

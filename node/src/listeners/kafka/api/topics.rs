@@ -29,7 +29,7 @@ use wire::kafka_protocol::messages::delete_topics_response::{
 
 use super::super::errors::About;
 use super::metadata::describe;
-use super::{Context, configs, is_topic_name, kafka_name, name_of, node_id, text, topic_id};
+use super::{Context, configs, is_topic_name, kafka_name, name_of, node_id, once, text, topic_id};
 
 /// Why something is refused: a code, and what there is to say.
 type Refused = (i16, String);
@@ -47,17 +47,25 @@ const DELETE_TEXT_FROM: i16 = 5;
 /// From here on the reply says what was made.
 const DETAILS_FROM: i16 = 5;
 
+/// All topics of a request have so many partitions at most, as with Kafka.
+const MOST_PARTITIONS: usize = 10_000;
+
 pub(super) async fn create(cx: &Context, asked: CreateTopicsRequest) -> CreateTopicsResponse {
     let mut times = BTreeMap::new();
     for topic in &asked.topics {
         *times.entry(topic.name.clone()).or_insert(0) += 1;
     }
-    let mut results: Vec<CreatableTopicResult> = Vec::with_capacity(asked.topics.len());
-    for topic in asked.topics {
-        if results.iter().any(|told| told.name == topic.name) {
-            continue;
-        }
-        let made = if times[&topic.name] > 1 {
+    let partitions: usize = asked.topics.iter().map(|topic| partitions_of(cx, topic)).sum();
+    let mut topics = asked.topics;
+    once::by_key(&mut topics, |topic| topic.name.clone());
+    let mut results: Vec<CreatableTopicResult> = Vec::with_capacity(topics.len());
+    for topic in topics {
+        let made = if partitions > MOST_PARTITIONS {
+            let most = MOST_PARTITIONS;
+            let problem =
+                format!("{partitions} partitions in one request, expected at most {most}");
+            Err((errors::POLICY_VIOLATION, problem))
+        } else if times[&topic.name] > 1 {
             Err((errors::INVALID_REQUEST, "the request has the topic more than once".to_owned()))
         } else {
             create_one(cx, &topic, asked.validate_only).await
@@ -65,6 +73,18 @@ pub(super) async fn create(cx: &Context, asked: CreateTopicsRequest) -> CreateTo
         results.push(created(cx, topic, made, asked.validate_only).await);
     }
     CreateTopicsResponse::default().with_topics(results)
+}
+
+/// How many partitions a request asks for with a topic.
+fn partitions_of(cx: &Context, asked: &CreatableTopic) -> usize {
+    if !asked.assignments.is_empty() {
+        return asked.assignments.len();
+    }
+    match usize::try_from(asked.num_partitions) {
+        Ok(count) => count,
+        Err(_) if asked.num_partitions == DEFAULT => cx.broker.settings.partitions as usize,
+        Err(_) => 1,
+    }
 }
 
 /// Makes a topic; the number of its partitions, and what it has of its own.
@@ -140,10 +160,14 @@ fn are_nodes(cx: &Context, brokers: &[BrokerId]) -> bool {
     !brokers.is_empty() && distinct.len() == brokers.len() && brokers.iter().all(is_node)
 }
 
+/// A topic's name as metrics have it, in which `.` counts as `_`.
+pub(super) fn plain(name: &TopicName) -> String {
+    name.as_str().replace('.', "_")
+}
+
 /// Refuses a name that differs from another topic's in dots and underscores alone: names of metrics
 /// have one for the other.
-async fn collides(cx: &Context, topic: &TopicName) -> Result<(), Refused> {
-    let plain = |name: &TopicName| name.as_str().replace('.', "_");
+pub(super) async fn collides(cx: &Context, topic: &TopicName) -> Result<(), Refused> {
     let own = plain(topic);
     if !own.contains('_') {
         return Ok(());
