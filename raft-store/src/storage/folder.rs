@@ -125,6 +125,16 @@ impl From<Damage> for OpenError {
     }
 }
 
+impl OpenError {
+    /// Why the records of a folder are refused. What cannot be read now may be read later.
+    pub(super) fn of_records(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::InvalidData => Self::Damaged(error.to_string()),
+            _ => Self::Io(error),
+        }
+    }
+}
+
 impl From<Unreadable> for OpenError {
     fn from(unreadable: Unreadable) -> Self {
         Self::Damaged(unreadable.to_string())
@@ -411,10 +421,7 @@ async fn reopen(
     let entries = entries(&mut log)?;
     let no_state = State::default();
     let state = checkpoint.as_ref().map_or(&no_state, |loaded| &loaded.state);
-    let store = FileStore::open(files.clone(), state).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => OpenError::Damaged(error.to_string()),
-        _ => OpenError::Io(error),
-    })?;
+    let store = FileStore::open(files.clone(), state).map_err(OpenError::of_records)?;
     for path in top.leftovers.iter().chain(&log.leftovers) {
         files.remove(path)?;
     }

@@ -100,7 +100,7 @@ fn describe(
     writeln!(out, "records     {bytes} bytes in {count} segments of the checkpoint")?;
     match FileStore::open(files.clone(), state) {
         Ok(_) => Ok(Ok(())),
-        Err(error) => Ok(Err(OpenError::Damaged(error.to_string()))),
+        Err(error) => Ok(Err(OpenError::of_records(error))),
     }
 }
 

@@ -236,3 +236,21 @@ async fn regression_the_end_of_a_log_that_hands_took_away_is_missed() {
         assert_eq!(in_host(judge(&disk, &used, "cut")).await, Verdict::Refused, "{len}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn regression_records_that_cannot_be_read_now_are_not_called_lost() {
+    in_host(async {
+        let used = used(1).await;
+        let files = used.files.fork();
+        let is_segment = |path: &&String| path.starts_with("records/");
+        let tree = files.tree();
+        let segment = tree.keys().find(is_segment).expect("the checkpoint has some");
+        files.fail_read(Path::new(segment)).expect("it is there");
+        assert_eq!(judge(&files, &used, "a segment that cannot be read").await, Verdict::Refused);
+        let as_files: Arc<dyn Files> = Arc::new(files);
+        let refused = inspect(&as_files, false).refused.expect("it cannot be read").to_string();
+        assert!(refused.contains(segment), "{refused}");
+        assert!(!refused.contains("cannot be used any more"), "{refused}");
+    })
+    .await;
+}

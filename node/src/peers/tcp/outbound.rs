@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use raft_store::codec::{self, DecodeError};
+use runtime::Instant;
 use runtime::net::{self, Stream};
 use state_machine::ids::NodeId;
 use thiserror::Error;
@@ -70,9 +71,14 @@ pub(super) async fn keep_connected(shared: Arc<Shared>, peer: NodeId, usage: Use
     loop {
         let lost = match connect(&shared, peer, usage).await {
             Ok((stream, hello, seal)) => {
-                told = None;
-                pause = Pause::default();
-                write(&shared, stream, &hello, seal).await
+                let begun = Instant::now();
+                let lost = write(&shared, stream, &hello, seal).await;
+                // A peer that closes each connection at once is no better than one that is down.
+                if Instant::now() - begun >= limits::PEER_PAUSE_MOST {
+                    told = None;
+                    pause = Pause::default();
+                }
+                lost
             }
             Err(lost) => lost,
         };
