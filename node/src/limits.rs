@@ -118,9 +118,12 @@ pub const KAFKA_FETCH_BYTES: u32 = 16 * 1024 * 1024;
 /// Whose bytes go beyond that is closed.
 pub const KAFKA_INPUT: usize = 256 * MIB;
 
-/// While replies that clients do not take have so many bytes, fetches are answered with a batch
-/// each, and who asks for another large reply is closed.
+/// While replies that clients do not take have so many bytes, who asks for another large one than a
+/// fetch's is closed.
 pub const KAFKA_REPLIES: usize = 256 * MIB;
+
+/// The same for fetches: so many bytes of replies, and each is answered with a batch.
+pub const KAFKA_FETCHED: usize = KAFKA_REPLIES / 4 * 3;
 
 /// Replies of fewer bytes are not counted among those.
 pub const KAFKA_REPLY_COUNTED: usize = KIB;
@@ -225,11 +228,11 @@ pub const PEER_PAUSE_MOST: Duration = Duration::from_secs(1);
 
 // --- Between nodes ---
 
-/// Over a link that carries fewer bytes a second, large appends do not arrive in time. A chunk of a
-/// snapshot has the same by its size and its time-out.
-pub const SLOWEST_LINK: usize = 256 * KIB;
+/// Over a link that carries fewer bytes a second, large appends do not arrive in time. One that got
+/// lost is waited for by so much longer.
+pub const SLOWEST_LINK: usize = MIB;
 
-/// How long so many bytes take over the slowest link.
+/// How long so many bytes take over the slowest link, by the node's own clock.
 pub const fn sent_within(bytes: usize) -> Duration {
     Duration::from_micros(bytes as u64 * 1_000_000 / SLOWEST_LINK as u64)
 }

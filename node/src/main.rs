@@ -95,7 +95,7 @@ fn json(config: Config) -> ExitCode {
     match (ended, written, unread.get()) {
         (Ok(()), Ok(()), None) => ExitCode::SUCCESS,
         (Err(NodeError::Folder(refused)), ..) => refuse(data_dir.as_deref(), &refused),
-        (_, Err(error), _) => {
+        (Ok(()) | Err(NodeError::Output), Err(error), _) => {
             tracing::error!(%error, "standard output cannot be written");
             ExitCode::FAILURE
         }

@@ -161,6 +161,24 @@ fn g2_an_old_request_may_give_up_late() {
 }
 
 #[test]
+fn seed_865216_a_join_that_nobody_was_told_of_may_have_taken_the_seat() {
+    let joined_as = |instance: &str| {
+        let beat = json!({ "group": "g", "member_id": "a", "generation": 1, "instance_id": "i" });
+        let join = json!({ "group": "g", "member_id": "", "instance_id": instance,
+                           "session_timeout_ms": 1000, "rebalance_timeout_ms": 2000,
+                           "protocols": [{ "name": "range", "topics": ["t"] }] });
+        history_of("classic")
+            .classic("a", (0, 30), 1, &[0])
+            .ok("a", "heartbeat", beat, (40, 50), json!({}))
+            .info("c", "join_group", join, (60, 5_000))
+            .classic("b", (100, 130), 2, &[0])
+            .end()
+    };
+    passes("overlapping-ownership", &joined_as("i"));
+    catches("overlapping-ownership", &joined_as("j"), &["t-0"]);
+}
+
+#[test]
 fn g2_ends_where_the_member_was_told_that_it_is_out() {
     // Wrongly thrown out perhaps, but from the answer on it knows: that is for early-eviction to
     // say.

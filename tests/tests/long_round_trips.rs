@@ -90,8 +90,8 @@ fn seed_2_reads_alone_are_answered_over_round_trips_longer_than_a_heartbeat_inte
     }
 }
 
-/// Two appends to a follower are under way. One that overtakes the other is refused; openraft took
-/// that for a follower that had lost entries, and stopped.
+/// Appends overtake each other. Where the one that came first was refused, openraft took that for a
+/// follower that had lost entries, and stopped.
 #[test]
 fn seeds_1_to_4_an_append_that_overtakes_another_is_sent_again() {
     for seed in 1..=4 {

@@ -9,28 +9,30 @@
 //! takes the next one's for both, as it does with answers that were lost. That says nothing false:
 //! the next one is sent after both were made.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt, stream};
-use openraft::raft::AppendEntriesRequest;
-use raft_store::TypeConfig;
 use runtime::Instant;
 
-/// An append.
-type Append = AppendEntriesRequest<TypeConfig>;
+use super::appends::{Append, Held};
 
-/// The appends of a stream, without those whose news the next one brings within `wait`.
+/// The appends of a stream, without those whose news the next one brings within `wait`. While one
+/// waits, it is `held`.
 ///
 /// The first of a stream is never left out: it may ask what the follower has.
 pub(super) fn without_overtaken(
     appends: impl Stream<Item = Append> + Unpin,
     wait: Duration,
+    held: Held,
 ) -> impl Stream<Item = Append> {
-    let begun = Waiting { appends, first: true, alarm: Box::pin(runtime::sleep(Duration::ZERO)) };
-    stream::unfold(begun, move |mut waiting| async move {
-        let append = waiting.next(wait).await?;
-        Some((append, waiting))
+    let alarm = Box::pin(runtime::sleep(Duration::ZERO));
+    let begun = Waiting { appends, first: true, alarm };
+    stream::unfold((begun, held), move |(mut waiting, held)| async move {
+        let append = waiting.next(wait, &held).await?;
+        held.store(false, Ordering::Relaxed);
+        Some((append, (waiting, held)))
     })
 }
 
@@ -45,12 +47,13 @@ struct Waiting<S> {
 }
 
 impl<S: Stream<Item = Append> + Unpin> Waiting<S> {
-    async fn next(&mut self, wait: Duration) -> Option<Append> {
+    async fn next(&mut self, wait: Duration, held: &Held) -> Option<Append> {
         let mut append = self.appends.next().await?;
         if std::mem::take(&mut self.first) {
             return Some(append);
         }
         let due = Instant::now() + wait;
+        held.store(append.entries.is_empty(), Ordering::Relaxed);
         while append.entries.is_empty() {
             tokio::select! {
                 biased;
@@ -77,7 +80,9 @@ mod tests {
     use openraft::alias::{EntryOf, LogIdOf, VoteOf};
     use openraft::entry::RaftEntry;
     use openraft::impls::leader_id_std::LeaderId;
+    use openraft::raft::AppendEntriesRequest;
     use openraft::vote::{RaftLeaderId, RaftVote};
+    use raft_store::TypeConfig;
     use runtime::Host;
     use state_machine::ids::NodeId;
 
@@ -117,7 +122,7 @@ mod tests {
                 let Append { prev_log_id, entries, leader_commit, .. } = append;
                 (at, index(prev_log_id), entries.len(), index(leader_commit))
             };
-            without_overtaken(Box::pin(come), WAIT).map(told).collect().await
+            without_overtaken(Box::pin(come), WAIT, Held::default()).map(told).collect().await
         };
         host.scope(sent).await
     }

@@ -4,7 +4,8 @@
 //! answers ([`quorum`]); which news of commits need a message of their own (`commits`), and how
 //! long calls wait (`patience`); who stands for election while another does ([`campaigns`]).
 
-pub mod campaigns;
+pub mod appends;
+mod campaigns;
 mod commits;
 mod listening;
 pub mod message;

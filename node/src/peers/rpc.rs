@@ -14,7 +14,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use openraft::alias::{SnapshotOf, VoteOf};
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::entry::RaftEntry;
@@ -28,10 +28,11 @@ use openraft::raft::{
 };
 use openraft::{AsyncRuntime, OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use raft_store::{Checkpoint, Storage, TypeConfig};
-use runtime::{Instant, PacedInstant, PacedRuntime};
+use runtime::{Instant, Pace, PacedInstant, PacedRuntime};
 use state_machine::ids::NodeId;
 use tokio::sync::oneshot;
 
+use super::appends::{self, Held};
 use super::campaigns::Campaigns;
 use super::commits;
 use super::listening::Listening;
@@ -85,6 +86,8 @@ struct Calls {
     waiting: Waiting,
     /// Which incarnation of each peer was heard last.
     heard: BTreeMap<NodeId, u64>,
+    /// Peers of which another incarnation has spoken, and the last question that was asked then.
+    gone: Vec<(NodeId, u64)>,
     /// Whom questions went to that have not been answered, and when.
     unanswered: BTreeMap<u64, (NodeId, Instant)>,
     trips: RoundTrips,
@@ -142,6 +145,7 @@ impl Peers {
             next: 0,
             waiting,
             heard: BTreeMap::new(),
+            gone: Vec::new(),
             unanswered,
             trips,
             checking,
@@ -166,18 +170,28 @@ impl Peers {
     /// Waits for messages, and gives those of incarnations that this node listens to. Dropping the
     /// wait loses none.
     pub async fn receive(&self) -> Vec<Received> {
+        self.end_calls_to_the_gone();
         let received = self.0.listening.receive(&*self.0.transport).await;
-        received.iter().for_each(|received| self.hear(received.from, received.incarnation));
+        let mut calls = self.calls();
+        for Received { from, incarnation, .. } in &received {
+            let before = calls.heard.insert(*from, *incarnation);
+            if before.is_some_and(|before| before != *incarnation) {
+                let asked = calls.next;
+                calls.gone.push((*from, asked));
+            }
+        }
+        drop(calls);
         received
     }
 
-    /// A peer has spoken. What an earlier incarnation of it was asked, nobody answers any more.
-    fn hear(&self, peer: NodeId, incarnation: u64) {
+    /// What an earlier incarnation of a peer was asked nobody answers any more. Call it when the
+    /// answers have been looked at that came with the first words of the next one: that may have
+    /// been asked before it was heard.
+    fn end_calls_to_the_gone(&self) {
         let mut calls = self.calls();
-        let before = calls.heard.insert(peer, incarnation);
-        if before.is_some_and(|before| before != incarnation) {
+        for (peer, asked) in std::mem::take(&mut calls.gone) {
             // Who waits learns it as the other end of its channel goes.
-            calls.waiting.retain(|_, (to, _)| *to != peer);
+            calls.waiting.retain(|number, (to, _)| *to != peer || *number > asked);
         }
     }
 
@@ -452,8 +466,12 @@ impl Client {
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
         // openraft gives an append no more than a heartbeat's interval.
         let (least, sent) = (option.soft_ttl(), limits::sent_within(message::bytes_of(&request)));
-        let most = || least.max(self.peers.append_timeout(self.to)) + sent;
-        let timeout = most();
+        let timeout = least.max(self.peers.append_timeout(self.to));
+        // Bytes take their time by the node's own clock, whatever Raft's pace.
+        let most = || {
+            let sent = sent * Pace::NORMAL.thousandths() / runtime::pace().thousandths();
+            least.max(self.peers.append_timeout(self.to)) + sent
+        };
         let mut round_trip = Duration::ZERO;
         self.peers.measured(|trips| round_trip = trips.lead());
         if !self.peers.may_append(request.vote, timeout).await {
@@ -509,19 +527,12 @@ impl RaftNetworkV2<TypeConfig> for Client {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        let input = commits::without_overtaken(input, limits::COMMIT_WAIT);
+        let held = Held::default();
+        let input = commits::without_overtaken(input, limits::COMMIT_WAIT, held.clone());
         let client: &Self = self;
-        // One at a time. openraft notes when it makes an append, and takes each answer for all that
-        // it has made up to the same entry: an answer to entries would count for an append without
-        // any that was made after it was given. A read could then go by a quorum that answered
-        // before the read came.
-        let answers = input.then(move |request| {
+        let answers = appends::answers(Box::pin(input), held, move |request| {
             let option = option.clone();
             async move { client.append_in_stream(request, &option).await }
-        });
-        let answers = answers.scan(false, |over, (answer, last)| {
-            let over = std::mem::replace(over, last);
-            std::future::ready((!over).then_some(answer))
         });
         Box::pin(async move { Ok(Box::pin(answers) as BoxStream<'s, _>) })
     }

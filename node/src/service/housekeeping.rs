@@ -2,6 +2,8 @@
 //! module asks for it and passes it on to openraft. It also lets go of snapshots that do not come
 //! to their end.
 
+use std::sync::TryLockError;
+
 use openraft_rt::watch::WatchReceiver;
 use raft_store::compaction::{Policy, Position};
 use runtime::PacedInstant;
@@ -27,10 +29,13 @@ impl Service {
 
     /// Lets go of what came of a snapshot whose sender has given up.
     pub(super) fn forget_silent_snapshot(&self) {
-        // Where it is locked, a chunk is being taken in.
-        if let Ok(mut incoming) = self.incoming_snapshot.try_lock() {
-            incoming.forget_silent(self.config.snapshot_timeout, PacedInstant::now());
-        }
+        let mut incoming = match self.incoming_snapshot.try_lock() {
+            Ok(incoming) => incoming,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // A chunk is being taken in.
+            Err(TryLockError::WouldBlock) => return,
+        };
+        incoming.forget_silent(self.config.snapshot_timeout, PacedInstant::now());
     }
 
     /// Looks at the log, and has a snapshot taken or entries dropped where the policy says so.

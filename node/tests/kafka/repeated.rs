@@ -61,16 +61,21 @@ fn regression_what_is_asked_for_more_than_once_is_answered_once() {
     let reply = ask!(client, OffsetFetch OFFSET_FETCH 8, request);
     assert_eq!((reply.groups.len(), reply.groups[0].topics[0].partitions.len()), (1, 1));
 
-    let named = OffsetFetchRequestTopics::default().with_name(text("t").into());
-    let named = vec![named.with_partition_indexes(vec![0, 1, 0, 0, 1]); 3];
-    let request = OffsetFetchRequest::default().with_groups(vec![group.with_topics(Some(named))]);
+    let of = |indexes: &[i32]| {
+        let topic = OffsetFetchRequestTopics::default().with_name(text("t").into());
+        let topics = vec![topic.with_partition_indexes(indexes.to_vec()); 3];
+        group.clone().with_topics(Some(topics))
+    };
+    let request = OffsetFetchRequest::default();
+    let request = request.with_groups(vec![of(&[0, 0]), of(&[0, 0, 1]), of(&[1])]);
     let reply = ask!(client, OffsetFetch OFFSET_FETCH 8, request);
-    let told: Vec<i32> = reply.groups[0]
-        .topics
+    let told: Vec<Vec<i32>> = reply
+        .groups
         .iter()
-        .flat_map(|topic| topic.partitions.iter().map(|partition| partition.partition_index))
+        .flat_map(|group| &group.topics)
+        .map(|topic| topic.partitions.iter().map(|told| told.partition_index).collect())
         .collect();
-    assert_eq!(told, [0, 1]);
+    assert_eq!(told, [[0], [1]], "each where it is named first, and no topic without any");
 
     let named = OffsetFetchRequestTopic::default().with_name(text("t").into());
     let named = vec![named.with_partition_indexes(vec![0, 0, 1]); 2];

@@ -431,10 +431,19 @@ impl FileStore {
             (std::mem::take(&mut inner.dirty), std::mem::take(&mut inner.made))
         };
         // Who was removed since is not needed.
-        let needed = |segment: &SegmentId| self.lock().exist.contains(segment);
-        let paths: Vec<PathBuf> = dirty.into_iter().filter(needed).map(path).collect();
-        self.files.sync_files(paths).await?;
-        if made { self.files.sync_dir(Path::new(FOLDER)).await } else { Ok(()) }
+        let needed = |segment: &&SegmentId| self.lock().exist.contains(segment);
+        let paths: Vec<PathBuf> = dirty.iter().filter(needed).map(|of| path(*of)).collect();
+        let synced = match self.files.sync_files(paths).await {
+            Ok(()) if made => self.files.sync_dir(Path::new(FOLDER)).await,
+            synced => synced,
+        };
+        if synced.is_err() {
+            // Who comes next must not be told that there was nothing to do.
+            let mut inner = self.lock();
+            inner.dirty.extend(dirty);
+            inner.made |= made;
+        }
+        synced
     }
 
     /// Removes the files that nobody needs: neither the checkpoint on the disk, whose state this

@@ -254,7 +254,7 @@ fn rebalances(html: &mut String, group: &str, all: &[&Rebalance]) {
     html.push_str(
         "<table><tr><th class=\"n\">generation<th class=\"n\">from<th class=\"n\">to<th>cause\
          <th class=\"n\">members<th class=\"n\">moved<th class=\"n\">worst<th class=\"n\">kept\
-         <th class=\"n\">worst</tr>",
+         <th class=\"n\">worst<th class=\"n\">came back<th class=\"n\">worst</tr>",
     );
     for rebalance in all.iter().take(REBALANCES) {
         let _ = write!(
@@ -266,7 +266,7 @@ fn rebalances(html: &mut String, group: &str, all: &[&Rebalance]) {
             escape(&rebalance.cause.to_string()),
             rebalance.members
         );
-        for handover in [Handover::Moved, Handover::Kept] {
+        for handover in [Handover::Moved, Handover::Kept, Handover::Returned] {
             let some = || rebalance.partitions.iter().filter(|pause| pause.handover == handover);
             let worst = some().filter_map(PartitionPause::pause_us).max();
             let worst = worst.map_or_else(|| "–".to_owned(), duration);

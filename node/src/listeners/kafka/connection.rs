@@ -73,15 +73,22 @@ pub(super) struct Connection<S> {
     counted_owed: Held,
 }
 
-/// A write that the client takes in a time in which it would be idle, too.
-async fn in_time(write: impl Future<Output = io::Result<()>>) -> Result<(), Closed> {
-    tokio::select! {
-        biased;
-        written = write => Ok(written?),
-        () = runtime::sleep(limits::KAFKA_IDLE) => {
-            Err(Closed::Refused("it did not take an answer in time"))
+/// Writes all of it to a client that takes some of it from time to time.
+async fn write_all(stream: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> Result<(), Closed> {
+    while !bytes.is_empty() {
+        let written = tokio::select! {
+            biased;
+            written = stream.write(bytes) => written?,
+            () = runtime::sleep(limits::KAFKA_IDLE) => {
+                return Err(Closed::Refused("it took nothing of an answer for a long time"));
+            }
+        };
+        if written == 0 {
+            return Err(io::Error::from(io::ErrorKind::WriteZero).into());
         }
+        bytes = &bytes[written..];
     }
+    Ok(())
 }
 
 enum Woken {
@@ -147,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 Ok(Some(Reply { bytes, held }))
                     if self.output.is_empty() && bytes.len() >= limits::KAFKA_WRITE =>
                 {
-                    in_time(self.stream.write_all(&bytes)).await?;
+                    write_all(&mut self.stream, &bytes).await?;
                     drop(held);
                 }
                 Ok(Some(reply)) => {
@@ -164,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 next = self.owed.known().await;
             }
         }
-        in_time(self.stream.write_all(&self.output)).await?;
+        write_all(&mut self.stream, &self.output).await?;
         if self.output.capacity() > 2 * limits::KAFKA_WRITE {
             self.output = BytesMut::new();
         }

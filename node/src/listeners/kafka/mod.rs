@@ -141,9 +141,9 @@ impl Broker {
         Self { settings, handle, input_bytes, reply_bytes, owed, counters }
     }
 
-    /// How many bytes the next answer to a fetch may have.
+    /// How many bytes the next answer to a fetch may have. Fetches leave room for other answers.
     fn fetch_bytes(&self) -> u32 {
-        let left = limits::KAFKA_REPLIES.saturating_sub(self.reply_bytes.load(Ordering::Relaxed));
+        let left = limits::KAFKA_FETCHED.saturating_sub(self.reply_bytes.load(Ordering::Relaxed));
         u32::try_from(left).unwrap_or(u32::MAX).min(limits::KAFKA_FETCH_BYTES)
     }
 

@@ -118,6 +118,8 @@ pub struct Group<'h> {
     pub timeouts: Timeouts,
     /// Members that hold or held a static seat: the same number, the same seat.
     seats: BTreeMap<&'h str, usize>,
+    /// The number of each static instance's seat.
+    instances: BTreeMap<&'h str, usize>,
     /// Of each topic that any member ever subscribed to, by member.
     pub subscriptions: BTreeMap<&'h str, BTreeSet<&'h str>>,
 }
@@ -191,6 +193,7 @@ impl<'h> Group<'h> {
             descriptions: Vec::new(),
             timeouts: timeouts(ops, history),
             seats: BTreeMap::new(),
+            instances: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
         };
         for op in ops {
@@ -209,7 +212,7 @@ impl<'h> Group<'h> {
                 None => {}
             }
         }
-        group.seats = seats(ops);
+        (group.seats, group.instances) = seats(ops);
         group
     }
 
@@ -231,11 +234,18 @@ impl<'h> Group<'h> {
         !self.seats.is_empty()
     }
 
-    /// The requests of a member and of all that shared its seat, in the order of invocation.
+    /// The requests of a member and of all that shared its seat, in the order of invocation; with
+    /// joins for its seat whose members nobody was told.
     #[must_use]
     pub fn seat_requests(&self, member: &str) -> Vec<&'h Op> {
         let same = self.requests.iter().filter(|(other, _)| self.same_seat(member, other));
         let mut requests: Vec<&'h Op> = same.flat_map(|(_, ops)| ops.iter().copied()).collect();
+        let seat = self.seats.get(member);
+        let takes = |join: &&&Op| {
+            let of = name(&join.args, "instance_id").and_then(|id| self.instances.get(id));
+            seat.is_some() && of == seat
+        };
+        requests.extend(self.nameless.iter().filter(takes));
         requests.sort_by_key(|op| (op.invoke_us, op.id));
         requests
     }
@@ -404,7 +414,10 @@ fn timeouts(ops: &[&Op], history: &History) -> Timeouts {
 }
 
 /// Members by static seat. A member that used several instances ties their seats together.
-fn seats<'h>(ops: &[&'h Op]) -> BTreeMap<&'h str, usize> {
+/// By member, and by instance.
+type Seats<'h> = (BTreeMap<&'h str, usize>, BTreeMap<&'h str, usize>);
+
+fn seats<'h>(ops: &[&'h Op]) -> Seats<'h> {
     let mut seats: BTreeMap<&str, usize> = BTreeMap::new();
     let mut instances: BTreeMap<&str, usize> = BTreeMap::new();
     let mut next = 0;
@@ -427,7 +440,7 @@ fn seats<'h>(ops: &[&'h Op]) -> BTreeMap<&'h str, usize> {
         seats.insert(member, seat);
         instances.insert(instance, seat);
     }
-    seats
+    (seats, instances)
 }
 
 /// How many partitions topics have, where a history tells.

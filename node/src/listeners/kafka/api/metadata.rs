@@ -143,12 +143,12 @@ async fn create_missing(cx: &Context, found: &mut Described) {
         .collect();
     // Of two that are too much alike one is made.
     once::by_key(&mut candidates, topics::plain);
-    let mut missing = Vec::with_capacity(candidates.len());
-    for topic in candidates {
-        if topics::collides(cx, &topic).await.is_ok() {
-            missing.push(topic);
-        }
+    if candidates.iter().any(|topic| topics::plain(topic).contains('_')) {
+        let Ok(all) = describe(cx, None).await else { return };
+        let taken: BTreeSet<String> = all.iter().map(|(name, _)| topics::plain(name)).collect();
+        candidates.retain(|topic| !taken.contains(&topics::plain(topic)));
     }
+    let missing = candidates;
     if missing.is_empty() {
         return;
     }

@@ -135,10 +135,7 @@ type OfTopic = (TopicName, Vec<(i32, Option<CommittedOffset>)>);
 pub(super) async fn fetch(cx: &Context, mut asked: OffsetFetchRequest) -> OffsetFetchResponse {
     let reply = OffsetFetchResponse::default();
     if cx.version >= GROUPS_FROM {
-        once::by_key(&mut asked.groups, |group| group.group_id.clone());
-        for topics in asked.groups.iter_mut().filter_map(|group| group.topics.as_mut()) {
-            once::partitions(topics.iter_mut().map(|t| (&t.name, &mut t.partition_indexes)));
-        }
+        once::groups(&mut asked.groups);
         let mut groups = Vec::with_capacity(asked.groups.len());
         for group in asked.groups {
             let topics = group.topics.as_ref().map(|topics| {
@@ -153,8 +150,7 @@ pub(super) async fn fetch(cx: &Context, mut asked: OffsetFetchRequest) -> Offset
         }
         return reply.with_groups(groups);
     }
-    let named = asked.topics.iter_mut().flatten();
-    once::partitions(named.map(|t| (&t.name, &mut t.partition_indexes)));
+    asked.topics.iter_mut().for_each(once::partitions);
     let topics = asked.topics.as_ref().map(|topics| {
         topics.iter().map(|t| (&t.name, &t.partition_indexes[..])).collect::<Vec<_>>()
     });

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use wire::kafka_protocol::messages::TopicName;
 use wire::kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use wire::kafka_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic,
+};
 
 /// Keeps the first of those that have the same key.
 pub(super) fn by_key<T, K: Ord>(asked: &mut Vec<T>, key: impl Fn(&T) -> K) {
@@ -14,12 +16,31 @@ pub(super) fn by_key<T, K: Ord>(asked: &mut Vec<T>, key: impl Fn(&T) -> K) {
     asked.retain(|one| seen.insert(key(one)));
 }
 
-/// Keeps each partition where it is named first.
-pub(super) fn partitions<'a>(asked: impl Iterator<Item = (&'a TopicName, &'a mut Vec<i32>)>) {
+/// Keeps each partition where it is named first, and no topic of which none is left.
+pub(super) fn partitions(asked: &mut Vec<OffsetFetchRequestTopic>) {
     let mut seen = BTreeSet::new();
-    for (topic, indexes) in asked {
-        indexes.retain(|index| seen.insert((topic, *index)));
-    }
+    asked.retain_mut(|topic| {
+        let (name, begun) = (&topic.name, topic.partition_indexes.len());
+        topic.partition_indexes.retain(|index| seen.insert((name.clone(), *index)));
+        begun == 0 || !topic.partition_indexes.is_empty()
+    });
+}
+
+/// The same of groups: keeps each group where all of it is asked for first, and each partition
+/// where it is named first.
+pub(super) fn groups(asked: &mut Vec<OffsetFetchRequestGroup>) {
+    let (mut whole, mut named, mut seen) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    asked.retain_mut(|group| {
+        let id = &group.group_id;
+        let Some(topics) = &mut group.topics else { return whole.insert(id.clone()) };
+        topics.retain_mut(|topic| {
+            let (name, begun) = (&topic.name, topic.partition_indexes.len());
+            let key = |index: i32| (id.clone(), name.clone(), index);
+            topic.partition_indexes.retain(|index| seen.insert(key(*index)));
+            begun == 0 || !topic.partition_indexes.is_empty()
+        });
+        named.insert(id.clone()) || !topics.is_empty()
+    });
 }
 
 /// Keeps the first of those that ask for the same of the same thing.

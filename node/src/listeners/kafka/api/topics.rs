@@ -167,7 +167,7 @@ pub(super) fn plain(name: &TopicName) -> String {
 
 /// Refuses a name that differs from another topic's in dots and underscores alone: names of metrics
 /// have one for the other.
-pub(super) async fn collides(cx: &Context, topic: &TopicName) -> Result<(), Refused> {
+async fn collides(cx: &Context, topic: &TopicName) -> Result<(), Refused> {
     let own = plain(topic);
     if !own.contains('_') {
         return Ok(());
