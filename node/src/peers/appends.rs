@@ -5,12 +5,14 @@
 //! entry as the one before it. So the answer to that one would count for it too, although it may
 //! have been given before it was made; and a read goes by when a quorum has answered. Hence:
 //!
-//! - Behind an append with entries none is made before it is answered. Neither is one behind the
-//!   first of a stream, which may ask what the follower has.
+//! - Behind an append with entries none is made before it is answered, but behind the first of a
+//!   stream: a new leader's first two rounds need not wait for each other.
 //! - Behind one without entries the next one is made at once, so that entries do not wait for a
 //!   round trip that nobody else waits for.
-//! - If that next one has no entries either, the answer to the first is passed over: that to the
-//!   second counts for both.
+//! - If that next one has no entries, the answer to the one before it is passed over: its own
+//!   counts for both.
+//! - One that overtakes the one before it is refused. That is no conflict: openraft would see a log
+//!   that has become shorter.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -19,7 +21,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{self, FuturesOrdered};
 use futures::{Stream, StreamExt};
-use openraft::raft::AppendEntriesRequest;
+use openraft::alias::LogIdOf;
+use openraft::entry::RaftEntry;
+use openraft::errors::{NetworkError, RPCError};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendResult};
 use raft_store::TypeConfig;
 
 /// An append.
@@ -29,12 +34,55 @@ pub(super) type Append = AppendEntriesRequest<TypeConfig>;
 /// ([`commits`](super::commits)).
 pub(super) type Held = Arc<AtomicBool>;
 
-/// What openraft is given: the answers to appends, in their order. `send` gives an answer, and
-/// whether it ends the stream.
+/// What openraft is told of one append of a stream.
+pub(super) type Appended = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
+
+/// What has to be known of an append to tell what became of it.
+pub(super) struct Asked {
+    before: Option<LogIdOf<TypeConfig>>,
+    upto: Option<LogIdOf<TypeConfig>>,
+    alone: bool,
+}
+
+impl Asked {
+    /// `alone`: all appends before it were answered when it was sent.
+    pub(super) fn new(append: &Append, alone: bool) -> Self {
+        let before = append.prev_log_id;
+        let upto = append.entries.last().map(RaftEntry::log_id).or(before);
+        Self { before, upto, alone }
+    }
+
+    /// What openraft is told of its answer, and whether that ends the stream.
+    pub(super) fn told(
+        self,
+        answer: Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>>,
+    ) -> (Appended, bool) {
+        match answer {
+            Ok(AppendEntriesResponse::Conflict) if !self.alone => {
+                let overtaken = NetworkError::from_string("an append overtook the one before it");
+                (Err(RPCError::Network(overtaken)), true)
+            }
+            Ok(response) => {
+                // A follower that took only a part is sent the rest anew.
+                let whole = match &response {
+                    AppendEntriesResponse::PartialSuccess(taken) => *taken == self.upto,
+                    _ => true,
+                };
+                let result = response.into_stream_result(self.before, self.upto);
+                let last = result.is_err() || !whole;
+                (Ok(result), last)
+            }
+            Err(error) => (Err(error), true),
+        }
+    }
+}
+
+/// What openraft is given: the answers to appends, in their order. `send` is told whether all
+/// before it were answered; it gives an answer, and whether that ends the stream.
 pub(super) fn answers<A, F: Future<Output = (A, bool)>>(
     appends: impl Stream<Item = Append> + Unpin,
     held: Held,
-    send: impl Fn(Append) -> F,
+    send: impl Fn(Append, bool) -> F,
 ) -> impl Stream<Item = A> {
     let kinds = VecDeque::new();
     let begun = UnderWay {
@@ -72,7 +120,7 @@ struct UnderWay<S, M, F: Future> {
 impl<A, S, M, F> UnderWay<S, M, F>
 where
     S: Stream<Item = Append> + Unpin,
-    M: Fn(Append) -> F,
+    M: Fn(Append, bool) -> F,
     F: Future<Output = (A, bool)>,
 {
     async fn next(&mut self) -> Option<A> {
@@ -97,8 +145,9 @@ where
                 append = self.appends.next(), if may_make => match append {
                     Some(append) => {
                         let first = std::mem::take(&mut self.first);
-                        self.kinds.push_back(append.entries.is_empty() && !first);
-                        self.sent.push_back((self.send)(append));
+                        self.kinds.push_back(append.entries.is_empty() || first);
+                        let alone = self.sent.is_empty();
+                        self.sent.push_back((self.send)(append, alone));
                     }
                     None => self.ended = true,
                 },
@@ -141,7 +190,7 @@ mod tests {
             let (held, sent) = (Held::default(), Arc::<Mutex<Vec<_>>>::default());
             let appends = stream::poll_fn(move |cx| made.poll_recv(cx));
             let list = sent.clone();
-            let send = move |append: Append| {
+            let send = move |append: Append, _alone| {
                 let (sender, answered) = oneshot::channel();
                 let number = append.leader_commit.map_or(0, |id| id.index());
                 list.lock().expect("no test panics with it").push((number, sender));
@@ -185,27 +234,30 @@ mod tests {
     #[tokio::test]
     async fn behind_entries_none_is_made_before_they_are_answered() {
         let mut play = Play::begin();
-        (1..=3).for_each(|number| play.append(number, u64::from(number != 2)));
-        assert_eq!((play.given().await, play.under_way()), (None, vec![1]));
+        (1..=4).for_each(|number| play.append(number, u64::from(number != 3)));
+        assert_eq!((play.given().await, play.under_way()), (None, vec![1, 2]), "1 is the first");
         play.answer(1, false);
         assert_eq!(play.given().await, Some(1));
-        assert_eq!((play.given().await, play.under_way()), (None, vec![2, 3]), "2 has no entries");
-        play.append(4, 0);
-        play.answer(3, false);
-        assert_eq!((play.given().await, play.under_way()), (None, vec![2]), "in their order");
+        assert_eq!((play.given().await, play.under_way()), (None, vec![2]));
         play.answer(2, false);
-        assert_eq!((play.given().await, play.given().await), (Some(2), Some(3)));
-        assert_eq!((play.given().await, play.under_way()), (None, vec![4]));
+        assert_eq!(play.given().await, Some(2));
+        assert_eq!((play.given().await, play.under_way()), (None, vec![3, 4]), "3 has no entries");
+        play.append(5, 0);
+        play.answer(4, false);
+        assert_eq!((play.given().await, play.under_way()), (None, vec![3]), "in their order");
+        play.answer(3, false);
+        assert_eq!((play.given().await, play.given().await), (Some(3), Some(4)));
+        assert_eq!((play.given().await, play.under_way()), (None, vec![5]));
     }
 
     #[tokio::test]
     async fn regression_an_answer_does_not_count_for_an_append_that_was_made_after_it() {
         let mut play = Play::begin();
-        play.append(1, 0);
+        play.append(1, 1);
         play.append(2, 0);
-        assert_eq!((play.given().await, play.under_way()), (None, vec![1]), "it is the first");
+        assert_eq!((play.given().await, play.under_way()), (None, vec![1, 2]), "1 is the first");
         play.answer(1, false);
-        assert_eq!((play.given().await, play.given().await), (Some(1), None));
+        assert_eq!(play.given().await, None, "2 may have been made after that answer");
         play.append(3, 0);
         assert_eq!((play.given().await, play.under_way()), (None, vec![2, 3]));
         play.answer(2, false);
@@ -228,6 +280,7 @@ mod tests {
         play.answer(1, false);
         assert_eq!(play.given().await, Some(1));
         play.append(2, 0);
+        assert_eq!(play.given().await, None);
         play.append(3, 0);
         assert_eq!((play.given().await, play.under_way()), (None, vec![2, 3]));
         play.answer(2, true);

@@ -17,14 +17,13 @@ use std::time::Duration;
 use futures::Stream;
 use openraft::alias::{SnapshotOf, VoteOf};
 use openraft::base::{BoxFuture, BoxStream};
-use openraft::entry::RaftEntry;
 use openraft::errors::{
     NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable,
 };
 use openraft::network::RPCOption;
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
-    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{AsyncRuntime, OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use raft_store::{Checkpoint, Storage, TypeConfig};
@@ -32,7 +31,7 @@ use runtime::{Instant, Pace, PacedInstant, PacedRuntime};
 use state_machine::ids::NodeId;
 use tokio::sync::oneshot;
 
-use super::appends::{self, Held};
+use super::appends::{self, Appended, Held};
 use super::campaigns::Campaigns;
 use super::commits;
 use super::listening::Listening;
@@ -403,9 +402,6 @@ fn millis(duration: Duration) -> u32 {
 #[derive(Clone)]
 pub struct Network(pub Peers);
 
-/// The answer to one append of a stream.
-type Appended = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
-
 /// The answers to a stream of appends, in its order.
 type Appends<'s> = Result<BoxStream<'s, Appended>, RPCError<TypeConfig>>;
 
@@ -487,29 +483,6 @@ impl Client {
         )
         .await
     }
-
-    /// The answer to one append of a stream, and whether it is the stream's last.
-    async fn append_in_stream(
-        &self,
-        request: AppendEntriesRequest<TypeConfig>,
-        option: &RPCOption,
-    ) -> (Appended, bool) {
-        let before = request.prev_log_id;
-        let upto = request.entries.last().map(RaftEntry::log_id).or(before);
-        match self.append(request, option).await {
-            Ok(response) => {
-                // A follower that took only a part is sent the rest anew.
-                let whole = match &response {
-                    AppendEntriesResponse::PartialSuccess(taken) => *taken == upto,
-                    _ => true,
-                };
-                let result = response.into_stream_result(before, upto);
-                let last = result.is_err() || !whole;
-                (Ok(result), last)
-            }
-            Err(error) => (Err(error), true),
-        }
-    }
 }
 
 impl RaftNetworkV2<TypeConfig> for Client {
@@ -530,9 +503,9 @@ impl RaftNetworkV2<TypeConfig> for Client {
         let held = Held::default();
         let input = commits::without_overtaken(input, limits::COMMIT_WAIT, held.clone());
         let client: &Self = self;
-        let answers = appends::answers(Box::pin(input), held, move |request| {
-            let option = option.clone();
-            async move { client.append_in_stream(request, &option).await }
+        let answers = appends::answers(Box::pin(input), held, move |request, alone| {
+            let (option, asked) = (option.clone(), appends::Asked::new(&request, alone));
+            async move { asked.told(client.append(request, &option).await) }
         });
         Box::pin(async move { Ok(Box::pin(answers) as BoxStream<'s, _>) })
     }

@@ -3,6 +3,7 @@
 use futures::{StreamExt, stream};
 use openraft::EntryPayload;
 use openraft::alias::{EntryOf, LogIdOf};
+use openraft::entry::RaftEntry;
 use openraft::impls::leader_id_std::LeaderId;
 use openraft::vote::{RaftLeaderId, RaftVote};
 use raft_store::{Proposal, RoundId};
@@ -103,32 +104,6 @@ const MOMENT: Duration = Duration::from_millis(50);
 
 fn taken() -> Result<RpcResponse, String> {
     Ok(RpcResponse::Append(AppendEntriesResponse::Success))
-}
-
-#[tokio::test(start_paused = true)]
-async fn regression_an_append_is_not_made_before_the_one_before_it_was_answered() {
-    let lines = async {
-        let line = Line::default();
-        let peers = leader(&line, Duration::from_millis(150));
-        let made = Arc::new(Mutex::new(0));
-        let count = made.clone();
-        let made = || *made.lock().expect("no test panics with it");
-        // The second only says what is raft-committed: openraft notes that it is made now, and the
-        // first one's answer has all in it that the second is for.
-        let appends = stream::iter([append(0, vec![EntryPayload::Blank]), append(1, vec![])]);
-        let appends = appends.inspect(move |_| *count.lock().expect("no test panics with it") += 1);
-        let mut client = Network(peers.clone()).new_client(PEER, &()).await;
-        let option = RPCOption::new(HEARTBEAT);
-        let mut answers = client.stream_append(appends, option).await.expect("a stream");
-        assert_eq!(given(&mut answers, MOMENT).await, None);
-        let first = line.appends();
-        assert_eq!((first.len(), made()), (1, 1), "the next one is made with the answer's news");
-        peers.respond(first[0], taken());
-        assert_eq!(given(&mut answers, MOMENT).await, Some(true));
-        assert_eq!(given(&mut answers, MOMENT).await, None);
-        assert_eq!((line.appends().len(), made()), (1, 2));
-    };
-    Host::new(1, 0).scope(lines).await;
 }
 
 #[tokio::test(start_paused = true)]
