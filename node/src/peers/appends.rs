@@ -175,19 +175,21 @@ mod tests {
     /// The answer to the append that says that so much is committed, and whether it is the last.
     type Answer = (u64, bool);
 
+    /// Those that were sent, by what they say is committed, and where their answers go.
+    type Sent = Vec<(u64, oneshot::Sender<Answer>)>;
+
     /// A stream of appends that the test makes, answers, and takes answers from.
     struct Play {
         make: mpsc::UnboundedSender<Append>,
         held: Held,
-        /// Those that were sent, by what they say is committed.
-        sent: Arc<Mutex<Vec<(u64, oneshot::Sender<Answer>)>>>,
+        sent: Arc<Mutex<Sent>>,
         answers: stream::BoxStream<'static, u64>,
     }
 
     impl Play {
         fn begin() -> Self {
             let (make, mut made) = mpsc::unbounded_channel();
-            let (held, sent) = (Held::default(), Arc::<Mutex<Vec<_>>>::default());
+            let (held, sent) = (Held::default(), Arc::<Mutex<Sent>>::default());
             let appends = stream::poll_fn(move |cx| made.poll_recv(cx));
             let list = sent.clone();
             let send = move |append: Append, _alone| {
