@@ -147,6 +147,18 @@ async fn regression_a_sync_ends_after_another_one_that_has_taken_up_what_it_is_f
     assert_eq!(left, 0, "a checkpoint that is written now names what is not on the disk");
 }
 
+#[tokio::test(start_paused = true)]
+async fn regression_a_sync_after_one_that_failed_does_not_find_nothing_to_do() {
+    let (_, store, files) = kept(5);
+    files.fail_sync(1);
+    let both = futures::future::join(store.sync(), store.sync());
+    let (first, second) = Host::new(1, 0).scope(both).await;
+    first.expect_err("the disk failed");
+    let is_page = |unsynced: &Unsynced| matches!(unsynced, Unsynced::Page { .. });
+    let is_durable = !files.unsynced().iter().any(is_page);
+    assert!(second.is_err() || is_durable, "a checkpoint would name what is not on the disk");
+}
+
 #[tokio::test]
 async fn only_so_many_files_are_open_and_those_that_are_not_synced_among_them() {
     let (mut state, store, _) = kept(1);
