@@ -20,9 +20,8 @@ pub(super) fn by_key<T, K: Ord>(asked: &mut Vec<T>, key: impl Fn(&T) -> K) {
 pub(super) fn partitions(asked: &mut Vec<OffsetFetchRequestTopic>) {
     let mut seen = BTreeSet::new();
     asked.retain_mut(|topic| {
-        let (name, begun) = (&topic.name, topic.partition_indexes.len());
-        topic.partition_indexes.retain(|index| seen.insert((name.clone(), *index)));
-        begun == 0 || !topic.partition_indexes.is_empty()
+        let name = &topic.name;
+        is_left(&mut topic.partition_indexes, |index| seen.insert((name.clone(), *index)))
     });
 }
 
@@ -34,13 +33,19 @@ pub(super) fn groups(asked: &mut Vec<OffsetFetchRequestGroup>) {
         let id = &group.group_id;
         let Some(topics) = &mut group.topics else { return whole.insert(id.clone()) };
         topics.retain_mut(|topic| {
-            let (name, begun) = (&topic.name, topic.partition_indexes.len());
-            let key = |index: i32| (id.clone(), name.clone(), index);
-            topic.partition_indexes.retain(|index| seen.insert(key(*index)));
-            begun == 0 || !topic.partition_indexes.is_empty()
+            let name = &topic.name;
+            let is_new = |index: &i32| seen.insert((id.clone(), name.clone(), *index));
+            is_left(&mut topic.partition_indexes, is_new)
         });
         named.insert(id.clone()) || !topics.is_empty()
     });
+}
+
+/// Keeps new partitions of a topic. Whether the topic stays: it has some, or never named any.
+fn is_left(indexes: &mut Vec<i32>, is_new: impl FnMut(&i32) -> bool) -> bool {
+    let begun = indexes.len();
+    indexes.retain(is_new);
+    begun == 0 || !indexes.is_empty()
 }
 
 /// Keeps the first of those that ask for the same of the same thing.
