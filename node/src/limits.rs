@@ -7,6 +7,7 @@ use std::time::Duration;
 use raft_store::limits::OPEN_SEGMENTS;
 use state_machine::topics::budget::{MAX_RECORD_TEXT, MAX_REPLY_TEXT};
 use state_machine::topics::config::MAX_BATCH_BYTES;
+use state_machine::topics::topic::MAX_PARTITIONS;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -127,6 +128,9 @@ pub const KAFKA_FETCHED: usize = KAFKA_REPLIES / 4 * 3;
 
 /// Replies of fewer bytes are not counted among those.
 pub const KAFKA_REPLY_COUNTED: usize = KIB;
+
+/// All topics of one CreateTopics have so many partitions at most, as with Kafka.
+pub const KAFKA_CREATED: usize = 10_000;
 
 /// Names of groups, members and instances have at most this many bytes.
 pub const KAFKA_NAME: usize = 1_024;
@@ -323,6 +327,7 @@ const _: () = assert!(
     OPEN_SEGMENTS + ADMIN_CONNECTIONS + PEER_STRANGERS + 4 * PEER_CONNECTIONS < FILES_KEPT as usize,
     "what is kept of the files is enough, with the connections of four peers"
 );
+const _: () = assert!(KAFKA_CREATED <= MAX_PARTITIONS as usize, "a topic may have all of them");
 const _: () = assert!(OUTPUT_TO_PEERS < OUTPUT, "peers' messages are dropped before input waits");
 const _: () =
     assert!(LATE_ANSWER.as_millis() < 1_000, "below the second that Maelstrom's client has left");

@@ -146,7 +146,8 @@ fn ms(duration: Duration) -> u64 {
 /// What became of a request.
 #[derive(Debug)]
 pub enum Completion {
-    /// It is delayed: it waits for its group, and no longer holds up its client's later requests.
+    /// It no longer holds up its client's later requests: it is delayed, which means that it waits
+    /// for its group, or it has found no leader for as long as other requests may take.
     Delayed,
     /// It is over.
     Done(Response),

@@ -72,7 +72,7 @@ pub struct PartitionPause {
     pub from: String,
     /// Whose it is now.
     pub to: String,
-    /// Whether these are two.
+    /// Whether it is the same member, one that came back, or another.
     pub handover: Handover,
     /// When the last fetch of whoever had it before was answered.
     pub stopped_us: Micros,

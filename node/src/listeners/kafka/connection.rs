@@ -278,3 +278,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_may_take_an_answer_slowly_and_not_at_all_only_for_a_while() {
+        let half = limits::KAFKA_IDLE / 2;
+        let (mut ours, mut clients) = tokio::io::duplex(16);
+        let slowly = async {
+            for _ in 0..8 {
+                runtime::sleep(half).await;
+                clients.read_exact(&mut [0; 16]).await.expect("it is written");
+            }
+        };
+        let (written, ()) = futures::future::join(write_all(&mut ours, &[7; 128]), slowly).await;
+        written.expect("it took some from time to time");
+        let refused = write_all(&mut ours, &[7; 128]).await.expect_err("nobody reads");
+        assert!(matches!(refused, Closed::Refused(_)), "{refused}");
+    }
+}

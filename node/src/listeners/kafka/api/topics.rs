@@ -30,6 +30,7 @@ use wire::kafka_protocol::messages::delete_topics_response::{
 use super::super::errors::About;
 use super::metadata::describe;
 use super::{Context, configs, is_topic_name, kafka_name, name_of, node_id, once, text, topic_id};
+use crate::limits;
 
 /// Why something is refused: a code, and what there is to say.
 type Refused = (i16, String);
@@ -47,9 +48,6 @@ const DELETE_TEXT_FROM: i16 = 5;
 /// From here on the reply says what was made.
 const DETAILS_FROM: i16 = 5;
 
-/// All topics of a request have so many partitions at most, as with Kafka.
-const MOST_PARTITIONS: usize = 10_000;
-
 pub(super) async fn create(cx: &Context, asked: CreateTopicsRequest) -> CreateTopicsResponse {
     let mut times = BTreeMap::new();
     for topic in &asked.topics {
@@ -60,8 +58,8 @@ pub(super) async fn create(cx: &Context, asked: CreateTopicsRequest) -> CreateTo
     once::by_key(&mut topics, |topic| topic.name.clone());
     let mut results: Vec<CreatableTopicResult> = Vec::with_capacity(topics.len());
     for topic in topics {
-        let made = if partitions > MOST_PARTITIONS {
-            let most = MOST_PARTITIONS;
+        let made = if partitions > limits::KAFKA_CREATED {
+            let most = limits::KAFKA_CREATED;
             let problem =
                 format!("{partitions} partitions in one request, expected at most {most}");
             Err((errors::POLICY_VIOLATION, problem))
@@ -119,10 +117,6 @@ async fn create_one(cx: &Context, asked: &CreatableTopic, only: bool) -> Result<
     } else {
         assigned(cx, asked)?
     };
-    if partitions > MAX_PARTITIONS {
-        let problem = format!("{partitions} partitions, expected at most {MAX_PARTITIONS}");
-        return Err((errors::INVALID_PARTITIONS, problem));
-    }
     let config = configs::of_request(&asked.configs)?;
     let topic = TopicName::from(name);
     collides(cx, &topic).await?;
